@@ -1,0 +1,45 @@
+# The only commands to remember.
+PYTHON ?= python3
+BIN := .venv/bin
+PY := $(BIN)/python
+
+.PHONY: demo test check bench format test-ipfs install clean
+
+demo: .venv/ready  ## the whole loop on one machine, adversaries included
+	$(BIN)/gradmint demo $(ARGS)
+
+test: .venv/ready  ## the whole suite
+	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+test-ipfs: .venv/ready  ## the store against a real IPFS node
+	$(BIN)/pytest -m ipfs tests/ports $(ARGS)
+
+bench: .venv/ready  ## every claim of the README against its peer
+	$(PY) benchmarks/valuation.py
+
+check: .venv/ready  ## what must hold before a commit
+	$(BIN)/ruff format --check src tests scripts benchmarks
+	$(BIN)/ruff check src tests scripts benchmarks
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_layout.py
+	$(PY) scripts/compile.py --check
+	node_modules/.bin/forge fmt --check
+	$(PY) scripts/vectors.py
+	$(PY) scripts/gas.py
+	git diff --exit-code
+
+format: .venv/ready
+	$(BIN)/ruff format src tests scripts benchmarks
+	$(BIN)/ruff check --fix src tests scripts benchmarks
+	node_modules/.bin/forge fmt
+
+install: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt package.json
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	npm install --no-audit --no-fund --no-package-lock --loglevel=error
+	touch $@
+
+clean:
+	rm -rf .venv node_modules .build .cache

@@ -1,0 +1,4 @@
+"""Tensors in, tensors out: tasks, local training, the update codec, assessment and the bit-exact outer step.
+
+Knows neither chain nor store. Floats become protocol integers in :mod:`.assess` and :mod:`.signature` only.
+"""

@@ -1,0 +1,181 @@
+"""The verifier's round: value every update at once, and obtain the evidence that one did.
+
+With s = outer rate / N the midpoint is theta - s/2 * (sum of the clipped updates); the value of an update is its inner
+product with the midpoint's gradient, times s. For a quadratic loss that is the exact Shapley value, and the values add
+up to the round's whole improvement to third order: one backward pass for any number of updates.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..spec.seeds import derive, draw_distinct
+from ..spec.types import ABSENT_ROW, GAIN_MAX_MICRONATS, LOSS_MAX_MICRONATS, UNSAMPLED, Report, Row, Verdict
+from .aggregate import clip_factors, clipped_mean
+from .checks import Checked, Expected, check, mark_duplicates
+from .codec import SparseUpdate
+from .manifest import Manifest
+from .outer import outer_rate
+from .shards import assigned_indices
+from .signature import sign_words
+from .state import Network, State
+from .tasks import Task
+
+__all__ = ["Assessment", "Checked", "ExactCheck", "Expected", "assess", "check", "mark_duplicates", "micronats"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExactCheck:
+    """One update's cheap value beside the loss difference measured by forward passes across the midpoint."""
+
+    trainer: int
+    cheap_micronats: int
+    exact_micronats: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """What a verifier publishes, and what it keeps: the exact checks, why a value is not a number, the time spent."""
+
+    report: Report
+    exact: tuple[ExactCheck, ...]
+    remarks: tuple[str, ...]
+    seconds: float
+
+
+def micronats(nats: float) -> int:
+    """A gain as the protocol's integer: micro-nats, to nearest, saturating; the least gain when it is not a number."""
+    if math.isnan(nats):
+        return -GAIN_MAX_MICRONATS
+    return round(max(-GAIN_MAX_MICRONATS, min(GAIN_MAX_MICRONATS, nats * 1e6)))
+
+
+def loss_micronats(nats: float) -> int:
+    """A loss as the protocol's integer: micro-nats, to nearest, in uint32; the greatest when it is not a number."""
+    if math.isnan(nats):
+        return LOSS_MAX_MICRONATS
+    return round(max(0, min(LOSS_MAX_MICRONATS, nats * 1e6)))
+
+
+def assess(
+    task: Task,
+    manifest: Manifest,
+    state: State,
+    checked: Mapping[int, Checked],
+    trainers: int,
+    training_beacon: bytes,
+    assessment_beacon: bytes,
+) -> Assessment:
+    """One verifier's report on a round that starts from ``state``, with a row for each of ``trainers`` trainers.
+
+    Trainers absent from ``checked`` count as MISSING. Everything random comes from the assessment beacon, except the
+    shards, which come from the training beacon. A loss that is not finite gives saturated values and a remark.
+    """
+    started = time.perf_counter()
+    updates = {t: c.update for t, c in checked.items() if c.verdict == Verdict.OK and c.update is not None}
+    network = Network(task, manifest.task.seed)
+    scale = outer_rate(manifest, state.round) / max(1, len(updates))
+    factors = clip_factors(updates)
+    scales = {trainer: scale * factor for trainer, factor in factors.items()}
+
+    network.theta.copy_(state.theta)
+    loss_nats = network.mean_loss(task.validation())
+    probe = task.batch(_drawn(task, assessment_beacon, "probe", manifest.assessment.probe_samples))
+    with torch.no_grad():
+        hidden_before = task.hidden(network.module, probe)
+
+    midpoint = state.theta - clipped_mean(updates, updates, len(state.theta)) * (scale * len(updates) / 2)
+    network.theta.copy_(midpoint)
+    with torch.no_grad():
+        moved = task.hidden(network.module, probe) - hidden_before
+    common = _drawn(task, assessment_beacon, "common batch", manifest.assessment.common_samples)
+    middle = len(common) // 2
+    one = network.gradient(task.batch(common[:middle])).clone()
+    other = network.gradient(task.batch(common[middle:]))
+    slope = (one * middle + other * (len(common) - middle)) / len(common)
+    work = one - other
+    gains = {trainer: update.inner(slope) * scales[trainer] for trainer, update in updates.items()}
+
+    sampled = draw_distinct(
+        derive(assessment_beacon, "assigned trainers"), manifest.assessment.assigned_trainers, trainers
+    )
+    assigned_gains = {
+        trainer: updates[trainer].inner(
+            _assigned_slope(network, manifest, training_beacon, assessment_beacon, trainer)
+        )
+        * scales[trainer]
+        for trainer in sampled
+        if trainer in updates
+    }
+    exact = tuple(
+        ExactCheck(
+            trainer=trainer,
+            cheap_micronats=micronats(gains[trainer]),
+            exact_micronats=micronats(
+                _exact_gain(network, midpoint, updates[trainer], scales[trainer], common)
+            ),
+        )
+        for trainer in _chosen(sorted(updates), assessment_beacon, manifest.assessment.exact_checks)
+    )
+    words = manifest.assessment.words // 2
+    report = Report(
+        loss_micronats=loss_micronats(loss_nats),
+        words=sign_words(moved, derive(assessment_beacon, "outputs"), words)
+        + sign_words(work, derive(assessment_beacon, "work"), words),
+        rows=tuple(_row(t, checked.get(t), gains, assigned_gains) for t in range(trainers)),
+    )
+    odd = {"validation loss": loss_nats, **{f"common gain of trainer {t}": gain for t, gain in sorted(gains.items())}}
+    odd |= {f"assigned gain of trainer {t}": gain for t, gain in sorted(assigned_gains.items())}
+    return Assessment(
+        report=report,
+        exact=exact,
+        remarks=tuple(f"{what} is {value}, reported as saturated" for what, value in odd.items() if not math.isfinite(value)),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _row(
+    trainer: int, checked: Checked | None, gains: Mapping[int, float], assigned_gains: Mapping[int, float]
+) -> Row:
+    if checked is None:
+        return ABSENT_ROW
+    if trainer not in gains:
+        return Row(checked.verdict, 0, UNSAMPLED)
+    assigned = assigned_gains.get(trainer)
+    return Row(Verdict.OK, micronats(gains[trainer]), UNSAMPLED if assigned is None else micronats(assigned))
+
+
+def _assigned_slope(
+    network: Network, manifest: Manifest, training_beacon: bytes, assessment_beacon: bytes, trainer: int
+) -> Tensor:
+    """Midpoint gradient on a sample of the trainer's shard that the trainer could not foresee."""
+    shard = assigned_indices(network.task, manifest, training_beacon, trainer)
+    seed = derive(assessment_beacon, "assigned sample", trainer)
+    places = draw_distinct(seed, manifest.assessment.assigned_samples, len(shard))
+    return network.gradient(network.task.batch([shard[place] for place in places]))
+
+
+def _exact_gain(
+    network: Network, midpoint: Tensor, update: SparseUpdate, scale: float, common: list[int]
+) -> float:
+    """Loss half the update before the midpoint minus half after: leave-one-in where the cheap value is taken."""
+    batch = network.task.batch(common)
+    half = update.dense() * (scale / 2)
+    network.theta.copy_(midpoint + half)
+    before = network.mean_loss(batch)
+    network.theta.copy_(midpoint - half)
+    return before - network.mean_loss(batch)
+
+
+def _drawn(task: Task, beacon: bytes, purpose: str, count: int) -> list[int]:
+    return draw_distinct(derive(beacon, purpose), count, task.samples)
+
+
+def _chosen(candidates: list[int], beacon: bytes, count: int) -> list[int]:
+    return [candidates[i] for i in draw_distinct(derive(beacon, "exact checks"), count, len(candidates))]

@@ -1,0 +1,299 @@
+"""The task manifest: everything about the learning that must be equal for everyone, as one canonical blob.
+
+The chain stores only its sha2-256. One home per parameter: here, with unit and reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import re
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+
+from ..spec.errors import ManifestError
+from ..spec.params import MAX_WORDS
+from ..spec.types import BPS
+from .tasks import Task
+
+MAX_MANIFEST_BYTES = 16_384
+BUILT_IN = {"bytes": "gradmint.learn.tasks.bytes_lm:factory", "digits": "gradmint.learn.tasks.digits:factory"}
+FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSpec:
+    """Which task: "bytes", "digits" or "package.module:factory"; the model's seed; hex sha2-256 of the data."""
+
+    factory: str
+    seed: int
+    data_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSpec:
+    """Local AdamW from a fresh optimiser state each round (Loshchilov & Hutter, 2019)."""
+
+    steps: int  # local steps a round
+    batch: int  # samples a step
+    shard: int  # distinct samples assigned to a trainer each round; passed over again when steps * batch is more
+    learning_rate: float
+    warmup_steps: int  # linear; a fresh second moment makes the first steps the least trustworthy
+    beta1: float
+    beta2: float
+    weight_decay: float
+    error_feedback: float  # residual's decay a round, beta of SparseLoCo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodecSpec:
+    """Shape and bounds of an update."""
+
+    chunk: int  # values that share positions and levels
+    keep: int  # values kept of each chunk
+    max_bytes: int  # of a whole blob
+    max_norm: float  # Euclidean, of the decoded update
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssessmentSpec:
+    """How verifiers value updates."""
+
+    common_samples: int  # one batch for everyone: validation noise, not approximation, limits the values
+    assigned_samples: int  # of a trainer's shard, for its assigned gain
+    assigned_trainers: int  # trainers the beacon chooses for that each round
+    exact_checks: int  # updates whose cheap value is audited by forward passes each round
+    probe_samples: int  # inputs whose hidden states enter the signature
+    words: int  # signature words of 256 bits; even, half for outputs and half for work
+    #: Positions kept with equal sign, of all kept.
+    duplicate_overlap_bps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OuterSpec:
+    """Nesterov's momentum on the mean update, as in DiLoCo; the rate falls linearly to ``floor`` of itself."""
+
+    learning_rate: float
+    momentum: float
+    decay_rounds: int  # rounds until the floor
+    floor: float  # part of the rate that stays
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumericsSpec:
+    """What must be equal for honest signatures to lie close together."""
+
+    dtype: str = "float32"
+    torch: str = torch.__version__.split("+")[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The whole recipe. ``encode`` has one output per manifest; ``decode`` accepts nothing else."""
+
+    task: TaskSpec
+    training: TrainingSpec
+    codec: CodecSpec
+    assessment: AssessmentSpec
+    outer: OuterSpec
+    numerics: NumericsSpec
+
+    def encode(self) -> bytes:
+        """Canonical JSON: sorted keys, no spaces, ASCII."""
+        parts = {part.name: _plain(getattr(self, part.name)) for part in fields(self)}
+        return json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+    def digest(self) -> bytes:
+        """sha2-256 of :meth:`encode`, what the run's parameters pin."""
+        return hashlib.sha256(self.encode()).digest()
+
+    @classmethod
+    def decode(cls, blob: bytes) -> Manifest:
+        """Raises ManifestError: too long, no JSON, unknown or missing keys, wrong types, ranges, not canonical."""
+        if len(blob) > MAX_MANIFEST_BYTES:
+            raise ManifestError(f"manifest has {len(blob)} bytes, at most {MAX_MANIFEST_BYTES} are read")
+        try:
+            parsed = json.loads(blob)
+        except (ValueError, RecursionError) as error:
+            raise ManifestError(f"manifest is not JSON: {error}; expected the output of Manifest.encode") from error
+        parts = _keys("manifest", parsed, [part.name for part in fields(cls)])
+        manifest = cls(
+            task=_build(TaskSpec, parts["task"]),
+            training=_build(TrainingSpec, parts["training"]),
+            codec=_build(CodecSpec, parts["codec"]),
+            assessment=_build(AssessmentSpec, parts["assessment"]),
+            outer=_build(OuterSpec, parts["outer"]),
+            numerics=_build(NumericsSpec, parts["numerics"]),
+        ).check()
+        if manifest.encode() != blob:
+            raise ManifestError(
+                f"manifest of {len(blob)} bytes is not canonical, its canonical form has {len(manifest.encode())}; "
+                "write it with Manifest.encode"
+            )
+        return manifest
+
+    def check(self) -> Manifest:
+        """Raises ManifestError naming the first range broken."""
+        t, c, a, o = self.training, self.codec, self.assessment, self.outer
+        rules = (
+            (
+                self.task.factory in BUILT_IN or FACTORY.fullmatch(self.task.factory) is not None,
+                f"task.factory {self.task.factory!r} is one of {sorted(BUILT_IN)} or package.module:factory",
+            ),
+            (0 <= self.task.seed < 1 << 63, f"task.seed {self.task.seed} lies in 0..2^63-1"),
+            (
+                re.fullmatch("[0-9a-f]{64}", self.task.data_sha256) is not None,
+                f"task.data_sha256 {self.task.data_sha256!r} is 64 lower-case hex digits",
+            ),
+            (1 <= t.steps <= 1 << 20, f"training.steps {t.steps} lies in 1..2^20"),
+            (1 <= t.batch <= 1 << 20, f"training.batch {t.batch} lies in 1..2^20"),
+            (t.batch <= t.shard <= 1 << 24, f"training.shard {t.shard} lies in batch {t.batch}..2^24"),
+            (0 <= t.warmup_steps <= t.steps, f"training.warmup_steps {t.warmup_steps} lies in 0..steps {t.steps}"),
+            (0 < t.learning_rate <= 10, f"training.learning_rate {t.learning_rate} lies in (0, 10]"),
+            (0 <= t.beta1 < 1 and 0 <= t.beta2 < 1, f"training.beta1 {t.beta1} and beta2 {t.beta2} lie in [0, 1)"),
+            (0 <= t.weight_decay <= 1, f"training.weight_decay {t.weight_decay} lies in [0, 1]"),
+            (0 <= t.error_feedback <= 1, f"training.error_feedback {t.error_feedback} lies in [0, 1]"),
+            (1 <= c.keep <= c.chunk <= 1 << 16, f"1 <= codec.keep {c.keep} <= codec.chunk {c.chunk} <= 65536"),
+            (1 <= c.max_bytes <= 1 << 32, f"codec.max_bytes {c.max_bytes} lies in 1..2^32"),
+            (0 < c.max_norm <= 1e6, f"codec.max_norm {c.max_norm} lies in (0, 1e6]"),
+            (
+                2 <= a.common_samples <= 1 << 20 and a.common_samples % 2 == 0,
+                f"assessment.common_samples {a.common_samples} is even and in 2..2^20",
+            ),
+            (1 <= a.assigned_samples <= t.shard, f"assessment.assigned_samples {a.assigned_samples} lies in 1..shard"),
+            (0 <= a.assigned_trainers <= 1 << 16, f"assessment.assigned_trainers {a.assigned_trainers} in 0..65536"),
+            (0 <= a.exact_checks <= 1 << 16, f"assessment.exact_checks {a.exact_checks} lies in 0..65536"),
+            (1 <= a.probe_samples <= 1 << 16, f"assessment.probe_samples {a.probe_samples} lies in 1..65536"),
+            (
+                2 <= a.words <= MAX_WORDS and a.words % 2 == 0,
+                f"assessment.words {a.words} is even and in 2..{MAX_WORDS}",
+            ),
+            (
+                0 < a.duplicate_overlap_bps <= BPS,
+                f"assessment.duplicate_overlap_bps {a.duplicate_overlap_bps} lies in 1..{BPS}",
+            ),
+            (0 < o.learning_rate <= 10, f"outer.learning_rate {o.learning_rate} lies in (0, 10]"),
+            (0 <= o.momentum < 1, f"outer.momentum {o.momentum} lies in [0, 1)"),
+            (1 <= o.decay_rounds <= 1 << 20, f"outer.decay_rounds {o.decay_rounds} lies in 1..2^20"),
+            (0 <= o.floor <= 1, f"outer.floor {o.floor} lies in [0, 1]"),
+            (self.numerics.dtype == "float32", f"numerics.dtype {self.numerics.dtype!r} is 'float32'"),
+            (
+                re.fullmatch(r"\d{1,4}(\.\d{1,4}){1,3}", self.numerics.torch) is not None,
+                f"numerics.torch {self.numerics.torch!r} is a release such as '2.13.0'",
+            ),
+        )
+        for holds, rule in rules:
+            if not holds:
+                raise ManifestError(f"task manifest: it must hold that {rule}")
+        return self
+
+
+def load_task(manifest: Manifest) -> Task:
+    """Imports and makes the task, and compares what it needs with what this machine has.
+
+    Importing runs code that is installed here: open runs only whose factory you trust. Raises ManifestError when the
+    factory is missing or not marked by ``task_factory``, or when the data or torch differ from the manifest's.
+    """
+    task = _make(manifest.task.factory)
+    if task.data_sha256 != manifest.task.data_sha256:
+        raise ManifestError(
+            f"task {manifest.task.factory!r}: data here hash to {task.data_sha256}, the run pinned "
+            f"{manifest.task.data_sha256}; use the sponsor's versions of Python and of the task's package"
+        )
+    here = NumericsSpec().torch
+    if here != manifest.numerics.torch:
+        raise ManifestError(f"torch here is {here}, the run pinned {manifest.numerics.torch}; pip install torch==it")
+    return task
+
+
+def preset(name: str, seed: int = 0) -> Manifest:
+    """A manifest for "bytes", "digits" or "package.module:factory".
+
+    A task object may carry ``preset(manifest) -> Manifest``, which receives the general defaults. Raises ManifestError.
+    """
+    task = _make(name)
+    spec = TaskSpec(factory=name, seed=seed, data_sha256=task.data_sha256)
+    manifest = replace({"bytes": _BYTES, "digits": _DIGITS}.get(name, _GENERAL), task=spec)
+    tune = getattr(task, "preset", None)
+    return (tune(manifest) if callable(tune) else manifest).check()
+
+
+def _make(name: str) -> Task:
+    target = BUILT_IN.get(name, name)
+    if FACTORY.fullmatch(target) is None:
+        raise ManifestError(f"task {name!r} is neither one of {sorted(BUILT_IN)} nor package.module:factory")
+    module, _, attribute = target.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ManifestError(f"task {name!r} is not installed here: {error}; install its package") from error
+    if getattr(factory, "gradmint_task", False) is not True:
+        raise ManifestError(f"task {name!r} is not marked as one; decorate it with gradmint.learn.tasks.task_factory")
+    task = factory()
+    if not isinstance(task, Task):
+        raise ManifestError(f"task {name!r} made a {type(task).__name__}, which lacks part of gradmint's Task protocol")
+    return task
+
+
+def _plain(spec: Any) -> dict[str, object]:
+    return {item.name: getattr(spec, item.name) for item in fields(spec)}
+
+
+def _keys(where: str, parsed: object, names: list[str]) -> dict[str, object]:
+    found = sorted(parsed) if isinstance(parsed, dict) else type(parsed).__name__
+    if not isinstance(parsed, dict) or found != sorted(names):
+        raise ManifestError(f"{where} has keys {found}, expected {sorted(names)}; this release reads no other version")
+    return parsed
+
+
+def _build(kind: Any, parsed: object) -> Any:
+    where = kind.__name__.removesuffix("Spec").lower()
+    values = _keys(where, parsed, [item.name for item in fields(kind)])
+    for item in fields(kind):
+        value = values[item.name]
+        if type(value).__name__ != item.type:
+            raise ManifestError(f"{where}.{item.name} is {value!r}, expected a value of type {item.type}")
+    return kind(**values)
+
+
+_GENERAL = Manifest(
+    task=TaskSpec(factory="bytes", seed=0, data_sha256="0" * 64),
+    training=TrainingSpec(
+        steps=30,
+        batch=16,
+        shard=480,
+        learning_rate=1e-3,
+        warmup_steps=3,
+        beta1=0.9,
+        beta2=0.95,
+        weight_decay=0.0,
+        error_feedback=0.95,
+    ),
+    codec=CodecSpec(chunk=4_096, keep=256, max_bytes=64 << 20, max_norm=100.0),
+    assessment=AssessmentSpec(
+        common_samples=256,
+        assigned_samples=32,
+        assigned_trainers=16,
+        exact_checks=1,
+        probe_samples=64,
+        words=4,
+        duplicate_overlap_bps=5_000,
+    ),
+    outer=OuterSpec(learning_rate=0.8, momentum=0.5, decay_rounds=200, floor=0.1),
+    numerics=NumericsSpec(),
+)
+_BYTES = replace(
+    _GENERAL,
+    training=replace(_GENERAL.training, steps=60, batch=8, shard=480, learning_rate=3e-3, beta2=0.98),
+    codec=replace(_GENERAL.codec, keep=512, max_bytes=65_536),
+    outer=replace(_GENERAL.outer, learning_rate=1.0, momentum=0.5, decay_rounds=30),
+)
+_DIGITS = replace(
+    _GENERAL,
+    training=replace(_GENERAL.training, steps=20, batch=32, shard=128, learning_rate=5e-3),
+    codec=replace(_GENERAL.codec, keep=512, max_bytes=16_384),
+    outer=replace(_GENERAL.outer, learning_rate=1.0, momentum=0.3, decay_rounds=16),
+)

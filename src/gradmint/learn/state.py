@@ -1,0 +1,165 @@
+"""The global model as one flat float32 vector, its layout, its digest and its file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..spec.errors import ManifestError
+from .manifest import Manifest
+from .tasks import Batch, Task
+
+MAX_HEADER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Where each named parameter lies in the flat vector. Canonical order: by name, row-major inside."""
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    offsets: tuple[int, ...] = field(init=False)  # in values
+    dimension: int = field(init=False)
+    digest: bytes = field(init=False)  # sha2-256 of names and shapes
+
+    def __post_init__(self) -> None:
+        offsets, at = [], 0
+        for shape in self.shapes:
+            offsets.append(at)
+            at += int(np.prod(shape, dtype=np.int64))
+        table = json.dumps([self.names, self.shapes], separators=(",", ":")).encode()
+        object.__setattr__(self, "offsets", tuple(offsets))
+        object.__setattr__(self, "dimension", at)
+        object.__setattr__(self, "digest", hashlib.sha256(table).digest())
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Layout:
+        """Raises ManifestError for a model with buffers or parameters that are not float32: the state would miss them."""
+        buffers = [name for name, _ in model.named_buffers()]
+        if buffers:
+            raise ManifestError(f"model keeps buffers {buffers}, expected none; turn them into parameters or constants")
+        named = sorted(model.named_parameters())
+        odd = [f"{name}: {parameter.dtype}" for name, parameter in named if parameter.dtype != torch.float32]
+        if odd or not named:
+            raise ManifestError(f"model has parameters {odd or 'none'}, expected float32; call .float() in build()")
+        return cls(names=tuple(n for n, _ in named), shapes=tuple(tuple(p.shape) for _, p in named))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """The global model between rounds: parameters and outer momentum, both float32 [d]; ``round`` outer steps taken."""
+
+    theta: Tensor
+    momentum: Tensor
+    round: int
+
+
+class Network:
+    """A task's module whose parameters are views of one flat vector, and whose gradients are views of another."""
+
+    def __init__(self, task: Task, seed: int) -> None:
+        self.task = task
+        self.module = task.build(seed)
+        self.layout = Layout.of(self.module)
+        self.theta = torch.empty(self.layout.dimension)
+        self.slope = torch.zeros(self.layout.dimension)
+        parameters = dict(self.module.named_parameters())
+        with torch.no_grad():
+            for name, shape, at in zip(self.layout.names, self.layout.shapes, self.layout.offsets, strict=True):
+                parameter = parameters[name]
+                size = parameter.numel()
+                self.theta[at : at + size] = parameter.flatten()
+                parameter.data = self.theta[at : at + size].view(shape)
+                parameter.grad = self.slope[at : at + size].view(shape)
+
+    def gradient(self, batch: Batch) -> Tensor:
+        """Gradient of the batch's mean loss, float32 [d]: the same storage at every call."""
+        self.slope.zero_()
+        self.task.loss(self.module, batch).mean().backward()  # type: ignore[no-untyped-call]
+        return self.slope
+
+    def mean_loss(self, batch: Batch) -> float:
+        """Mean loss in nats, summed in float64; NaN or infinite when the model is broken."""
+        with torch.no_grad():
+            return float(self.task.loss(self.module, batch).double().mean())
+
+
+def layout_of(task: Task, manifest: Manifest) -> Layout:
+    """Layout of the task's model. Raises ManifestError as :meth:`Layout.of`."""
+    return Layout.of(task.build(manifest.task.seed))
+
+
+def initial_state(task: Task, manifest: Manifest) -> State:
+    """The model that a run starts from, at round 0 with momentum 0. Raises ManifestError as :meth:`Layout.of`."""
+    theta = Network(task, manifest.task.seed).theta
+    return State(theta=theta, momentum=torch.zeros_like(theta), round=0)
+
+
+def digest(state: State, layout: Layout) -> bytes:
+    """sha2-256(layout digest || round uint64 || parameters || momentum), numbers little-endian: 32 bytes.
+
+    Raises ManifestError when the state does not have the layout's dimension.
+    """
+    whole = hashlib.sha256(layout.digest + state.round.to_bytes(8, "little"))
+    for vector in (state.theta, state.momentum):
+        whole.update(_floats(vector, layout))
+    return whole.digest()
+
+
+def save(state: State, layout: Layout) -> bytes:
+    """A safetensors file: parameters under their own names, outer momentum under ``outer.momentum``.
+
+    Any safetensors reader opens it. Raises ManifestError when the state does not have the layout's dimension.
+    """
+    header = _header(layout, state.round)
+    return header + _floats(state.theta, layout) + _floats(state.momentum, layout)
+
+
+def load(blob: bytes, layout: Layout) -> State:
+    """Inverse of :func:`save`; only its exact output is accepted. Raises ManifestError."""
+    room = int.from_bytes(blob[:8], "little")
+    if len(blob) < 8 or room > min(MAX_HEADER_BYTES, len(blob) - 8):
+        raise ManifestError(f"checkpoint of {len(blob)} bytes announces a header of {room}; fetch it again")
+    try:
+        round_ = int(json.loads(blob[8 : 8 + room])["__metadata__"]["round"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ManifestError(f"checkpoint header of {room} bytes names no round ({error!r}); fetch it again") from error
+    header = _header(layout, round_) if 0 <= round_ < 1 << 64 else b""
+    if blob[: 8 + room] != header:
+        raise ManifestError(
+            f"checkpoint header of {room} bytes is not that of layout {layout.digest.hex()[:16]} at round {round_}; "
+            "it belongs to another model: delete it and rebuild"
+        )
+    expected = 8 + room + 8 * layout.dimension
+    if len(blob) != expected:
+        raise ManifestError(f"checkpoint has {len(blob)} bytes, expected {expected}; delete it and rebuild")
+    values = np.frombuffer(blob, dtype="<f4", offset=8 + room).astype(np.float32)
+    theta, momentum = torch.from_numpy(values).split(layout.dimension)
+    return State(theta=theta.clone(), momentum=momentum.clone(), round=round_)
+
+
+def _header(layout: Layout, round_: int) -> bytes:
+    table: dict[str, object] = {"__metadata__": {"layout": layout.digest.hex(), "round": str(round_)}}
+    ends = (*layout.offsets[1:], layout.dimension)
+    for name, shape, start, end in zip(layout.names, layout.shapes, layout.offsets, ends, strict=True):
+        table[name] = {"dtype": "F32", "shape": shape, "data_offsets": [4 * start, 4 * end]}
+    momentum_at = [4 * layout.dimension, 8 * layout.dimension]
+    table["outer.momentum"] = {"dtype": "F32", "shape": [layout.dimension], "data_offsets": momentum_at}
+    text = json.dumps(table, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the format aligns tensors to 8 bytes
+    return len(text).to_bytes(8, "little") + text
+
+
+def _floats(vector: Tensor, layout: Layout) -> bytes:
+    if vector.shape != (layout.dimension,) or vector.dtype != torch.float32:
+        raise ManifestError(
+            f"state holds {vector.dtype} of shape {tuple(vector.shape)}, expected float32 of ({layout.dimension},)"
+        )
+    values: NDArray[np.float32] = vector.detach().numpy()
+    return values.astype("<f4", copy=False).tobytes()

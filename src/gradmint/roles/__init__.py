@@ -1,0 +1,1 @@
+"""Duties. Each role reads as the list of what it must do in a round; the driver does the waiting, sending and resuming."""

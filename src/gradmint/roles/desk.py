@@ -1,0 +1,83 @@
+"""Everything one participant works with, in one place."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..ports.chain import Chain
+from ..ports.store import Store
+from ..spec.errors import ChainError
+from ..spec.ledger import Ledger, Seat
+from ..spec.types import Role
+from .driver import Driver
+from .follower import Follower
+from .journal import Journal
+from .replica import Replica
+from .trace import Trace
+
+
+@dataclass(slots=True)
+class Desk:
+    """A seated participant: its chain, store, journal, and its own view of run and model."""
+
+    chain: Chain
+    store: Store
+    follower: Follower
+    replica: Replica
+    journal: Journal
+    trace: Trace
+    seat: Seat
+    driver: Driver = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.driver = Driver(self.chain, self.follower, self.journal, self.trace)
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.follower.ledger
+
+    @classmethod
+    def open(cls, chain: Chain, store: Store, run: int, role: Role, home: Path, *, own_task: str | None = None) -> Desk:
+        """Take the seat of the chain's account; ``home`` keeps journal, cached model and trace.
+
+        Raises ChainError when the account has no seat in this role, JournalError, ManifestError, BlobMissing.
+        """
+        home.mkdir(parents=True, exist_ok=True)
+        follower = Follower(chain, run)
+        seat = follower.ledger.seat(chain.account)
+        if seat is None or seat.role is not role:
+            found = "no seat" if seat is None else f"a seat as {seat.role.name.lower()}"
+            raise ChainError(
+                f"0x{chain.account.hex()} has {found} in run {run}, expected one as {role.name.lower()}; take it with "
+                f"'gradmint join --run {run} --role {role.name.lower()}'"
+            )
+        identity = (
+            f"chain {chain.chain_id}, rounds 0x{chain.rounds_address.hex()}, run {run}, account 0x{chain.account.hex()}"
+        )
+        replica = Replica(follower.params, store, own_task=own_task, cache=home / "model.safetensors")
+        replica.resume(follower.ledger)
+        return cls(
+            chain=chain,
+            store=store,
+            follower=follower,
+            replica=replica,
+            journal=Journal(home / "journal.sqlite", identity),
+            trace=Trace(home / "trace.jsonl"),
+            seat=seat,
+        )
+
+    def catch_up(self) -> None:
+        """Rebuild the model that the current round starts from."""
+        start_s = time.time()
+        before = self.replica.concluded
+        self.replica.follow(self.ledger)
+        if self.replica.concluded > before:
+            self.trace.note(self.replica.concluded + 1, "rebuild", start_s, time.time())
+
+    def take_part(self, number: int) -> bool:
+        """Whether the seat takes part in round ``number``: joined before it opened, and not gone."""
+        round_ = self.ledger.rounds[number - 1]
+        seats = round_.trainers if self.seat.role is Role.TRAINER else round_.verifiers
+        return self.seat.index < seats and not self.seat.gone

@@ -1,0 +1,197 @@
+"""Carries out duties: waits, sends, journals, resumes. Roles say what; everything about how is here.
+
+A duty is a generator of actions. Each result that must survive a crash is journaled before it has an effect outside, so a
+restarted process runs the duty again from its first line and gets the same results back.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
+
+from ..ports.chain import Call, Chain, Poke
+from ..spec.errors import BlobMissing, ChainUnreachable, Reverted, StoreUnreachable
+from ..spec.ledger import Round
+from ..spec.types import Phase
+from .follower import Follower
+from .journal import Journal
+from .trace import Trace
+
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 600.0  # how long a chain or store may stay away before a process gives up
+NAP_S = 5.0  # longest wait between looks at the chain: a lost subscription costs this, nothing more
+
+
+class RoundOver(Exception):
+    """The round ended before the duty did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """Do ``work`` once per round; afterwards, also after a crash, its journaled result is returned. Yields bytes."""
+
+    name: str
+    work: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """The journaled result of an earlier Once, or None. Yields bytes or None."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Send ``call`` in ``phase``, once. ``said`` tells from the chain whether it is there already. Yields bool: it is."""
+
+    call: Call
+    phase: Phase
+    said: Callable[[Round], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """Wait for ``phase`` or a later one; overdue phases are poked on. Yields the phase reached, or raises RoundOver.
+
+    With ``at_most_s``, gives up after that long and yields the phase as it is.
+    """
+
+    phase: Phase
+    at_most_s: float | None = None
+
+
+Action = Once | Recall | Say | Until
+Duty = Generator[Action, "bytes | bool | Phase | None", None]
+
+
+class Driver:
+    """Performs one participant's duties on one run."""
+
+    def __init__(self, chain: Chain, follower: Follower, journal: Journal, trace: Trace) -> None:
+        self.chain = chain
+        self.follower = follower
+        self.journal = journal
+        self.trace = trace
+
+    def perform(self, number: int, duty: Callable[[], Duty]) -> None:
+        """Run ``duty`` of round ``number`` to its end, or to the round's. A chain, store or blob that is away for a while
+        is waited for, and the duty started again: journaled results make that harmless.
+
+        Raises ChainUnreachable, StoreUnreachable or BlobMissing after PATIENCE_S.
+        """
+        for attempt in Retrying(
+            retry=retry_if_exception_type((ChainUnreachable, StoreUnreachable, BlobMissing)),
+            wait=wait_exponential(multiplier=0.5, max=10),
+            stop=stop_after_delay(PATIENCE_S),
+            before_sleep=_announce,
+            reraise=True,
+        ):
+            with attempt:
+                try:
+                    self._run(number, duty())
+                except RoundOver as over:
+                    log.info("round %d: %s", number, over)
+
+    def await_round(self, number: int) -> bool:
+        """Wait until round ``number`` opens; False when the run ends first. Overdue phases are poked on."""
+        while True:
+            self.follower.refresh()
+            ledger = self.follower.ledger
+            if ledger.phase is Phase.ENDED:
+                return False
+            if len(ledger.rounds) >= number:
+                return True
+            self._wait_or_poke()
+
+    def _run(self, number: int, duty: Duty) -> None:
+        result: bytes | bool | Phase | None = None
+        while True:
+            try:
+                action = duty.send(result)
+            except StopIteration:
+                return
+            match action:
+                case Once():
+                    result = self._once(number, action)
+                case Recall():
+                    result = self.journal.get(number, action.name)
+                case Say():
+                    result = self._say(number, action)
+                case Until():
+                    result = self._until(number, action)
+
+    def _once(self, number: int, action: Once) -> bytes:
+        known = self.journal.get(number, action.name)
+        if known is not None:
+            return known
+        with self.trace.span(number, action.name):
+            done = action.work()
+        self.journal.put(number, action.name, done)
+        return done
+
+    def _say(self, number: int, action: Say) -> bool:
+        name = type(action.call).__name__
+        entry = f"signed {name}"
+        while True:
+            self.follower.refresh()
+            round_ = self.follower.ledger.rounds[number - 1]
+            if action.said(round_):
+                return True
+            if round_.is_over or round_.phase is not action.phase:
+                log.warning("round %d: %s comes too late, the round is in %s", number, name, round_.phase.name)
+                return False
+            try:
+                signed = self.journal.get(number, entry)
+                if signed is None:
+                    signed = self.chain.sign(action.call)
+                    self.journal.put(number, entry, signed)
+                with self.trace.span(number, name):
+                    receipt = self.chain.broadcast(signed)
+                log.info("round %d: %s, %d gas", number, name, receipt.gas_used)
+            except Reverted as refusal:
+                if refusal.name == "NonceTaken":
+                    # Those bytes can never take effect any more, so signing anew cannot say it twice.
+                    self.journal.put(number, entry, self.chain.sign(action.call))
+                    continue
+                self.follower.refresh()
+                if action.said(self.follower.ledger.rounds[number - 1]):
+                    return True
+                log.warning("round %d: %s refused: %s", number, name, refusal)
+                return False
+
+    def _until(self, number: int, action: Until) -> Phase:
+        give_up_s = None if action.at_most_s is None else time.monotonic() + action.at_most_s
+        while True:
+            self.follower.refresh()
+            round_ = self.follower.ledger.rounds[number - 1]
+            if round_.is_over or self.follower.ledger.phase is Phase.ENDED:
+                raise RoundOver("settled" if round_.settled else "void")
+            left_s = NAP_S if give_up_s is None else give_up_s - time.monotonic()
+            if round_.phase >= action.phase or left_s <= 0:
+                return round_.phase
+            self._wait_or_poke(left_s)
+
+    def _wait_or_poke(self, at_most_s: float = NAP_S) -> None:
+        ledger = self.follower.ledger
+        overdue_s = self.chain.now_s() - ledger.deadline_s if ledger.rounds else -NAP_S
+        if overdue_s <= 0:
+            self.chain.wait(self.follower.run, max(0.0, min(at_most_s, NAP_S, -overdue_s + 0.05)))
+            return
+        try:
+            self.chain.send(Poke(run=self.follower.run))
+        except Reverted as refusal:
+            # Someone else was quicker, or the chain's clock is a block behind ours; either way look again.
+            log.debug("poke refused: %s", refusal)
+            self.chain.wait(self.follower.run, min(at_most_s, 1.0))
+
+
+def _announce(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    wait_s = state.next_action.sleep if state.next_action else 0.0
+    log.warning("%s; trying again in %.1f s", error, wait_s)

@@ -1,0 +1,167 @@
+"""The model as this process rebuilds it: from the first state and the public updates, nobody trusted.
+
+Trainers, verifiers and auditors share it, so there is one path from blobs to models.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..learn import outer
+from ..learn.assess import Checked, Expected, check, mark_duplicates
+from ..learn.codec import SparseUpdate
+from ..learn.manifest import BUILT_IN, MAX_MANIFEST_BYTES, Manifest, load_task
+from ..learn.state import State, digest, initial_state, layout_of, load, save
+from ..ports.store import Store
+from ..spec.agreement import accepted
+from ..spec.errors import BlobMissing, ManifestError, Oversize, WrongBase
+from ..spec.ledger import Ledger, Round
+from ..spec.params import Params
+from ..spec.types import Role, Verdict
+
+
+class Replica:
+    """Model, task and manifest of one run.
+
+    ``state`` is the model that the next unconcluded round starts from; ``base`` its digest.
+    """
+
+    def __init__(self, params: Params, store: Store, *, own_task: str | None = None, cache: Path | None = None) -> None:
+        """``own_task`` is the task this user agreed to run: code named by a stranger's manifest is never imported
+        without it, except the built-in tasks. ``cache`` keeps the latest state over restarts.
+
+        Raises ManifestError when the manifest is not what the run pinned or this machine cannot honour it, BlobMissing.
+        """
+        self.manifest = Manifest.decode(store.get(params.manifest, MAX_MANIFEST_BYTES))
+        factory = self.manifest.task.factory
+        if factory not in BUILT_IN and factory != own_task:
+            raise ManifestError(
+                f"the run's task is {factory}, code from outside Gradmint; this process was started with "
+                f"{own_task or 'no --task'}: read that code, then add --task {factory}"
+            )
+        self.store = store
+        self.task = load_task(self.manifest)
+        self.layout = layout_of(self.task, self.manifest)
+        self.state = initial_state(self.task, self.manifest)
+        self.base = digest(self.state, self.layout)
+        if self.base != params.model:
+            raise ManifestError(
+                f"the initial model built here is {self.base.hex()}, the run pinned {params.model.hex()}; compare the "
+                f"torch version with the manifest's {self.manifest.numerics}"
+            )
+        self.concluded = 0  # rounds that are behind ``state``
+        self.previous: dict[int, SparseUpdate] = {}  # updates of the last settled round, for the duplicate check
+        self._cache = cache
+        self._checked: tuple[int, dict[int, Checked]] = (0, {})
+
+    def expected(self, ledger: Ledger, round_: Round, trainer: int) -> Expected:
+        """What the header of a trainer's update must say."""
+        account = ledger.seats[Role.TRAINER][trainer].account
+        return Expected(run=ledger.run, round=round_.number, author=account, base=self.base)
+
+    def check_round(self, ledger: Ledger, round_: Round) -> dict[int, Checked]:
+        """Verdict and update of every trainer of the round; ``state`` must be the round's base.
+
+        Deterministic: everyone who has the round's set gets the same. Raises BlobMissing when this process lacks a blob
+        that the committee holds.
+        """
+        if self._checked[0] == round_.number:
+            return self._checked[1]
+        held, _ = round_.held()
+        checked = {}
+        for trainer in range(round_.trainers):
+            digest_ = round_.first_submissions[trainer].digest if trainer in held else None
+            checked[trainer] = self._check(digest_, self.expected(ledger, round_, trainer))
+        order = [trainer for trainer in round_.first_submissions if trainer in held]
+        checked = mark_duplicates(checked, order, self.previous, self.manifest)
+        self._checked = (round_.number, checked)
+        return checked
+
+    def follow(self, ledger: Ledger) -> None:
+        """Rebuild up to the latest concluded round. Raises BlobMissing, WrongBase naming round and both digests."""
+        while self.concluded < len(ledger.rounds) and ledger.rounds[self.concluded].is_over:
+            self.conclude(ledger, ledger.rounds[self.concluded])
+
+    def conclude(self, ledger: Ledger, round_: Round) -> None:
+        """Take the round's outer step, if it settled with a quorum."""
+        attested = round_.held()[1]
+        if attested is not None and attested != self.base:
+            raise WrongBase(
+                f"round {round_.number}: the committee works from model {attested.hex()}, rebuilt here is "
+                f"{self.base.hex()}; delete the cached state and start again"
+            )
+        settlement = round_.settlement
+        if settlement is not None and settlement.consensus is not None:
+            updates = valid_updates(self.check_round(ledger, round_))
+            steps = [trainer for trainer in accepted(settlement.consensus) if trainer in updates]
+            self.state = outer.advance(self.manifest, self.state, updates, steps)
+            self.base = digest(self.state, self.layout)
+            self.previous = updates
+        self.concluded = round_.number
+        self._save()
+
+    def resume(self, ledger: Ledger) -> None:
+        """Start from the cached state, when it is one that the committee attested; otherwise from the beginning.
+
+        The last settled round is rebuilt in any case: its updates are needed to recognise duplicates.
+        """
+        if self._cache is None or not self._cache.exists():
+            return
+        try:
+            state = load(self._cache.read_bytes(), self.layout)
+        except ManifestError:
+            return  # a torn or foreign file costs time, nothing else: the lineage is rebuilt from the first model
+        base = digest(state, self.layout)
+        for round_ in reversed(ledger.rounds):
+            consensus = round_.settlement.consensus if round_.settlement else None
+            if round_.held()[1] == base and consensus is not None:
+                self.state, self.base, self.concluded = state, base, round_.number - 1
+                # Duplicates of this round were judged against the one before it.
+                earlier = [r for r in ledger.rounds[: round_.number - 1] if r.settlement and r.settlement.consensus]
+                if earlier:
+                    self.previous = self._reread(ledger, earlier[-1])
+                return
+
+    def _reread(self, ledger: Ledger, round_: Round) -> dict[int, SparseUpdate]:
+        """Valid updates of an earlier round, by the verdicts the chain settled on."""
+        consensus = round_.settlement.consensus if round_.settlement else None
+        base = round_.held()[1]
+        updates: dict[int, SparseUpdate] = {}
+        if consensus is None or base is None:
+            return updates
+        for trainer, submission in round_.first_submissions.items():
+            if trainer < len(consensus.rows) and consensus.rows[trainer].verdict is Verdict.OK:
+                account = ledger.seats[Role.TRAINER][trainer].account
+                expected = Expected(run=ledger.run, round=round_.number, author=account, base=base)
+                checked = self._check(submission.digest, expected)
+                if checked.update is not None:
+                    updates[trainer] = checked.update
+        return updates
+
+    def _check(self, blob_digest: bytes | None, expected: Expected) -> Checked:
+        if blob_digest is None:
+            return check(None, expected, self.manifest, self.layout)
+        try:
+            blob = self.store.get(blob_digest, self.manifest.codec.max_bytes)
+        except Oversize as error:  # the store never reads more than the limit
+            return Checked(verdict=Verdict.OVERSIZE, reason=str(error), update=None, header=None)
+        except BlobMissing as error:
+            raise BlobMissing(f"{error}; the committee held it: connect to a store that still has it") from error
+        return check(blob, expected, self.manifest, self.layout)
+
+    def _save(self) -> None:
+        if self._cache is not None:
+            temporary = self._cache.with_suffix(".part")
+            temporary.write_bytes(save(self.state, self.layout))
+            os.replace(temporary, self._cache)
+
+
+def valid_updates(checked: Mapping[int, Checked]) -> dict[int, SparseUpdate]:
+    """Updates with verdict OK, by trainer index."""
+    return {
+        trainer: item.update
+        for trainer, item in checked.items()
+        if item.verdict is Verdict.OK and item.update is not None
+    }

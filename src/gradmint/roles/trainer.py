@@ -1,0 +1,106 @@
+"""The trainer: train on the assigned shard, commit to the update by its digest, publish when submissions are closed."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+
+import numpy as np
+import torch
+
+from ..learn.codec import Header, SparseUpdate, encode, read_header
+from ..learn.train import compress, local_round
+from ..ports.chain import Close, Submit
+from ..spec.ledger import Round
+from ..spec.types import Phase
+from .desk import Desk
+from .driver import Duty, Once, Say, Until
+
+log = logging.getLogger(__name__)
+
+KEPT_ROUNDS = 3  # journal entries older than this are of no use: their round is over
+
+
+class TrainerStrategy:
+    """What a trainer sends. This one is honest; an attack overrides a method and nothing else changes.
+
+    ``name`` shows up in tables; ``desk`` gives the model (``desk.replica``), the ledger and the store.
+    """
+
+    name = "honest"
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def draft(self, round_: Round) -> bytes:
+        """The round's update blob."""
+        desk, replica = self.desk, self.desk.replica
+        trained = local_round(replica.task, replica.manifest, replica.state, round_.training_beacon, desk.seat.index)
+        update, residual = compress(trained.delta, self._residual(round_), replica.manifest)
+        # Journaled with the round's number: drafting again after a crash starts from the earlier residual again.
+        desk.journal.put(round_.number, "residual", residual.numpy().tobytes())
+        return self.seal(round_, update, trained.claimed_gain_micronats, trained.words)
+
+    def publish(self, round_: Round, blob: bytes) -> bytes | None:
+        """What goes to the store once submissions are closed; None withholds."""
+        return blob
+
+    def seal(self, round_: Round, update: SparseUpdate, claimed_gain_micronats: int, words: tuple[int, ...]) -> bytes:
+        """``update`` as a blob under this trainer's own header."""
+        desk, replica = self.desk, self.desk.replica
+        header = Header(
+            run=desk.follower.run,
+            round=round_.number,
+            author=desk.seat.account,
+            base=replica.base,
+            claimed_gain_micronats=claimed_gain_micronats,
+            words=words,
+            layout=replica.layout.digest,
+        )
+        return encode(header, update)
+
+    def _residual(self, round_: Round) -> torch.Tensor | None:
+        kept = self.desk.journal.latest("residual", before=round_.number)
+        if kept is None or len(kept) != 4 * self.desk.replica.layout.dimension:
+            return None
+        return torch.from_numpy(np.frombuffer(kept, dtype=np.float32).copy())
+
+
+def trainer_duty(desk: Desk, strategy: TrainerStrategy, round_: Round) -> Duty:
+    """One round of a trainer."""
+    desk.catch_up()
+    me = desk.seat.index
+    blob = yield Once("train", lambda: strategy.draft(round_))
+    assert isinstance(blob, bytes)
+    submit = Submit(
+        run=desk.follower.run,
+        digest=hashlib.sha256(blob).digest(),
+        claimed_gain_micronats=read_header(blob).claimed_gain_micronats,
+    )
+    submitted = yield Say(submit, Phase.TRAIN, said=lambda r: me in r.first_submissions)
+    if not submitted:
+        return
+    # Whoever submits last sees everyone in, and spares the round its deadline.
+    desk.follower.refresh()
+    if round_.phase is Phase.TRAIN and desk.ledger.awaited_trainers() <= round_.first_submissions.keys():
+        rows = tuple((s.trainer, s.claimed_gain_micronats, s.digest) for s in round_.submissions)
+        yield Say(Close(run=desk.follower.run, submissions=rows), Phase.TRAIN, said=lambda r: r.phase > Phase.TRAIN)
+    yield Until(Phase.HOLD)
+    published = strategy.publish(round_, blob)
+    if published is not None:
+        desk.store.put(published)
+
+
+def train(desk: Desk, strategy: TrainerStrategy) -> None:
+    """Serve as trainer until the run ends or the seat is gone. Raises what :meth:`Driver.perform` does."""
+    number = 0
+    while desk.driver.await_round(max(number + 1, len(desk.ledger.rounds))):
+        number = len(desk.ledger.rounds)
+        if desk.seat.gone:
+            log.warning("trainer %d left the run in round %d", desk.seat.index, number)
+            return
+        if not desk.take_part(number):
+            continue
+        round_ = desk.ledger.rounds[number - 1]
+        desk.driver.perform(number, lambda round_=round_: trainer_duty(desk, strategy, round_))  # type: ignore[misc]
+        desk.journal.forget(before=number - KEPT_ROUNDS)

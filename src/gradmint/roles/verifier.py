@@ -1,0 +1,114 @@
+"""The verifier: hold, assess, commit, reveal, settle."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+
+from ..learn.assess import assess
+from ..ports.chain import Commit, Hold, Reveal
+from ..spec.errors import BlobCorrupt, BlobMissing, Oversize
+from ..spec.ledger import Round
+from ..spec.transcript import commitment
+from ..spec.types import Phase, Report
+from .desk import Desk
+from .driver import Duty, Once, Recall, Say, Until
+from .settler import settler_duty
+
+log = logging.getLogger(__name__)
+
+SALT_BYTES = 32
+KEPT_ROUNDS = 3
+
+
+class VerifierStrategy:
+    """What a verifier reports. This one is honest; an attack overrides a method and nothing else changes."""
+
+    name = "honest"
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def gather(self, round_: Round) -> bytes:
+        """Bitmap of the blobs this verifier has, waiting for late ones until half of the hold phase is over."""
+        desk = self.desk
+        bitmap = bytearray((round_.trainers + 7) // 8)
+        opened = round_.opened[Phase.HOLD]
+        last_s = opened.deadline_s - desk.follower.params.hold_s / 2
+        give_up_s = time.monotonic() + max(0.0, last_s - desk.chain.now_s())
+        for trainer, submission in round_.first_submissions.items():
+            limit = desk.replica.manifest.codec.max_bytes
+            if not desk.store.wait(submission.digest, max(0.0, give_up_s - time.monotonic())):
+                log.warning("round %d: no blob from trainer %d", round_.number, trainer)
+                continue
+            try:
+                desk.store.get(submission.digest, limit)
+            except Oversize:
+                pass  # it is there, and too large for everyone alike: a verdict, not an absence
+            except (BlobMissing, BlobCorrupt) as error:
+                log.warning("round %d: trainer %d: %s", round_.number, trainer, error)
+                continue
+            bitmap[trainer // 8] |= 1 << trainer % 8
+        return bytes(bitmap)
+
+    def report(self, round_: Round) -> Report:
+        """What this verifier says it observed."""
+        replica = self.desk.replica
+        assessment = assess(
+            replica.task,
+            replica.manifest,
+            replica.state,
+            replica.check_round(self.desk.ledger, round_),
+            round_.trainers,
+            round_.training_beacon,
+            round_.assessment_beacon,
+        )
+        return assessment.report
+
+
+def verifier_duty(desk: Desk, strategy: VerifierStrategy, round_: Round) -> Duty:
+    """One round of a verifier."""
+    desk.catch_up()
+    me, run = desk.seat.index, desk.follower.run
+    phase = yield Until(Phase.HOLD)
+    if phase is Phase.HOLD:
+        bitmap = yield Once("gather", lambda: strategy.gather(round_))
+        assert isinstance(bitmap, bytes)
+        yield Say(Hold(run=run, bitmap=bitmap, base=desk.replica.base), Phase.HOLD, said=lambda r: me in r.holds)
+
+    phase = yield Until(Phase.COMMIT)
+    if phase is Phase.COMMIT:
+        # The salt is on disk together with the report before anything is committed.
+        sealed = yield Once("assess", lambda: os.urandom(SALT_BYTES) + strategy.report(round_).pack())
+    else:
+        sealed = yield Recall("assess")
+    if not isinstance(sealed, bytes):
+        log.warning("round %d: nothing was assessed before commitments closed", round_.number)
+        return
+    salt, report = sealed[:SALT_BYTES], sealed[SALT_BYTES:]
+    seal = commitment(
+        desk.chain.chain_id, desk.chain.rounds_address, run, round_.number, desk.seat.account, report, salt
+    )
+    yield Say(Commit(run=run, commitment=seal), Phase.COMMIT, said=lambda r: me in r.commits)
+
+    yield Until(Phase.REVEAL)
+    if me not in round_.commits:
+        return
+    yield Say(Reveal(run=run, report=report, salt=salt), Phase.REVEAL, said=lambda r: me in r.reveals)
+    yield from settler_duty(desk, round_, me, round_.verifiers)
+
+
+def verify(desk: Desk, strategy: VerifierStrategy) -> None:
+    """Serve as verifier until the run ends or the seat is gone. Raises what :meth:`Driver.perform` does."""
+    number = 0
+    while desk.driver.await_round(max(number + 1, len(desk.ledger.rounds))):
+        number = len(desk.ledger.rounds)
+        if desk.seat.gone and not desk.ledger.rounds[number - 1].stakes_wei[desk.seat.index]:
+            log.warning("verifier %d is out of the committee since round %d", desk.seat.index, number)
+            return
+        if desk.seat.index >= desk.ledger.rounds[number - 1].verifiers:
+            continue
+        round_ = desk.ledger.rounds[number - 1]
+        desk.driver.perform(number, lambda round_=round_: verifier_duty(desk, strategy, round_))  # type: ignore[misc]
+        desk.journal.forget(before=number - KEPT_ROUNDS)

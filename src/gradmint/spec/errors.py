@@ -1,0 +1,159 @@
+"""Every error a user can meet, in one tree.
+
+    GradmintError                 carries what was expected, what was found, and what to do
+    |- SpecError                  the protocol's own rules
+    |  |- MalformedReport         report bytes of the wrong length or with an unknown verdict
+    |  |- MalformedStanding       standing bytes that no settlement can have written
+    |  |- MalformedParams         run parameters that contradict each other
+    |  `- TranscriptBroken        an event row does not hash to what the chain recorded after it
+    |- BlobError                  update bytes: never more than one type reaches the caller, see Verdict
+    |  |- Oversize
+    |  |- Malformed
+    |  |- WrongBase
+    |  |- NotFinite
+    |  `- OverNorm
+    |- ManifestError              the task manifest is not what the run pinned, or this machine cannot honour it
+    |- StoreError
+    |  |- BlobMissing             nobody has the blob (yet)
+    |  |- BlobCorrupt             bytes do not hash to the name they were asked for by
+    |  `- StoreUnreachable
+    |- ChainError
+    |  |- ChainUnreachable
+    |  |- WrongChain              chain id differs from the deployment's
+    |  |- HalfDeployed            an address of the deployment has no code, or is wired to another deployment
+    |  |- NotAToken               the reward address is no ERC-20
+    |  |- Unfunded                the account cannot pay for gas or stake
+    |  `- Reverted                a contract refused; carries the custom error's name and operands
+    |- JournalError               the journal on disk contradicts what is asked
+    |- SettingsError              flags, environment or gradmint.toml
+    `- Divergence                 an auditor's finding: round, row, both values
+
+Every message names both operands and the way out.
+"""
+
+from __future__ import annotations
+
+
+class GradmintError(Exception):
+    """Base of everything Gradmint raises on purpose."""
+
+
+class SpecError(GradmintError):
+    """The protocol's own rules were broken."""
+
+
+class MalformedReport(SpecError):
+    """Report bytes of the wrong length, or a value outside its range."""
+
+
+class MalformedStanding(SpecError):
+    """Standing bytes of the wrong length, or a value outside its range."""
+
+
+class MalformedParams(SpecError):
+    """Run parameters that contradict each other."""
+
+
+class TranscriptBroken(SpecError):
+    """An event row does not hash to the transcript recorded after it."""
+
+
+class BlobError(GradmintError):
+    """Update bytes that fail a check; each subclass is one verdict."""
+
+
+class Oversize(BlobError):
+    """More bytes than the manifest allows."""
+
+
+class Malformed(BlobError):
+    """Header, table, counts, positions or trailing bytes are wrong."""
+
+
+class WrongBase(BlobError):
+    """The update starts from another model than this round's."""
+
+
+class NotFinite(BlobError):
+    """A scale is NaN or infinite."""
+
+
+class OverNorm(BlobError):
+    """The update's norm exceeds the manifest's bound."""
+
+
+class ManifestError(GradmintError):
+    """The task manifest is not what the run pinned, or this machine cannot honour it."""
+
+
+class StoreError(GradmintError):
+    """The blob store failed."""
+
+
+class BlobMissing(StoreError):
+    """Nobody has the blob (yet)."""
+
+
+class BlobCorrupt(StoreError):
+    """Bytes do not hash to the name they were asked for by."""
+
+
+class StoreUnreachable(StoreError):
+    """The store's endpoint does not answer."""
+
+
+class ChainError(GradmintError):
+    """The chain, or the node in front of it, failed."""
+
+
+class ChainUnreachable(ChainError):
+    """The node does not answer."""
+
+
+class WrongChain(ChainError):
+    """The node serves another chain than the deployment names."""
+
+
+class HalfDeployed(ChainError):
+    """A contract of the deployment is missing or wired to another deployment."""
+
+
+class NotAToken(ChainError):
+    """The reward address does not behave like an ERC-20."""
+
+
+class Unfunded(ChainError):
+    """The account cannot pay for gas, stake or budget."""
+
+
+class Reverted(ChainError):
+    """A contract refused the transaction.
+
+    ``name`` is the custom error's name (empty when the chain gave none), ``operands`` its decoded arguments.
+    """
+
+    def __init__(self, message: str, name: str = "", operands: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.name = name
+        self.operands = operands
+
+
+class JournalError(GradmintError):
+    """The journal on disk contradicts what is asked."""
+
+
+class SettingsError(GradmintError):
+    """Flags, environment or gradmint.toml do not add up."""
+
+
+class Divergence(GradmintError):
+    """An auditor's finding: where public data and the chain part."""
+
+    def __init__(self, round_: int | None, row: str, expected: object, found: object, why: str) -> None:
+        where = "run" if round_ is None else f"round {round_}"
+        super().__init__(f"{where}, {row}: expected {expected}, found {found}: {why}")
+        self.round = round_
+        self.row = row
+        self.expected = expected
+        self.found = found
+        self.why = why

@@ -1,0 +1,157 @@
+"""What the chain says, typed. One dataclass per contract event; the run's history is their sequence and nothing else.
+
+``position`` orders events of one chain: (block number, log index). ``transcript`` is the rolling hash after the row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .params import Params
+from .types import Phase, Role
+
+Position = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    run: int
+    position: Position = (0, 0)
+    tx_hash: bytes = field(default=b"", repr=False)
+
+
+# Runs: the money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened(Event):
+    sponsor: bytes
+    token: bytes
+    params: Params
+    budget_wei: int  # what arrived, not what was asked for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funded(Event):
+    funder: bytes
+    amount_wei: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed(Event):
+    account: bytes
+    amount_wei: int
+    cumulative_wei: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refunded(Event):
+    sponsor: bytes
+    amount_wei: int
+
+
+# Stakes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exiting(Event):
+    account: bytes
+    withdrawable_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawn(Event):
+    account: bytes
+    amount_wei: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slashed(Event):
+    account: bytes
+    amount_wei: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Burned(Event):
+    amount_wei: int
+
+
+# Rounds: what was said and when
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted(Event):
+    role: Role
+    index: int  # among its role, in order of joining
+    account: bytes
+    stake_wei: int
+    transcript: bytes  # of the roster
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retired(Event):
+    role: Role
+    index: int
+    transcript: bytes  # of the roster
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseOpened(Event):
+    round: int
+    phase: Phase
+    deadline_s: int  # the chain's clock; 0 in ENDED
+    beacon: bytes  # training beacon in TRAIN, assessment beacon in COMMIT
+    roster: bytes
+    transcript: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted(Event):
+    trainer: int
+    claimed_gain_micronats: int
+    digest: bytes  # sha2-256 of the blob, still private
+    transcript: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held(Event):
+    verifier: int
+    base: bytes
+    bitmap: bytes  # trainer i is bit i % 8 of byte i // 8
+    transcript: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed(Event):
+    verifier: int
+    commitment: bytes
+    transcript: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revealed(Event):
+    verifier: int
+    salt: bytes
+    report: bytes  # packed
+    transcript: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voided(Event):
+    round: int
+    phase: Phase  # in which nobody acted in time
+
+
+# Settlement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled(Event):
+    round: int
+    root: bytes
+    total_wei: int  # ever promised, this round included
+    paid_wei: int  # this round
+    standings_hash: bytes
+    loss_micronats: int
+    cluster_mask: int  # 0: no quorum
+    transcript: bytes

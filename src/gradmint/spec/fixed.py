@@ -1,0 +1,39 @@
+"""Integer arithmetic with the rounding in the name. All results fit the widths that Solidity uses."""
+
+from __future__ import annotations
+
+from .types import BPS
+
+
+def mul_div_down(a: int, b: int, denominator: int) -> int:
+    """floor(a * b / denominator) for non-negative operands."""
+    return a * b // denominator
+
+
+def mul_q32_down(a: int, b: int) -> int:
+    """Product of two non-negative Q32 numbers, rounded down."""
+    return a * b >> 32
+
+
+def bps_down(amount: int, bps: int) -> int:
+    """floor(amount * bps / 10,000) for a non-negative amount."""
+    return amount * bps // BPS
+
+
+def mean_toward_old(old: int, new: int, weight_bps: int) -> int:
+    """old + (new - old) * weight, the step truncated toward zero, so that rounding never overshoots ``new``."""
+    step = abs(new - old) * weight_bps // BPS
+    return old + step if new >= old else old - step
+
+
+def running_weight_bps(least_bps: int, rounds: int) -> int:
+    """Weight of the newest observation after ``rounds`` earlier ones: a plain mean at first, exponential later.
+
+    max(least, 1 / (rounds + 2)): the + 2 counts the initial zero as one observation, so a newcomer's mean starts at half
+    of its first share and is within 10% of it after 9 rounds.
+    """
+    return max(least_bps, BPS // (rounds + 2))
+
+
+def sign(x: int) -> int:
+    return (x > 0) - (x < 0)

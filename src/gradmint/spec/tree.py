@@ -1,0 +1,79 @@
+"""Merkle-sum tree over standings: the root commits to the total, so no root can promise more than was funded.
+
+leaf   keccak256(0x00 || standing, 96 bytes), sum = the standing's paid_wei
+node   keccak256(0x01 || left hash || left sum, 16 bytes || right hash || right sum, 16 bytes)
+A last node without a sibling rises unchanged. Tags keep leaves and nodes apart, so a proof needs no count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .keccak import keccak256
+from .types import Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    hash: bytes
+    sum_wei: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Siblings from leaf to root; bit k of ``right_bits`` is set when our node is the right child at step k."""
+
+    right_bits: int
+    siblings: tuple[Node, ...]
+
+
+EMPTY = Node(bytes(32), 0)
+
+
+def leaf(standing: Standing) -> Node:
+    return Node(keccak256(b"\x00" + standing.pack()), standing.paid_wei)
+
+
+def parent(left: Node, right: Node) -> Node:
+    return Node(
+        keccak256(
+            b"\x01" + left.hash + left.sum_wei.to_bytes(16, "big") + right.hash + right.sum_wei.to_bytes(16, "big")
+        ),
+        left.sum_wei + right.sum_wei,
+    )
+
+
+def _next_level(level: Sequence[Node]) -> list[Node]:
+    pairs = [parent(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+    return pairs + list(level[-1:]) if len(level) % 2 else pairs
+
+
+def root(standings: Sequence[Standing]) -> Node:
+    """Root over all standings, trainers before verifiers, each in index order. EMPTY for none."""
+    level = [leaf(standing) for standing in standings]
+    while len(level) > 1:
+        level = _next_level(level)
+    return level[0] if level else EMPTY
+
+
+def prove(standings: Sequence[Standing], position: int) -> Proof:
+    """Proof that ``standings[position]`` is in the tree."""
+    level = [leaf(standing) for standing in standings]
+    right_bits = 0
+    siblings: list[Node] = []
+    while len(level) > 1:
+        if position ^ 1 < len(level):
+            right_bits |= (position & 1) << len(siblings)
+            siblings.append(level[position ^ 1])
+        position //= 2
+        level = _next_level(level)
+    return Proof(right_bits, tuple(siblings))
+
+
+def climb(standing: Standing, proof: Proof) -> Node:
+    """Root that the proof leads to."""
+    node = leaf(standing)
+    for k, sibling in enumerate(proof.siblings):
+        node = parent(sibling, node) if proof.right_bits >> k & 1 else parent(node, sibling)
+    return node
