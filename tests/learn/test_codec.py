@@ -77,9 +77,9 @@ def test_two_levels_lose_at_most_the_optimum_for_gaussian_magnitudes_and_a_tenth
 
 
 def test_bits_for_each_value_kept_stay_below_the_anchor() -> None:
-    table = Table(dimension=1 << 20, chunk=4_096, keep=64)
+    table = Table(dimension=1 << 22, chunk=4_096, keep=64)
     bits = 8 * len(encode(HEADER, some(table))) / table.kept
-    assert bits <= 9.85, bits  # position 7.53, sign and magnitude 2, levels 0.25, header
+    assert bits <= 9.8  # position 7.53, sign and magnitude 2, levels 0.25, header
 
 
 def test_norm_is_the_exactly_rounded_norm() -> None:
@@ -105,10 +105,10 @@ def test_a_chunk_that_is_not_finite_is_marked_and_survives_the_wire() -> None:
         again.norm()
 
 
-@pytest.mark.parametrize("length", range(len(BLOB)))
-def test_no_prefix_is_a_blob(length: int) -> None:
-    with pytest.raises(Malformed):
-        decode(BLOB[:length], LIMITS)
+def test_no_prefix_is_a_blob() -> None:
+    for length in range(len(BLOB)):
+        with pytest.raises(Malformed):
+            decode(BLOB[:length], LIMITS)
 
 
 def test_nothing_may_follow() -> None:

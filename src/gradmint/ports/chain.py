@@ -159,6 +159,16 @@ class ChainReader(Protocol):
     @property
     def rounds_address(self) -> bytes: ...
 
+    @property
+    def runs_address(self) -> bytes:
+        """The contract that holds every run's reward tokens."""
+        ...
+
+    @property
+    def stakes_address(self) -> bytes:
+        """The contract that holds every run's stakes."""
+        ...
+
     def now_s(self) -> int:
         """The chain's clock: the timestamp the next block would have."""
         ...

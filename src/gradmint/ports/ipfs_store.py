@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Callable, Iterator
 
 import requests
@@ -22,6 +23,9 @@ _ANSWER_BYTES = 64 * 1024  # of any answer that is no blob
 _READ_BYTES = 64 * 1024
 _CONNECT_S = 5.0
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 1.0
+# The client passes urllib3 an argument of Python 2's days; its users can do nothing about the warning.
+warnings.filterwarnings("ignore", message="The 'strict' parameter", category=FutureWarning)
+
 _NOT_KUBO = "this is no Kubo RPC"
 _START_A_NODE = "start one with 'ipfs daemon', or name a directory as the store"
 #: What requests, urllib3 and the client raise about a node that is absent or talks nonsense.

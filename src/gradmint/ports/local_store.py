@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ..spec.errors import BlobCorrupt, BlobMissing, StoreUnreachable
+from ..spec.errors import BlobCorrupt, BlobMissing, Oversize, StoreUnreachable
 from .cid import MAX_BLOB_BYTES, check_digest, check_size, cid_of, digest_of
 
 _TEMPORARY = ".put-"  # never a CID, so readers cannot meet one
@@ -36,7 +36,7 @@ class LocalStore:
         digest = digest_of(blob)
         try:
             self.get(digest, len(blob))
-        except (BlobMissing, BlobCorrupt):
+        except (BlobMissing, BlobCorrupt, Oversize):
             self._write(digest, blob)
         return digest
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..learn import outer
-from ..learn.assess import Checked, Expected, check, mark_duplicates
+from ..learn.checks import Checked, Expected, check, mark_duplicates
 from ..learn.codec import SparseUpdate
 from ..learn.manifest import BUILT_IN, MAX_MANIFEST_BYTES, Manifest, load_task
-from ..learn.state import State, digest, initial_state, layout_of, load, save
+from ..learn.state import digest, initial_state, layout_of, load, save
 from ..ports.store import Store
 from ..spec.agreement import accepted
 from ..spec.errors import BlobMissing, ManifestError, Oversize, WrongBase

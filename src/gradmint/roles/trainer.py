@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from ..learn.codec import Header, SparseUpdate, encode, read_header
+from ..learn.codec import Header, SparseUpdate, encode
 from ..learn.train import compress, local_round
 from ..ports.chain import Close, Submit
 from ..spec.ledger import Round
@@ -19,6 +20,22 @@ from .driver import Duty, Once, Say, Until
 log = logging.getLogger(__name__)
 
 KEPT_ROUNDS = 3  # journal entries older than this are of no use: their round is over
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An update on its way: the claim that goes on chain and the blob whose digest does."""
+
+    claimed_gain_micronats: int
+    blob: bytes
+
+    def pack(self) -> bytes:
+        """claim int32, then the blob: the journal's form."""
+        return self.claimed_gain_micronats.to_bytes(4, "big", signed=True) + self.blob
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Draft:
+        return cls(int.from_bytes(packed[:4], "big", signed=True), packed[4:])
 
 
 class TrainerStrategy:
@@ -32,8 +49,8 @@ class TrainerStrategy:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
 
-    def draft(self, round_: Round) -> bytes:
-        """The round's update blob."""
+    def draft(self, round_: Round) -> Draft:
+        """The round's update."""
         desk, replica = self.desk, self.desk.replica
         trained = local_round(replica.task, replica.manifest, replica.state, round_.training_beacon, desk.seat.index)
         update, residual = compress(trained.delta, self._residual(round_), replica.manifest)
@@ -45,7 +62,7 @@ class TrainerStrategy:
         """What goes to the store once submissions are closed; None withholds."""
         return blob
 
-    def seal(self, round_: Round, update: SparseUpdate, claimed_gain_micronats: int, words: tuple[int, ...]) -> bytes:
+    def seal(self, round_: Round, update: SparseUpdate, claimed_gain_micronats: int, words: tuple[int, ...]) -> Draft:
         """``update`` as a blob under this trainer's own header."""
         desk, replica = self.desk, self.desk.replica
         header = Header(
@@ -57,7 +74,7 @@ class TrainerStrategy:
             words=words,
             layout=replica.layout.digest,
         )
-        return encode(header, update)
+        return Draft(claimed_gain_micronats, encode(header, update))
 
     def _residual(self, round_: Round) -> torch.Tensor | None:
         kept = self.desk.journal.latest("residual", before=round_.number)
@@ -70,12 +87,13 @@ def trainer_duty(desk: Desk, strategy: TrainerStrategy, round_: Round) -> Duty:
     """One round of a trainer."""
     desk.catch_up()
     me = desk.seat.index
-    blob = yield Once("train", lambda: strategy.draft(round_))
-    assert isinstance(blob, bytes)
+    packed = yield Once("train", lambda: strategy.draft(round_).pack())
+    assert isinstance(packed, bytes)
+    draft = Draft.unpack(packed)
     submit = Submit(
         run=desk.follower.run,
-        digest=hashlib.sha256(blob).digest(),
-        claimed_gain_micronats=read_header(blob).claimed_gain_micronats,
+        digest=hashlib.sha256(draft.blob).digest(),
+        claimed_gain_micronats=draft.claimed_gain_micronats,
     )
     submitted = yield Say(submit, Phase.TRAIN, said=lambda r: me in r.first_submissions)
     if not submitted:
@@ -86,7 +104,7 @@ def trainer_duty(desk: Desk, strategy: TrainerStrategy, round_: Round) -> Duty:
         rows = tuple((s.trainer, s.claimed_gain_micronats, s.digest) for s in round_.submissions)
         yield Say(Close(run=desk.follower.run, submissions=rows), Phase.TRAIN, said=lambda r: r.phase > Phase.TRAIN)
     yield Until(Phase.HOLD)
-    published = strategy.publish(round_, blob)
+    published = strategy.publish(round_, draft.blob)
     if published is not None:
         desk.store.put(published)
 

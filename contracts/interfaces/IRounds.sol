@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.37;
+
+import {Clock, Counts, Masks, Outcome, Phase, Role, Schedule, Seat, Submission} from "./Types.sol";
+
+/// @title Rounds: what was said and when
+/// @notice Every act is folded into the run's transcript (src/gradmint/spec/transcript.py); every event carries the
+/// transcript after its own row. Joins and exits have a transcript of their own, the roster, which every phase row folds in.
+/// @dev Acts are taken strictly before the deadline; from the deadline on anyone may poke(). A phase ends at once when
+/// everybody awaited has acted; a phase in which nobody is awaited lasts to its deadline. A phase in which nobody acts
+/// makes the round void: nobody is paid, nobody is slashed, the next round opens. Who is awaited and misses two phases
+/// (trainers: two settled rounds) in a row is no longer awaited until it acts again, so nobody can block a run.
+interface IRounds {
+    event PhaseOpened(
+        uint256 indexed run,
+        uint16 round,
+        Phase phase,
+        uint40 deadline,
+        bytes32 beacon,
+        bytes24 roster,
+        bytes24 transcript
+    );
+    /// The round ended in `phase` without a settlement.
+    event Voided(uint256 indexed run, uint16 round, Phase phase);
+    /// `roster` is the roster transcript after this row.
+    event Admitted(
+        uint256 indexed run, uint8 role, uint16 index, address indexed account, uint128 stakeWei, bytes24 roster
+    );
+    event Retired(uint256 indexed run, uint8 role, uint16 index, address indexed account, bytes24 roster);
+    /// Two submissions of one trainer in a round are both recorded; the first in chain order counts.
+    event Submitted(
+        uint256 indexed run, uint16 trainer, int32 claimedGainMicronats, bytes32 digest, bytes24 transcript
+    );
+    event Held(uint256 indexed run, uint8 verifier, bytes32 baseDigest, bytes bitmap, bytes24 transcript);
+    event Committed(uint256 indexed run, uint8 verifier, bytes32 commitment, bytes24 transcript);
+    event Revealed(uint256 indexed run, uint8 verifier, bytes32 salt, bytes report, bytes24 transcript);
+
+    error WrongPhase(uint256 run, Phase expected, Phase actual);
+    /// The phase is over; poke() moves the run on.
+    error Overdue(uint40 deadline, uint256 nowS);
+    error NotOverdue(uint40 deadline, uint256 nowS);
+    /// The account has no live seat in this role.
+    error NotSeated(uint256 run, address account, Role role);
+    /// The account takes part from a later round on.
+    error NotYet(uint16 sinceRound, uint16 round);
+    /// The verifier is not of this round's committee.
+    error NotOnCommittee(uint256 run, uint8 verifier);
+    error AlreadyActed(uint256 run, uint8 verifier, Phase phase);
+    error AlreadySeated(uint256 run, address account);
+    /// All seats of this role were given. Seats of those who left are not given again.
+    error Full(uint256 run, Role role, uint256 seats);
+    /// The submissions brought along are not the round's, all of them, in chain order.
+    error TranscriptMismatch(bytes24 expected, bytes24 actual);
+    error StillAwaited(uint16 trainer);
+    /// No trainer is awaited: the phase lasts to its deadline, so that anyone may come back.
+    error NobodyAwaited(uint256 run);
+    error BitmapLength(uint256 expectedBytes, uint256 actualBytes);
+    error NotCommitted(uint256 run, uint8 verifier);
+    /// Report and salt do not open the commitment (chain, contract, run, round and sender are part of it).
+    error RevealMismatch(bytes32 committed, bytes32 opened);
+    error ReportLength(uint256 expectedBytes, uint256 actualBytes);
+    /// A verdict above 7 or a common gain of -2^31.
+    error MalformedRow(uint256 row);
+
+    /// @notice Announces a trainer's update by its digest; the blob stays private until submissions close.
+    /// @param claimedGainMicronats Gain on the assigned data, as the blob's header repeats it.
+    function submit(uint256 run, bytes32 digest, int32 claimedGainMicronats) external;
+
+    /// @notice Closes submissions early: all awaited trainers are in.
+    /// @param submissions Every submission of this round in chain order, repeated ones included.
+    function close(uint256 run, Submission[] calldata submissions) external;
+
+    /// @notice A verifier says which blobs it has and which base model it rebuilt.
+    /// @param bitmap Trainer i is bit i % 8 of byte i / 8; ceil(trainersInRound / 8) bytes.
+    function hold(uint256 run, bytes calldata bitmap, bytes32 baseDigest) external;
+
+    /// @param commitment keccak256(abi.encode(chain id, this contract, run, round, verifier, keccak256(report), salt)).
+    function commit(uint256 run, bytes32 commitment) external;
+
+    /// @param report Packed: loss uint32 | words x 32 bytes | per trainer verdict uint8, common int32, assigned int32.
+    function reveal(uint256 run, bytes calldata report, bytes32 salt) external;
+
+    /// @notice Moves an overdue phase on. Anyone.
+    function poke(uint256 run) external;
+
+    /// @notice Starts a run's enrolment. Only Runs.
+    function create(uint256 run, Schedule calldata schedule_) external;
+    /// @notice Ends a run that is still in enrolment. Only Runs.
+    function cancel(uint256 run) external;
+    /// @notice Seats an account; opens round 1 when both minima are reached. Only Stakes.
+    function admit(uint256 run, Role role, address account, uint128 stakeWei) external returns (uint16 index);
+    /// @notice Unseats an account; nothing happens when it was unseated before. Only Stakes.
+    function retire(uint256 run, address account) external;
+    /// @notice Records a settlement, unseats the ejected and opens the next round, or ends the run. Only Settlement.
+    /// @param awaited Bitmap words of the trainers to wait for from now on; empty leaves them as they are.
+    /// @param ejected Mask of verifiers who leave.
+    /// @param reached Whether the run's target is reached.
+    function conclude(
+        uint256 run,
+        Outcome calldata outcome,
+        uint256[] calldata awaited,
+        uint32 ejected,
+        bool reached
+    ) external;
+
+    function clock(uint256 run) external view returns (Clock memory);
+    function masks(uint256 run) external view returns (Masks memory);
+    function counts(uint256 run) external view returns (Counts memory);
+    function schedule(uint256 run) external view returns (Schedule memory);
+    function seat(uint256 run, address account) external view returns (Seat memory);
+    /// @notice Transcript right after this round's TRAIN phase opened.
+    function opening(uint256 run) external view returns (bytes24);
+    /// @notice A verifier's commitment; after its reveal keccak256(report). Of an earlier round where masks say so.
+    function message(uint256 run, uint8 verifier) external view returns (bytes32);
+    /// @notice message() of every verifier index in this round.
+    function messages(uint256 run) external view returns (bytes32[] memory);
+    /// @notice Bitmap of this round's awaited trainers, 256 indices a word.
+    function awaitedTrainers(uint256 run) external view returns (uint256[] memory);
+    /// @notice Accounts of trainer indices [from, to).
+    function trainersAt(uint256 run, uint256 from, uint256 to) external view returns (address[] memory);
+    /// @notice Accounts of verifier indices [from, to).
+    function verifiersAt(uint256 run, uint256 from, uint256 to) external view returns (address[] memory);
+    /// @notice Whether `account` is a verifier of the current round's committee.
+    function onDuty(uint256 run, address account) external view returns (bool);
+}

@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""Compile contracts/ with py-solc-x and write the artifacts that the package ships.
+
+    python scripts/compile.py            write src/gradmint/abi/*.json and .build/test/*.json
+    python scripts/compile.py --check    exit 1 when a shipped artifact is not what the sources compile to
+    python scripts/compile.py --setup    only prepare .build/solc/, where ape looks for the compiler
+
+A native solc that py-solc-x has, or can install, is preferred; otherwise the npm one does the same work more slowly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+import solcx
+
+ROOT = Path(__file__).resolve().parent.parent
+VERSION = "0.8.37"
+SHIM = ROOT / "scripts" / "solc"
+SHIPPED = ROOT / "src" / "gradmint" / "abi"
+BUILD = ROOT / ".build"
+CONTRACTS = {
+    "Runs": "contracts/Runs.sol",
+    "Stakes": "contracts/Stakes.sol",
+    "Rounds": "contracts/Rounds.sol",
+    "Settlement": "contracts/Settlement.sol",
+    "DevToken": "contracts/dev/DevToken.sol",
+}
+SETTINGS = {
+    "evmVersion": "prague",
+    "viaIR": True,
+    "optimizer": {"enabled": True, "runs": 1_000_000},
+    "metadata": {"bytecodeHash": "none", "appendCBOR": False},
+    "remappings": ["@openzeppelin/contracts/=node_modules/@openzeppelin/contracts/", "solady/=node_modules/solady/"],
+    "outputSelection": {"contracts/*": {"*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]}},
+}
+
+
+def find_solc() -> Path:
+    """Native compiler if py-solc-x has it or can fetch it, else the shim around the npm package."""
+    if VERSION in {str(version) for version in solcx.get_installed_solc_versions()}:
+        native = solcx.install.get_executable(VERSION)
+        if not _is_shim(native):
+            return native
+    if not os.environ.get("GRADMINT_SOLC_OFFLINE"):
+        try:
+            solcx.install_solc(VERSION)
+            return solcx.install.get_executable(VERSION)
+        except Exception as error:  # py-solc-x lets requests' and its own errors through alike
+            print(f"compile: no native solc {VERSION} ({type(error).__name__}); using the npm package", file=sys.stderr)
+    return SHIM
+
+
+def _is_shim(executable: Path) -> bool:
+    with executable.open("rb") as file:
+        return file.read(2) == b"#!"
+
+
+def setup_ape() -> Path:
+    """.build/solc/solc-v0.8.37 -> the shim: ape finds it with SOLCX_BINARY_PATH=.build/solc."""
+    link = BUILD / "solc" / f"solc-v{VERSION}"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    target = os.path.relpath(SHIM, link.parent)
+    if not (link.is_symlink() and os.readlink(link) == target):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+    return link
+
+
+def compile_sources(solc: Path) -> dict[str, dict[str, object]]:
+    """Source path and contract name, joined by a colon -> abi, bytecode, deployed size."""
+    paths = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "contracts").rglob("*.sol"))
+    if not (ROOT / "node_modules" / "solc").exists():
+        sys.exit("compile: node_modules is missing; run 'npm install --no-audit --no-fund'")
+    answer = solcx.compile_standard(
+        {
+            "language": "Solidity",
+            "sources": {path: {"urls": [path]} for path in paths}
+            if not _is_shim(solc)
+            else {path: {"content": (ROOT / path).read_text()} for path in paths},
+            "settings": SETTINGS,
+        },
+        solc_binary=solc,
+        base_path=str(ROOT),
+        allow_paths=str(ROOT),
+    )
+    for error in answer.get("errors", []):
+        print(error["formattedMessage"], file=sys.stderr)
+    return {
+        f"{path}:{name}": {
+            "abi": contract["abi"],
+            "bytecode": "0x" + contract["evm"]["bytecode"]["object"],
+            "size_bytes": len(contract["evm"]["deployedBytecode"]["object"]) // 2,
+        }
+        for path, contracts in sorted(answer["contracts"].items())
+        for name, contract in sorted(contracts.items())
+    }
+
+
+def render(artifact: dict[str, object]) -> str:
+    """The shipped form: ABI sorted by kind, name and inputs, one entry a line, so that diffs can be read."""
+    entries = sorted(
+        (json.dumps(entry, sort_keys=True, separators=(",", ":")) for entry in artifact["abi"]),  # type: ignore[attr-defined]
+        key=lambda line: ((entry := json.loads(line))["type"], entry.get("name", ""), line),
+    )
+    return '{"abi":[\n' + ",\n".join(entries) + '\n],\n"bytecode":"' + str(artifact["bytecode"]) + '"}\n'
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when shipped artifacts are stale")
+    parser.add_argument("--setup", action="store_true", help="only prepare the compiler for ape")
+    options = parser.parse_args()
+
+    setup_ape()
+    if options.setup:
+        return 0
+    solc = find_solc()
+    print(f"compile: solc {VERSION} from {solc}", file=sys.stderr)
+    os.chdir(ROOT)
+    compiled = compile_sources(solc)
+
+    shipped = {name: render(compiled[f"{path}:{name}"]) for name, path in CONTRACTS.items()}
+    sizes = {name: compiled[f"{path}:{name}"]["size_bytes"] for name, path in CONTRACTS.items()}
+    wanted = {SHIPPED / f"{name}.json": text for name, text in shipped.items()}
+    wanted[ROOT / "snapshots" / "sizes.json"] = json.dumps(sizes, indent=2, sort_keys=True) + "\n"
+    if options.check:
+        stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+        for path in stale:
+            print(f"compile: {path.relative_to(ROOT)} is stale; run 'python scripts/compile.py'", file=sys.stderr)
+        return 1 if stale else 0
+
+    for name, artifact in compiled.items():
+        if name.startswith("contracts/test/"):
+            wanted[BUILD / "test" / f"{name.split(':')[1]}.json"] = render(artifact)
+    for path, text in wanted.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    for name, size in sizes.items():
+        print(f"compile: {name} {size} bytes", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

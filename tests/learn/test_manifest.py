@@ -1,0 +1,87 @@
+"""The manifest blob: one encoding, strict reading, and what a machine must have to honour it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradmint.learn.manifest import MAX_MANIFEST_BYTES, Manifest, load_task, preset
+from gradmint.spec.errors import ManifestError
+
+
+@pytest.mark.parametrize("name", ["bytes", "digits"])
+def test_presets_survive_the_wire(name: str) -> None:
+    manifest = preset(name, seed=5)
+    assert Manifest.decode(manifest.encode()) == manifest
+    assert manifest.task.seed == 5
+    assert load_task(manifest).data_sha256 == manifest.task.data_sha256
+
+
+def altered(change: Callable[[dict[str, Any]], object]) -> bytes:
+    parsed = json.loads(preset("digits").encode())
+    change(parsed)
+    return json.dumps(parsed, sort_keys=True, separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda m: m.pop("outer"), "expected .*'outer'"),
+        (lambda m: m.update(more=1), "'more'"),
+        (lambda m: m["outer"].update(more=1), "outer has keys .*'more'"),
+        (lambda m: m["training"].update(steps=True), "training.steps is True, expected a value of type int"),
+        (lambda m: m["training"].update(steps=0), "training.steps 0 lies in"),
+        (lambda m: m["training"].update(learning_rate=1), "training.learning_rate is 1, expected a value of type float"),
+        (lambda m: m["training"].update(learning_rate=float("nan")), "learning_rate nan"),
+        (lambda m: m["codec"].update(keep=5_000), "codec.keep 5000"),
+        (lambda m: m["codec"].update(max_norm=float("inf")), "max_norm inf"),
+        (lambda m: m["assessment"].update(words=3), "words 3 is even"),
+        (lambda m: m["task"].update(factory="os.system('x')"), "package.module:factory"),
+        (lambda m: m["task"].update(data_sha256="AB" * 32), "lower-case"),
+        (lambda m: m["numerics"].update(dtype="float16"), "'float16' is 'float32'"),
+        (lambda m: m.update(task=[]), "task has keys list"),
+    ],
+)
+def test_altered_manifests_are_refused_by_name(change: Callable[[dict[str, Any]], object], complaint: str) -> None:
+    with pytest.raises(ManifestError, match=complaint):
+        Manifest.decode(altered(change))
+
+
+def test_only_the_canonical_form_is_read() -> None:
+    blob = preset("digits").encode()
+    for other in (b" " + blob, blob.replace(b":", b": ", 1), blob.replace(b"0.95", b"0.950", 1)):
+        with pytest.raises(ManifestError, match="not canonical"):
+            Manifest.decode(other)
+
+
+@given(st.binary(max_size=200) | st.just(b"[" * 10_000) | st.just(b"9" * 5_000))
+def test_noise_is_a_manifest_error(noise: bytes) -> None:
+    with pytest.raises(ManifestError):
+        Manifest.decode(noise)
+
+
+def test_length_is_checked_before_anything_is_parsed() -> None:
+    with pytest.raises(ManifestError, match=f"{MAX_MANIFEST_BYTES + 1} bytes, at most {MAX_MANIFEST_BYTES}"):
+        Manifest.decode(b" " * (MAX_MANIFEST_BYTES + 1))
+
+
+def test_other_data_and_another_torch_are_named_with_both_operands() -> None:
+    manifest = preset("digits")
+    other = replace(manifest, task=replace(manifest.task, data_sha256="0" * 64))
+    with pytest.raises(ManifestError, match=f"{manifest.task.data_sha256}.*{'0' * 64}"):
+        load_task(other)
+    older = replace(manifest, numerics=replace(manifest.numerics, torch="1.0.0"))
+    with pytest.raises(ManifestError, match=rf"{manifest.numerics.torch}.*1\.0\.0"):
+        load_task(older)
+
+
+@pytest.mark.parametrize("name", ["os:getcwd", "nothing.such:factory", "gradmint.learn.tasks.digits:nothing", "digit"])
+def test_only_marked_factories_are_called(name: str) -> None:
+    with pytest.raises(ManifestError, match="decorate|installed|neither"):
+        preset(name)

@@ -1,0 +1,100 @@
+"""The outer step: its formula, and the same bits whatever the machine does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gradmint.learn.aggregate import clip_factors, clipped_mean
+from gradmint.learn.codec import SparseUpdate, quantise
+from gradmint.learn.manifest import Manifest
+from gradmint.learn.outer import advance, decayed, outer_rate
+from gradmint.learn.state import State
+
+REBUILD = """
+import sys, torch
+torch.set_num_threads(int(sys.argv[1]))
+import numpy as np
+from gradmint.learn.codec import quantise
+from gradmint.learn.manifest import preset, load_task
+from gradmint.learn.outer import advance
+from gradmint.learn.state import digest, initial_state, layout_of
+manifest = preset("bytes")
+task = load_task(manifest)
+state, layout = initial_state(task, manifest), layout_of(task, manifest)
+for round_ in range(5):
+    noise = np.random.Philox(key=round_).random_raw(6 * layout.dimension).astype(np.int64) >> 40
+    updates = {i: quantise(torch.from_numpy(v * np.float32(1e-8)), 4096, 512)
+               for i, v in enumerate(noise.astype(np.float32).reshape(6, -1))}
+    state = advance(manifest, state, updates, [4, 0, 1, 5])
+    print(digest(state, layout).hex())
+"""
+
+
+def some(count: int, dimension: int) -> dict[int, SparseUpdate]:
+    draw = torch.Generator().manual_seed(0)
+    return {i: quantise((i + 1) * torch.randn(dimension, generator=draw), 64, 16) for i in range(count)}
+
+
+def test_bits_do_not_depend_on_threads() -> None:
+    outputs = []
+    for threads in ("1", "3"):
+        environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+        done = subprocess.run(
+            [sys.executable, "-c", REBUILD, threads], env=environment, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        outputs.append(done.stdout.split())
+    assert len(outputs[0]) == 5 and len(set(outputs[0])) == 5
+    assert outputs[0] == outputs[1]
+
+
+def test_nesterov(manifest: Manifest) -> None:
+    updates = some(3, 200)
+    state = State(theta=torch.zeros(200), momentum=torch.ones(200), round=2)
+    mean = sum(updates[i].dense() * clip_factors(updates)[i] for i in (0, 2)) / 2
+    mu, rate = manifest.outer.momentum, outer_rate(manifest, 2)
+    after = advance(manifest, state, updates, [0, 2])
+    momentum = mu * torch.ones(200) + mean
+    assert torch.allclose(after.momentum, momentum)
+    assert torch.allclose(after.theta, -rate * (mean + mu * momentum))
+    assert after.round == 3
+    assert not state.theta.any() and bool((state.momentum == 1).all())  # the old state is untouched
+
+
+def test_a_round_without_accepted_updates_moves_nothing(manifest: Manifest) -> None:
+    state = State(theta=torch.arange(9.0), momentum=torch.ones(9), round=0)
+    after = advance(manifest, state, some(2, 9), [])
+    assert torch.equal(after.theta, state.theta)
+    assert torch.allclose(after.momentum, torch.full((9,), manifest.outer.momentum))
+    assert after.round == 1
+
+
+def test_order_of_acceptance_does_not_matter(manifest: Manifest) -> None:
+    state = State(theta=torch.zeros(500), momentum=torch.zeros(500), round=0)
+    updates = some(5, 500)
+    backwards = dict(reversed(updates.items()))
+    assert torch.equal(
+        advance(manifest, state, updates, [0, 1, 2, 3]).theta, advance(manifest, state, backwards, [3, 2, 1, 0]).theta
+    )
+
+
+def test_clipping_is_to_the_median_of_all_even_of_those_not_accepted() -> None:
+    updates = some(5, 300)
+    norms = [updates[i].norm() for i in range(5)]
+    factors = clip_factors(updates)
+    assert [factors[i] for i in range(3)] == [1.0, 1.0, 1.0]
+    assert factors[4] == pytest.approx(norms[2] / norms[4])
+    assert float(clipped_mean(updates, [4], 300).norm()) == pytest.approx(norms[2], rel=1e-6)
+    zero = {0: quantise(torch.zeros(300), 64, 16)}
+    assert clip_factors(zero) == {0: 1.0} and clip_factors({}) == {}
+
+
+def test_the_schedule_falls_to_its_floor(manifest: Manifest) -> None:
+    halved = replace(manifest, outer=replace(manifest.outer, decay_rounds=10, floor=0.5))
+    assert [decayed(halved, r) for r in (0, 5, 10, 99)] == [1.0, 0.75, 0.5, 0.5]

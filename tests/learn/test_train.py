@@ -1,0 +1,103 @@
+"""Local training and error feedback."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from gradmint.learn.manifest import Manifest, load_task, preset
+from gradmint.learn.outer import advance
+from gradmint.learn.state import Network, State, initial_state
+from gradmint.learn.tasks import Batch, Task
+from gradmint.learn.tasks.bytes_lm import CONTEXT
+from gradmint.learn.tasks.digits import DigitsTask
+from gradmint.learn.train import assigned_indices, compress, local_round
+
+BEACON = b"b" * 32
+
+
+def test_shards_come_from_beacon_and_trainer_alone(task: Task, manifest: Manifest) -> None:
+    shard = assigned_indices(task, manifest, BEACON, 0)
+    assert shard == assigned_indices(task, manifest, BEACON, 0)
+    assert len(set(shard)) == manifest.training.shard and max(shard) < task.samples
+    assert shard != assigned_indices(task, manifest, BEACON, 1)
+    assert shard != assigned_indices(task, manifest, b"c" * 32, 0)
+
+
+def test_training_touches_the_shard_and_nothing_else(manifest: Manifest, start: State) -> None:
+    class Watched(DigitsTask):
+        seen: set[int] = set()
+
+        def batch(self, indices: Sequence[int]) -> Batch:
+            self.seen |= set(indices)
+            return super().batch(indices)
+
+    task = Watched()
+    local_round(task, manifest, start, BEACON, 3)
+    used = assigned_indices(task, manifest, BEACON, 3)[: manifest.training.steps * manifest.training.batch]
+    assert task.seen == set(used)
+
+
+def test_steps_are_those_of_torch(task: Task, manifest: Manifest, start: State) -> None:
+    exact = replace(manifest, training=replace(manifest.training, warmup_steps=0, weight_decay=0.01, steps=5))
+    network = Network(task, manifest.task.seed)
+    training = exact.training
+    reference = torch.optim.AdamW(
+        network.module.parameters(),
+        lr=training.learning_rate,
+        betas=(training.beta1, training.beta2),
+        weight_decay=training.weight_decay,
+    )
+    shard = assigned_indices(task, exact, BEACON, 0)
+    for step in range(training.steps):
+        network.gradient(task.batch([shard[i % len(shard)] for i in range(step * 32, step * 32 + 32)]))
+        reference.step()
+    assert training.batch == 32
+    assert torch.allclose(start.theta - local_round(task, exact, start, BEACON, 0).delta, network.theta, atol=1e-6)
+
+
+def test_a_round_is_deterministic_and_gains_on_its_own_data(task: Task, manifest: Manifest, start: State) -> None:
+    one, other = (local_round(task, manifest, start, BEACON, 1) for _ in range(2))
+    assert torch.equal(one.delta, other.delta) and one.words == other.words
+    assert one.claimed_gain_micronats == other.claimed_gain_micronats > 0
+    assert len(one.words) == manifest.assessment.words and any(one.words)
+
+
+def test_error_feedback_loses_nothing(manifest: Manifest) -> None:
+    delta = torch.randn(5_000, generator=torch.Generator().manual_seed(0))
+    update, residual = compress(delta, None, manifest)
+    assert torch.allclose(update.dense() + residual, delta)
+    again, left = compress(delta, residual, manifest)
+    assert torch.allclose(again.dense() + left, delta + manifest.training.error_feedback * residual, atol=1e-6)
+
+
+def test_a_diverged_round_is_marked_and_forgotten(task: Task, manifest: Manifest, start: State) -> None:
+    lost = replace(start, theta=start.theta * math.nan)
+    trained = local_round(task, manifest, lost, BEACON, 0)
+    update, residual = compress(trained.delta, torch.ones_like(trained.delta), manifest)
+    assert not update.finite and not residual.any()
+
+
+@pytest.mark.parametrize("name", ["digits", "bytes"])
+def test_tasks_hold_out_data_and_learn(name: str) -> None:
+    manifest = preset(name)
+    task = load_task(manifest)
+    small = replace(manifest, training=replace(manifest.training, steps=10, warmup_steps=2))
+    state = initial_state(task, small)
+    network = Network(task, 0)
+    before = network.mean_loss(task.validation())
+    update, _ = compress(local_round(task, small, state, BEACON, 0).delta, None, small)
+    network.theta.copy_(advance(small, state, {0: update}, [0]).theta)
+    assert network.mean_loss(task.validation()) < before - 0.1
+    first = {tuple(row.flatten().tolist()) for row in task.batch(range(task.samples))[0][:, :CONTEXT]}
+    held_out = [tuple(row.flatten().tolist()) for row in task.validation()[0]]
+    shared = sum(row in first for row in held_out)
+    assert shared <= 0.01 * len(held_out), f"{shared} of {len(held_out)} held-out samples are training samples"
+    hidden = task.hidden(network.module, task.batch(range(7)))
+    assert hidden.shape[0] == 7 and hidden.dim() == 2
+    assert isinstance(network.module, nn.Module) and "held-out" in task.describe(network.module)
