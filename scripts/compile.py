@@ -36,8 +36,8 @@ SETTINGS = {
     "optimizer": {"enabled": True, "runs": 1_000_000},
     "metadata": {"bytecodeHash": "none", "appendCBOR": False},
     "remappings": ["@openzeppelin/contracts/=node_modules/@openzeppelin/contracts/", "solady/=node_modules/solady/"],
-    "outputSelection": {"contracts/*": {"*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]}},
 }
+OUTPUT = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]
 
 
 def find_solc() -> Path:
@@ -82,7 +82,7 @@ def compile_sources(solc: Path) -> dict[str, dict[str, object]]:
             "sources": {path: {"urls": [path]} for path in paths}
             if not _is_shim(solc)
             else {path: {"content": (ROOT / path).read_text()} for path in paths},
-            "settings": SETTINGS,
+            "settings": SETTINGS | {"outputSelection": {path: {"*": OUTPUT} for path in paths}},
         },
         solc_binary=solc,
         base_path=str(ROOT),

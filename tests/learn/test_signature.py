@@ -32,7 +32,7 @@ def test_distance_shows_the_angle(size: int, angle: float) -> None:
 def test_known_words() -> None:
     """Frozen: a change here splits every committee that runs two releases."""
     words = sign_words(torch.arange(-5_000, 5_000).float() ** 3, SEED, 4)
-    assert hashlib.sha256(b"".join(word.to_bytes(32, "big") for word in words)).hexdigest()[:16] == "KNOWN"
+    assert hashlib.sha256(b"".join(word.to_bytes(32, "big") for word in words)).hexdigest()[:16] == "1b766049f0237260"
 
 
 def test_length_and_power_of_two_scale_do_not_matter_but_the_seed_does() -> None:

@@ -14,7 +14,7 @@ from gradmint.learn.manifest import Manifest, load_task, preset
 from gradmint.learn.outer import advance
 from gradmint.learn.state import Network, State, initial_state
 from gradmint.learn.tasks import Batch, Task
-from gradmint.learn.tasks.bytes_lm import CONTEXT
+from gradmint.learn.tasks.bytes_lm import BytesTask, distinct_paragraphs
 from gradmint.learn.tasks.digits import DigitsTask
 from gradmint.learn.train import assigned_indices, compress, local_round
 
@@ -94,10 +94,27 @@ def test_tasks_hold_out_data_and_learn(name: str) -> None:
     update, _ = compress(local_round(task, small, state, BEACON, 0).delta, None, small)
     network.theta.copy_(advance(small, state, {0: update}, [0]).theta)
     assert network.mean_loss(task.validation()) < before - 0.1
-    first = {tuple(row.flatten().tolist()) for row in task.batch(range(task.samples))[0][:, :CONTEXT]}
-    held_out = [tuple(row.flatten().tolist()) for row in task.validation()[0]]
-    shared = sum(row in first for row in held_out)
-    assert shared <= 0.01 * len(held_out), f"{shared} of {len(held_out)} held-out samples are training samples"
     hidden = task.hidden(network.module, task.batch(range(7)))
     assert hidden.shape[0] == 7 and hidden.dim() == 2
     assert isinstance(network.module, nn.Module) and "held-out" in task.describe(network.module)
+
+
+def test_held_out_windows_do_not_stand_in_the_training_text() -> None:
+    task = load_task(preset("bytes"))
+    assert isinstance(task, BytesTask)
+    last = task.samples - task.samples % 64
+    training = bytes(task.batch(range(0, last, 64))[0].flatten().tolist())
+    windows = [bytes(row.tolist()) for row in task.validation()[0]]
+    assert len(training) == last and len(set(windows)) == len(windows)
+    repeated = [window for window in windows if window in training]
+    assert len(repeated) <= 0.02 * len(windows), repeated  # a sentence here and there, no more
+
+
+def test_paragraphs_are_kept_once_in_order() -> None:
+    assert distinct_paragraphs(b"one two\n\nthree\n\n  one\n two\n\nfour") == b"one two\n\nthree\n\nfour"
+
+
+def test_held_out_digits_are_no_training_digits(task: Task) -> None:
+    training = {tuple(row.tolist()) for row in task.batch(range(task.samples))[0]}
+    held_out = [tuple(row.tolist()) for row in task.validation()[0]]
+    assert sum(row in training for row in held_out) <= 0.01 * len(held_out)

@@ -7,6 +7,8 @@ keyed by the seed, so anyone can generate any block alone.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
@@ -14,7 +16,8 @@ from torch import Tensor
 WORD_BITS = 256
 BUCKETS = 4_096  # an angle survives the fold to 1 / sqrt(BUCKETS)
 EXACT_BITS = 52
-BLOCK_ROWS = 256  # rows folded or projected at once: 8 MiB of float64
+FOLD_ROWS = 8  # blocks folded at once: 256 KiB of float64 stay in the cache
+PLANE_ROWS = 64  # hyperplanes projected on at once
 
 
 def sign_words(evidence: Tensor, seed: bytes, words: int) -> tuple[int, ...]:
@@ -24,11 +27,11 @@ def sign_words(evidence: Tensor, seed: bytes, words: int) -> tuple[int, ...]:
     A vector that is zero or not finite has no direction: it is signed as if all its entries were zero, which gives the
     same words to everyone who finds the same.
     """
-    folded = _fold(_rounded(evidence), seed)
+    folded = _fold(evidence.detach().reshape(-1).numpy(), seed)
     bits = np.empty(words * WORD_BITS, dtype=bool)
-    for at in range(0, len(bits), BLOCK_ROWS):
-        planes = _signs(seed, 1, at * len(folded), BLOCK_ROWS * len(folded)).reshape(BLOCK_ROWS, -1)
-        bits[at : at + BLOCK_ROWS] = planes.astype(np.float64) @ folded > 0
+    for at in range(0, len(bits), PLANE_ROWS):
+        planes = _signs(seed, 1, at * len(folded), PLANE_ROWS * len(folded)).reshape(PLANE_ROWS, -1)
+        bits[at : at + PLANE_ROWS] = planes.astype(np.float64) @ folded > 0
     packed = np.packbits(bits).tobytes()
     return tuple(int.from_bytes(packed[at : at + 32], "big") for at in range(0, len(packed), 32))
 
@@ -38,27 +41,35 @@ def distance_bits(one: tuple[int, ...], other: tuple[int, ...]) -> int:
     return sum((a ^ b).bit_count() for a, b in zip(one, other, strict=True))
 
 
-def _rounded(evidence: Tensor) -> NDArray[np.float64]:
-    """Integers in float64, scaled by a power of two so that the sum of all magnitudes stays below 2^52."""
-    values = evidence.detach().reshape(-1).numpy()
-    greatest = float(np.abs(values).max(initial=0))
-    if not 0 < greatest < float("inf"):
-        return np.zeros(len(values))
-    room = min(30, EXACT_BITS - len(values).bit_length())
-    return np.rint(np.ldexp(values.astype(np.float64), room - int(np.frexp(greatest)[1])))
+def _scale(values: NDArray[np.float32]) -> float:
+    """The power of two that turns the values into integers whose magnitudes sum to less than 2^52; 0 for no direction."""
+    greatest = max(float(values.max(initial=0)), -float(values.min(initial=0)))
+    if not 0 < greatest < math.inf:
+        return 0.0
+    return math.ldexp(1, min(30, EXACT_BITS - len(values).bit_length()) - math.frexp(greatest)[1])
 
 
-def _fold(values: NDArray[np.float64], seed: bytes) -> NDArray[np.float64]:
-    """Sum of blocks of BUCKETS values under random signs: a count-sketch whose buckets are fixed and signs are not."""
+def _fold(values: NDArray[np.float32], seed: bytes) -> NDArray[np.float64]:
+    """Integers: the scaled values, beyond BUCKETS of them the sum of blocks of BUCKETS under random signs.
+
+    That is a count-sketch whose buckets are fixed and whose signs are not.
+    """
+    scale = _scale(values)
+    if not scale:
+        return np.zeros(min(len(values), BUCKETS))
     if len(values) <= BUCKETS:
-        return values
+        return np.rint(values.astype(np.float64) * scale)
     total = np.zeros(BUCKETS)
-    rows_values = BLOCK_ROWS * BUCKETS
-    for at in range(0, len(values), rows_values):
-        part = values[at : at + rows_values]
-        signed = np.zeros(-(-len(part) // BUCKETS) * BUCKETS)
-        np.multiply(part, _signs(seed, 0, at, len(part)), out=signed[: len(part)])
-        total += signed.reshape(-1, BUCKETS).sum(0)
+    scratch = np.empty(FOLD_ROWS * BUCKETS)
+    for at in range(0, len(values), len(scratch)):
+        part = values[at : at + len(scratch)]
+        whole = scratch[: -(-len(part) // BUCKETS) * BUCKETS]
+        whole[len(part) :] = 0
+        mine = whole[: len(part)]
+        np.multiply(part, scale, out=mine, dtype=np.float64)
+        np.rint(mine, out=mine)
+        mine *= _signs(seed, 0, at, len(part))
+        total += whole.reshape(-1, BUCKETS).sum(0)
     return total
 
 

@@ -1,1 +1,4 @@
-"""Duties. Each role reads as the list of what it must do in a round; the driver does the waiting, sending and resuming."""
+"""Duties. Each role reads as the list of what it must do in a round.
+
+The driver does the waiting, sending and resuming.
+"""

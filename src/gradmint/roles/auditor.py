@@ -1,7 +1,7 @@
 """The auditor: replay a run from chain and store alone, and stop at the first place where they part.
 
-Nothing is taken from a participant: events are folded and checked against the transcript, every commitment opened, every
-settlement re-executed, every model rebuilt, every wei accounted for.
+Nothing is taken from a participant: events are folded and checked against the transcript, every commitment opened,
+every settlement re-executed, every model rebuilt, every wei accounted for.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ class RoundAudit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """Where the money is, in wei. ``other_wei``: in the same contract, of other runs or sent there by nobody it knows."""
+    """Where the money is, in wei.
+
+    ``other_wei``: in the same contract, of other runs or sent there by nobody it knows.
+    """
 
     deposited_wei: int
     claimed_wei: int
@@ -65,6 +68,8 @@ class Audit:
     rounds: list[RoundAudit] = field(default_factory=list)
     ledger: Ledger
     model: bytes = b""  # digest after the last round
+    loss_nats: float | None = None  # of that model, on the task's validation batch, measured here
+    metric: Callable[[float], tuple[float, str]] | None = None  # the task's reading of a loss: number and unit
     balance: Balance | None = None
     divergence: Divergence | None = None
 
@@ -85,7 +90,8 @@ def audit(
     """Replay ``run``. ``reassess`` also values every update again and compares signatures: slower, and the only part
     that involves floats.
 
-    Divergences are returned, not raised. Raises ChainUnreachable, StoreUnreachable, ManifestError: no audit, no verdict.
+    Divergences are returned, not raised. Raises ChainUnreachable, StoreUnreachable, ManifestError: no audit, no
+    verdict.
     """
     result = Audit(run=run, chain_id=chain.chain_id, ledger=Ledger(run))
     try:
@@ -98,6 +104,8 @@ def audit(
                 result.rounds.append(audited)
                 progress(audited)
         result.model = replica.base
+        result.metric = replica.task.metric
+        result.loss_nats = replica.validation_loss_nats()
         result.balance = _balance(chain, result.ledger)
     except Divergence as found:
         result.divergence = found

@@ -1,7 +1,7 @@
 """Carries out duties: waits, sends, journals, resumes. Roles say what; everything about how is here.
 
-A duty is a generator of actions. Each result that must survive a crash is journaled before it has an effect outside, so a
-restarted process runs the duty again from its first line and gets the same results back.
+A duty is a generator of actions. Each result that must survive a crash is journaled before it has an effect outside, so
+a restarted process runs the duty again from its first line and gets the same results back.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Send ``call`` in ``phase``, once. ``said`` tells from the chain whether it is there already. Yields bool: it is."""
+    """Send ``call`` in ``phase``, once. Yields bool: whether it is on chain.
+
+    ``said`` tells from the chain whether it is there already.
+    """
 
     call: Call
     phase: Phase
@@ -80,8 +83,8 @@ class Driver:
         self.trace = trace
 
     def perform(self, number: int, duty: Callable[[], Duty]) -> None:
-        """Run ``duty`` of round ``number`` to its end, or to the round's. A chain, store or blob that is away for a while
-        is waited for, and the duty started again: journaled results make that harmless.
+        """Run ``duty`` of round ``number`` to its end, or to the round's. A chain, store or blob that is away for a
+        while is waited for, and the duty started again: journaled results make that harmless.
 
         Raises ChainUnreachable, StoreUnreachable or BlobMissing after PATIENCE_S.
         """

@@ -33,8 +33,8 @@ class Journal:
             self._db.execute("COMMIT")
         except (OSError, sqlite3.Error) as error:
             raise JournalError(
-                f"journal {path}: {error}; is another process of this participant running? Stop it, or give --home another "
-                "directory"
+                f"journal {path}: {error}; is another process of this participant running? Stop it, or give --home "
+                "another directory"
             ) from error
         known = self.get(0, "identity")
         if known is None:

@@ -13,7 +13,7 @@ from ..learn import outer
 from ..learn.checks import Checked, Expected, check, mark_duplicates
 from ..learn.codec import SparseUpdate
 from ..learn.manifest import BUILT_IN, MAX_MANIFEST_BYTES, Manifest, load_task
-from ..learn.state import digest, initial_state, layout_of, load, save
+from ..learn.state import Network, digest, initial_state, layout_of, load, save
 from ..ports.store import Store
 from ..spec.agreement import accepted
 from ..spec.errors import BlobMissing, ManifestError, Oversize, WrongBase
@@ -101,6 +101,12 @@ class Replica:
             self.previous = updates
         self.concluded = round_.number
         self._save()
+
+    def validation_loss_nats(self) -> float:
+        """Mean loss of the current model on the task's held-out batch."""
+        network = Network(self.task, self.manifest.task.seed)
+        network.theta.copy_(self.state.theta)
+        return network.mean_loss(self.task.validation())
 
     def resume(self, ledger: Ledger) -> None:
         """Start from the cached state, when it is one that the committee attested; otherwise from the beginning.

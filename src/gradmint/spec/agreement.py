@@ -1,7 +1,7 @@
 """From reports to one opinion: LSH distance about floats, stake-weighted medians about integers.
 
 Distance is the popcount of the exclusive or over all words. The cluster is the medoid's neighbourhood; neighbours of
-neighbours do not count, so the order of reports cannot matter.
+neighbours do not count, so the order of reports matters in an exact tie only, which the lowest index wins.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def weighted_median(values: Sequence[int], weights: Sequence[int]) -> int:
 
 
 def find_medoid(distances: Sequence[Sequence[int]], stakes_wei: Sequence[int], accept_bits: int) -> int:
-    """Position of the report with the most neighbouring stake; ties by least total distance to its neighbours, then order.
+    """Position of the report with the most neighbouring stake.
 
-    A report is its own neighbour.
+    Ties by least total distance to its neighbours, then order. A report is its own neighbour.
     """
 
     def rank(i: int) -> tuple[int, int, int]:
@@ -43,8 +43,8 @@ def find_medoid(distances: Sequence[Sequence[int]], stakes_wei: Sequence[int], a
 def agree(stakes_wei: Sequence[int], reports: Sequence[Report | None], accept_bits: int) -> Consensus | None:
     """Consensus of the committee, or None without quorum (cluster stake > 2/3 of committee stake).
 
-    ``stakes_wei`` and ``reports`` are per verifier index; stake 0 marks a verifier outside this round's committee, whose
-    report counts for nothing; None one that did not reveal.
+    ``stakes_wei`` and ``reports`` are per verifier index; stake 0 marks a verifier outside this round's committee,
+    whose report counts for nothing; None one that did not reveal.
     """
     present = [v for v, report in enumerate(reports) if report is not None and stakes_wei[v] > 0]
     if not present:
@@ -94,8 +94,8 @@ def held_set(
 ) -> tuple[frozenset[int], bytes | None]:
     """The round's set of updates and the base model, each as far as more than 2/3 of committee stake says so.
 
-    ``holds[v]`` is verifier v's (bitmap, base digest); trainer i is bit i % 8 of byte i // 8. Returns the trainers whose
-    blobs count and the attested digest (None without a majority).
+    ``holds[v]`` is verifier v's (bitmap, base digest); trainer i is bit i % 8 of byte i // 8. Returns the trainers
+    whose blobs count and the attested digest (None without a majority).
     """
     committee_wei = sum(stakes_wei)
 

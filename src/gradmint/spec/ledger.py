@@ -103,9 +103,9 @@ class Round:
 class Ledger:
     """State of one run, updated by :meth:`apply`.
 
-    Attributes are plain data: ``params``, ``sponsor``, ``token``, ``deposited_wei``, ``phase``, ``deadline_s``, ``seats``
-    (per role), ``standings`` (per role, re-executed at every settlement), ``rounds`` (round r at index r - 1),
-    ``claimed_wei`` (cumulative, per account), ``slashed_wei`` (per account).
+    Attributes are plain data: ``params``, ``sponsor``, ``token``, ``deposited_wei``, ``phase``, ``deadline_s``,
+    ``seats`` (per role), ``standings`` (per role, re-executed at every settlement), ``rounds`` (round r at index
+    r - 1), ``claimed_wei`` (cumulative, per account), ``slashed_wei`` (per account).
     """
 
     def __init__(self, run: int) -> None:

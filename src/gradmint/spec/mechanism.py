@@ -1,7 +1,9 @@
-"""settle: old standings + reports -> new standings. The same function, name for name, is contracts/libraries/Mechanism.sol.
+"""settle: old standings + reports -> new standings.
 
-Rules that keep it sound: never multiply two signed numbers; no positive counter offsets a missed duty; every penalty has
-a bound and a way back; divide by the number who should have come, not who came.
+The same function, name for name, is contracts/libraries/Mechanism.sol.
+
+Rules that keep it sound: never multiply two signed numbers; no positive counter offsets a missed duty; every penalty
+has a bound and a way back; divide by the number who should have come, not who came.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ def settle(
 ) -> Settlement:
     """One round's transition.
 
-    ``trainers`` and ``verifiers`` are in index order; ``stakes_wei[v]`` is 0 outside the committee; ``reports[v]`` is None
-    without a reveal. Dust of the floor divisions and everything unpaid stays in the budget of later rounds.
+    ``trainers`` and ``verifiers`` are in index order; ``stakes_wei[v]`` is 0 outside the committee; ``reports[v]`` is
+    None without a reveal. Dust of the floor divisions and everything unpaid stays in the budget of later rounds.
     """
     consensus = agree(stakes_wei, reports, params.accept_bits)
     if consensus is None:
@@ -56,8 +58,9 @@ def settle(
 
 
 def prove(params: Params, standings: Sequence[Standing], rows: Sequence[Row]) -> list[Standing]:
-    """Computation proof: running mean of sign(assigned - common), over the rounds in which the beacon sampled the trainer.
+    """Computation proof: running mean of sign(assigned - common).
 
+    Only over the rounds in which the beacon sampled the trainer.
     A trainer who computed on its own shard gains more there than elsewhere (Gauntlet, 2505.21684, mu_p).
     """
     proven = []

@@ -77,7 +77,10 @@ class Params:
         )
 
     def check(self) -> Params:
-        """Raises MalformedParams naming the first rule broken; the contract enforces the same rules when a run opens."""
+        """Raises MalformedParams naming the first rule broken.
+
+        The contract enforces the same rules when a run opens.
+        """
         round_s = self.train_s + self.hold_s + self.commit_s + self.reveal_s + self.settle_s
         rules = (
             (len(self.manifest) == 32 and len(self.model) == 32, "manifest and model digests have 32 bytes"),

@@ -1,9 +1,12 @@
-"""Everything said in a run, folded into one rolling hash on the chain: change, drop or reorder a row and it breaks there.
+"""Everything said in a run, folded into one rolling hash on the chain.
+
+Change, drop or reorder a row, and it breaks there:
 
     transcript' = first 24 bytes of keccak256(transcript || kind, 1 byte || row)
 
-Each event carries the transcript after its own row, so a broken chain names the row. Joins and exits run in a transcript
-of their own (the roster), which every TRAIN phase folds in: an early close can then bring the round's submissions alone.
+Each event carries the transcript after its own row, so a broken chain names the row. Joins and exits run in a
+transcript of their own (the roster), which every phase row folds in: an early close can then bring the round's
+submissions alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A byte-level language model on the text of Python's own help topics: real prose that every installation carries."""
+"""A byte-level language model on the text of Python's own help topics: real prose that every installation carries.
+
+gzip -9 needs 2.31 bits a byte for the whole text and 2.38 for its distinct paragraphs, which are what is learnt here.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from torch.nn import functional as F
 from ...spec.errors import ManifestError
 from . import Batch, fill, task_factory
 
-BLOCK_BYTES = 4_096  # the text is cut into blocks ...
+BLOCK_BYTES = 1_024  # the text is cut into blocks ...
 HELD_OUT_EVERY = 16  # ... and every 16th is held out, so that validation text is of the same kind as training text
 CONTEXT = 64
 WIDTH = 64
@@ -27,7 +30,7 @@ VALIDATION_WINDOWS = 192
 
 
 def read_text() -> bytes:
-    """The values of ``pydoc_data.topics.topics`` joined in file order; parsed as literals, never executed.
+    """The values of ``pydoc_data.topics.topics`` in file order; parsed as literals, never executed.
 
     Raises ManifestError when this Python carries no topics file.
     """
@@ -37,8 +40,19 @@ def read_text() -> bytes:
         if path.is_file():
             tree = ast.parse(path.read_bytes())
             literals = [node.value for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign) and node.value]
-            return "\n".join(ast.literal_eval(literals[0]).values()).encode()
+            return "\n\n".join(ast.literal_eval(literals[0]).values()).encode()
     raise ManifestError(f"task 'bytes' reads pydoc_data/topics.py, found none in {places}; install a full CPython")
+
+
+def distinct_paragraphs(text: bytes) -> bytes:
+    """The text with every paragraph kept once, whatever its indentation.
+
+    The topics repeat each other: without this, 6 in 10 held-out windows stand word for word in the training text.
+    """
+    first: dict[bytes, bytes] = {}
+    for paragraph in text.split(b"\n\n"):
+        first.setdefault(b" ".join(paragraph.split()), paragraph)
+    return b"\n\n".join(first.values())
 
 
 class Block(nn.Module):
@@ -143,4 +157,4 @@ def _windows(text: Tensor, starts: Sequence[int]) -> Batch:
 @task_factory
 def factory() -> BytesTask:
     """The task named "bytes". Raises ManifestError when the topics file is missing."""
-    return BytesTask(read_text())
+    return BytesTask(distinct_paragraphs(read_text()))

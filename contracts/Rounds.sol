@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.37;
+
+import {Wired} from "./Wired.sol";
+import {IRounds} from "./interfaces/IRounds.sol";
+import {IRuns} from "./interfaces/IRuns.sol";
+import {ISettlement} from "./interfaces/ISettlement.sol";
+import {IStakes} from "./interfaces/IStakes.sol";
+import {Clock, Counts, Masks, Outcome, Phase, Role, Schedule, Seat, Submission} from "./interfaces/Types.sol";
+import {Reports} from "./libraries/Reports.sol";
+import {Transcript} from "./libraries/Transcript.sol";
+
+/// @title Rounds
+/// @inheritdoc IRounds
+contract Rounds is IRounds, Wired {
+    /* STORAGE */
+
+    mapping(uint256 run => Clock) private _clocks;
+    mapping(uint256 run => Masks) private _masks;
+    mapping(uint256 run => Counts) private _counts;
+    mapping(uint256 run => Schedule) private _schedules;
+
+    /// @inheritdoc IRounds
+    mapping(uint256 run => bytes24) public opening;
+
+    mapping(uint256 run => mapping(address account => Seat)) private _seats;
+    mapping(uint256 run => mapping(uint256 index => address)) private _trainers;
+    mapping(uint256 run => mapping(uint256 index => address)) private _verifiers;
+    mapping(uint256 run => mapping(uint256 word => uint256)) private _awaitedTrainers;
+    mapping(uint256 run => mapping(uint256 word => uint256)) private _goneTrainers;
+
+    /// @inheritdoc IRounds
+    mapping(uint256 run => mapping(uint8 verifier => bytes32)) public message;
+
+    constructor(IRuns runs_, IStakes stakes_, IRounds rounds_, ISettlement settlement_)
+        Wired(runs_, stakes_, rounds_, settlement_)
+    {
+        _requireSelf(address(rounds_));
+    }
+
+    /* TRAINERS */
+
+    /// @inheritdoc IRounds
+    function submit(uint256 run, bytes32 digest, int32 claimedGainMicronats) external {
+        Clock memory at = _during(run, Phase.TRAIN);
+        Seat memory seat_ = _seats[run][msg.sender];
+        if (seat_.role != Role.TRAINER || seat_.retired) revert NotSeated(run, msg.sender, Role.TRAINER);
+        if (seat_.sinceRound > at.round) revert NotYet(seat_.sinceRound, at.round);
+
+        at.transcript = Transcript.submitted(at.transcript, seat_.index, claimedGainMicronats, digest);
+        _clocks[run] = at;
+
+        emit Submitted(run, seat_.index, claimedGainMicronats, digest, at.transcript);
+    }
+
+    /// @inheritdoc IRounds
+    function close(uint256 run, Submission[] calldata submissions) external {
+        Clock memory at = _during(run, Phase.TRAIN);
+        uint256 trainers = _counts[run].trainersInRound;
+        uint256[] memory seen = new uint256[](_wordsFor(trainers));
+        bytes24 transcript = opening[run];
+        for (uint256 i; i < submissions.length; ++i) {
+            Submission calldata said = submissions[i];
+            transcript = Transcript.submitted(transcript, said.trainer, said.claimedGainMicronats, said.digest);
+            if (said.trainer < trainers) seen[said.trainer >> 8] |= 1 << (said.trainer & 255);
+        }
+        if (transcript != at.transcript) revert TranscriptMismatch(at.transcript, transcript);
+        _requireAllIn(run, trainers, seen);
+
+        _openPhase(run, at, Phase.HOLD);
+    }
+
+    /* VERIFIERS */
+
+    /// @inheritdoc IRounds
+    function hold(uint256 run, bytes calldata bitmap, bytes32 baseDigest) external {
+        (Clock memory at, Masks memory m, uint8 verifier, uint32 bit) = _committee(run, Phase.HOLD);
+        if (m.held & bit != 0) revert AlreadyActed(run, verifier, Phase.HOLD);
+        uint256 expectedBytes = (uint256(_counts[run].trainersInRound) + 7) / 8;
+        if (bitmap.length != expectedBytes) revert BitmapLength(expectedBytes, bitmap.length);
+
+        m.held |= bit;
+        at.transcript = Transcript.held(at.transcript, verifier, baseDigest, bitmap);
+
+        emit Held(run, verifier, baseDigest, bitmap, at.transcript);
+
+        _acted(run, at, m);
+    }
+
+    /// @inheritdoc IRounds
+    function commit(uint256 run, bytes32 commitment) external {
+        (Clock memory at, Masks memory m, uint8 verifier, uint32 bit) = _committee(run, Phase.COMMIT);
+        if (m.committed & bit != 0) revert AlreadyActed(run, verifier, Phase.COMMIT);
+
+        m.committed |= bit;
+        message[run][verifier] = commitment;
+        at.transcript = Transcript.committed(at.transcript, verifier, commitment);
+
+        emit Committed(run, verifier, commitment, at.transcript);
+
+        _acted(run, at, m);
+    }
+
+    /// @inheritdoc IRounds
+    function reveal(uint256 run, bytes calldata report, bytes32 salt) external {
+        (Clock memory at, Masks memory m, uint8 verifier, uint32 bit) = _committee(run, Phase.REVEAL);
+        if (m.revealed & bit != 0) revert AlreadyActed(run, verifier, Phase.REVEAL);
+        if (m.committed & bit == 0) revert NotCommitted(run, verifier);
+        bytes32 reportHash = keccak256(report);
+        bytes32 opened =
+            Transcript.commitment(block.chainid, address(this), run, at.round, msg.sender, reportHash, salt);
+        if (opened != message[run][verifier]) revert RevealMismatch(message[run][verifier], opened);
+        _checkReport(run, report);
+
+        m.revealed |= bit;
+        message[run][verifier] = reportHash;
+        at.transcript = Transcript.revealed(at.transcript, verifier, salt, reportHash);
+
+        emit Revealed(run, verifier, salt, report, at.transcript);
+
+        _acted(run, at, m);
+    }
+
+    /* ANYONE */
+
+    /// @inheritdoc IRounds
+    function poke(uint256 run) external {
+        Clock memory at = _clocks[run];
+        if (at.phase == Phase.ENROL || at.phase == Phase.ENDED) revert WrongPhase(run, Phase.TRAIN, at.phase);
+        if (block.timestamp < at.deadline) revert NotOverdue(at.deadline, block.timestamp);
+
+        if (at.phase == Phase.TRAIN) {
+            if (at.transcript == opening[run]) _void(run, at);
+            else _openPhase(run, at, Phase.HOLD);
+        } else if (at.phase == Phase.SETTLE) {
+            _void(run, at);
+        } else {
+            Masks memory m = _masks[run];
+            uint32 acted = _actors(m, at.phase);
+            _takeAttendance(m, at.phase);
+            _masks[run] = m;
+            if (acted == 0) _void(run, at);
+            else _openPhase(run, at, _next(at.phase));
+        }
+    }
+
+    /* SIBLINGS */
+
+    /// @inheritdoc IRounds
+    function create(uint256 run, Schedule calldata schedule_) external only(address(runs)) {
+        _schedules[run] = schedule_;
+    }
+
+    /// @inheritdoc IRounds
+    function cancel(uint256 run) external only(address(runs)) {
+        Clock memory at = _clocks[run];
+        if (at.phase != Phase.ENROL) revert WrongPhase(run, Phase.ENROL, at.phase);
+
+        _openPhase(run, at, Phase.ENDED);
+    }
+
+    /// @inheritdoc IRounds
+    function admit(uint256 run, Role role, address account, uint128 stakeWei)
+        external
+        only(address(stakes))
+        returns (uint16 index)
+    {
+        Clock memory at = _clocks[run];
+        if (at.phase == Phase.ENDED) revert WrongPhase(run, Phase.ENROL, at.phase);
+        if (_seats[run][account].role != Role.NONE) revert AlreadySeated(run, account);
+        Schedule memory plan = _schedules[run];
+        Counts memory n = _counts[run];
+
+        if (role == Role.TRAINER) {
+            index = n.trainers;
+            if (index >= plan.maxTrainers) revert Full(run, role, plan.maxTrainers);
+            n.trainers = index + 1;
+            _trainers[run][index] = account;
+            _awaitedTrainers[run][index >> 8] |= 1 << (index & 255);
+        } else {
+            index = n.verifiers;
+            if (index >= plan.maxVerifiers) revert Full(run, role, plan.maxVerifiers);
+            n.verifiers = uint8(index + 1); // at most 32
+            _verifiers[run][index] = account;
+        }
+        _seats[run][account] = Seat({role: role, retired: false, index: index, sinceRound: at.round + 1});
+        n.roster = Transcript.admitted(n.roster, role, index, account, stakeWei);
+        _counts[run] = n;
+
+        emit Admitted(run, uint8(role), index, account, stakeWei, n.roster);
+
+        if (at.phase == Phase.ENROL && _isReady(n, plan, _masks[run].gone)) _openRound(run, at);
+    }
+
+    /// @inheritdoc IRounds
+    function retire(uint256 run, address account) external only(address(stakes)) {
+        _retire(run, account);
+    }
+
+    /// @inheritdoc IRounds
+    function conclude(
+        uint256 run,
+        Outcome calldata outcome,
+        uint256[] calldata awaited,
+        uint32 ejected,
+        bool reached
+    ) external only(address(settlement)) {
+        Clock memory at = _clocks[run];
+        at.transcript = Transcript.settled(at.transcript, at.round, outcome);
+        _awaitTrainers(run, awaited);
+        for (uint256 verifier; ejected >> verifier != 0; ++verifier) {
+            if ((ejected >> verifier) & 1 == 1) _retire(run, _verifiers[run][verifier]);
+        }
+
+        if (reached) _openPhase(run, at, Phase.ENDED);
+        else _openRound(run, at);
+    }
+
+    /* GUARDS */
+
+    function _during(uint256 run, Phase phase) private view returns (Clock memory at) {
+        at = _clocks[run];
+        if (at.phase != phase) revert WrongPhase(run, phase, at.phase);
+        if (block.timestamp >= at.deadline) revert Overdue(at.deadline, block.timestamp);
+    }
+
+    /// The caller is a verifier of this round's committee, in time. Leaving does not end the duty before the round does.
+    function _committee(uint256 run, Phase phase)
+        private
+        view
+        returns (Clock memory at, Masks memory m, uint8 verifier, uint32 bit)
+    {
+        at = _during(run, phase);
+        Seat memory seat_ = _seats[run][msg.sender];
+        if (seat_.role != Role.VERIFIER) revert NotSeated(run, msg.sender, Role.VERIFIER);
+        verifier = uint8(seat_.index);
+        bit = uint32(1) << verifier;
+        m = _masks[run];
+        if (m.active & bit == 0) revert NotOnCommittee(run, verifier);
+    }
+
+    function _requireAllIn(uint256 run, uint256 trainers, uint256[] memory seen) private view {
+        uint256 anybody;
+        for (uint256 word; word < seen.length; ++word) {
+            uint256 awaited = _awaitedTrainers[run][word] & _maskOf(trainers, word);
+            uint256 absent = awaited & ~seen[word];
+            for (uint256 bit; absent != 0; ++bit) {
+                if ((absent >> bit) & 1 == 1) revert StillAwaited(uint16(256 * word + bit));
+            }
+            anybody |= awaited;
+        }
+        if (anybody == 0) revert NobodyAwaited(run);
+    }
+
+    function _checkReport(uint256 run, bytes calldata report) private view {
+        uint256 words = _schedules[run].words;
+        uint256 trainers = _counts[run].trainersInRound;
+        uint256 expectedBytes = Reports.size(words, trainers);
+        if (report.length != expectedBytes) revert ReportLength(expectedBytes, report.length);
+        uint256 malformed = Reports.findMalformedRow(report, words, trainers);
+        if (malformed != trainers) revert MalformedRow(malformed);
+    }
+
+    /* PHASES */
+
+    /// A verifier acted: store, and end the phase when nobody awaited is missing.
+    function _acted(uint256 run, Clock memory at, Masks memory m) private {
+        uint32 duty = _duty(m, at.phase);
+        bool over = duty != 0 && duty & ~_actors(m, at.phase) == 0;
+        if (over) _takeAttendance(m, at.phase);
+        _masks[run] = m;
+        if (over) _openPhase(run, at, _next(at.phase));
+        else _clocks[run] = at;
+    }
+
+    function _actors(Masks memory m, Phase phase) private pure returns (uint32) {
+        return phase == Phase.HOLD ? m.held : phase == Phase.COMMIT ? m.committed : m.revealed;
+    }
+
+    function _duty(Masks memory m, Phase phase) private pure returns (uint32) {
+        return phase == Phase.REVEAL ? m.committed : m.awaited;
+    }
+
+    /// At the end of a phase: two misses in a row and nobody waits any longer; one act and everybody waits again.
+    function _takeAttendance(Masks memory m, Phase phase) private pure {
+        uint32 actors = _actors(m, phase);
+        uint32 absent = _duty(m, phase) & ~actors;
+        m.awaited = (m.awaited & ~(absent & m.missed)) | actors;
+        m.missed = (m.missed | absent) & ~actors;
+    }
+
+    function _next(Phase phase) private pure returns (Phase) {
+        return Phase(uint8(phase) + 1);
+    }
+
+    function _void(uint256 run, Clock memory at) private {
+        emit Voided(run, at.round, at.phase);
+        _openRound(run, at);
+    }
+
+    function _openRound(uint256 run, Clock memory at) private {
+        if (at.round == _schedules[run].maxRounds) return _openPhase(run, at, Phase.ENDED);
+
+        Counts memory n = _counts[run];
+        Masks memory m = _masks[run];
+        uint32 joined = uint32(_maskOf(n.verifiers, 0) & ~_maskOf(n.verifiersInRound, 0));
+        m.active = uint32(_maskOf(n.verifiers, 0)) & ~m.gone;
+        m.awaited = (m.awaited | joined) & m.active;
+        (m.held, m.committed, m.revealed) = (0, 0, 0);
+        (n.trainersInRound, n.verifiersInRound) = (n.trainers, n.verifiers);
+        (_counts[run], _masks[run]) = (n, m);
+
+        ++at.round;
+        _openPhase(run, at, Phase.TRAIN);
+        opening[run] = at.transcript;
+    }
+
+    function _openPhase(uint256 run, Clock memory at, Phase phase) private {
+        bytes24 roster = _counts[run].roster;
+        bytes32 beacon = Transcript.beacon(block.prevrandao, at.transcript);
+        at.phase = phase;
+        at.deadline = phase == Phase.ENDED ? 0 : uint40(block.timestamp + _duration(run, phase));
+        at.transcript = Transcript.phase(at.transcript, at.round, phase, at.deadline, beacon, roster);
+        _clocks[run] = at;
+
+        emit PhaseOpened(run, at.round, phase, at.deadline, beacon, roster, at.transcript);
+    }
+
+    function _duration(uint256 run, Phase phase) private view returns (uint256) {
+        Schedule memory plan = _schedules[run];
+        if (phase == Phase.TRAIN) return plan.trainS;
+        if (phase == Phase.HOLD) return plan.holdS;
+        if (phase == Phase.COMMIT) return plan.commitS;
+        if (phase == Phase.REVEAL) return plan.revealS;
+        return plan.settleS;
+    }
+
+    /* ROSTER */
+
+    function _isReady(Counts memory n, Schedule memory plan, uint32 gone) private pure returns (bool) {
+        uint256 verifiers;
+        for (uint256 v; v < n.verifiers; ++v) {
+            verifiers += ~(gone >> v) & 1;
+        }
+        return n.trainers - n.trainersGone >= plan.minTrainers && verifiers >= plan.minVerifiers;
+    }
+
+    function _retire(uint256 run, address account) private {
+        Seat memory seat_ = _seats[run][account];
+        if (seat_.retired) return;
+
+        _seats[run][account].retired = true;
+        if (seat_.role == Role.TRAINER) {
+            uint256 bit = 1 << (seat_.index & 255);
+            _goneTrainers[run][seat_.index >> 8] |= bit;
+            _awaitedTrainers[run][seat_.index >> 8] &= ~bit;
+            ++_counts[run].trainersGone;
+        } else {
+            _masks[run].gone |= uint32(1) << seat_.index;
+        }
+        bytes24 roster = Transcript.retired(_counts[run].roster, seat_.role, seat_.index);
+        _counts[run].roster = roster;
+
+        emit Retired(run, uint8(seat_.role), seat_.index, account, roster);
+    }
+
+    /// Joiners of this round stay awaited, the retired never are.
+    function _awaitTrainers(uint256 run, uint256[] calldata awaited) private {
+        Counts memory n = _counts[run];
+        for (uint256 word; word < awaited.length; ++word) {
+            uint256 inRound = _maskOf(n.trainersInRound, word);
+            uint256 before = _awaitedTrainers[run][word];
+            uint256 gone = n.trainersGone == 0 ? 0 : _goneTrainers[run][word];
+            uint256 next = (before & ~inRound) | (awaited[word] & inRound & ~gone);
+            if (next != before) _awaitedTrainers[run][word] = next;
+        }
+    }
+
+    function _wordsFor(uint256 count) private pure returns (uint256) {
+        return (count + 255) / 256;
+    }
+
+    /// Bits of indices below `count` that fall into bitmap word `word`.
+    function _maskOf(uint256 count, uint256 word) private pure returns (uint256) {
+        if (count <= 256 * word) return 0;
+        uint256 bits = count - 256 * word;
+        return bits >= 256 ? type(uint256).max : (1 << bits) - 1;
+    }
+
+    /* VIEWS */
+
+    /// @inheritdoc IRounds
+    function clock(uint256 run) external view returns (Clock memory) {
+        return _clocks[run];
+    }
+
+    /// @inheritdoc IRounds
+    function masks(uint256 run) external view returns (Masks memory) {
+        return _masks[run];
+    }
+
+    /// @inheritdoc IRounds
+    function counts(uint256 run) external view returns (Counts memory) {
+        return _counts[run];
+    }
+
+    /// @inheritdoc IRounds
+    function schedule(uint256 run) external view returns (Schedule memory) {
+        return _schedules[run];
+    }
+
+    /// @inheritdoc IRounds
+    function seat(uint256 run, address account) external view returns (Seat memory) {
+        return _seats[run][account];
+    }
+
+    /// @inheritdoc IRounds
+    function messages(uint256 run) external view returns (bytes32[] memory said) {
+        said = new bytes32[](_counts[run].verifiersInRound);
+        for (uint8 verifier; verifier < said.length; ++verifier) {
+            said[verifier] = message[run][verifier];
+        }
+    }
+
+    /// @inheritdoc IRounds
+    function awaitedTrainers(uint256 run) external view returns (uint256[] memory awaited) {
+        uint256 trainers = _counts[run].trainersInRound;
+        awaited = new uint256[](_wordsFor(trainers));
+        for (uint256 word; word < awaited.length; ++word) {
+            awaited[word] = _awaitedTrainers[run][word] & _maskOf(trainers, word);
+        }
+    }
+
+    /// @inheritdoc IRounds
+    function trainersAt(uint256 run, uint256 from, uint256 to) external view returns (address[] memory) {
+        return _slice(_trainers[run], from, to);
+    }
+
+    /// @inheritdoc IRounds
+    function verifiersAt(uint256 run, uint256 from, uint256 to) external view returns (address[] memory) {
+        return _slice(_verifiers[run], from, to);
+    }
+
+    /// @inheritdoc IRounds
+    function onDuty(uint256 run, address account) external view returns (bool) {
+        Seat memory seat_ = _seats[run][account];
+        return seat_.role == Role.VERIFIER && (_masks[run].active >> seat_.index) & 1 == 1;
+    }
+
+    function _slice(mapping(uint256 index => address) storage accounts, uint256 from, uint256 to)
+        private
+        view
+        returns (address[] memory slice)
+    {
+        slice = new address[](to - from);
+        for (uint256 i; i < slice.length; ++i) {
+            slice[i] = accounts[from + i];
+        }
+    }
+}

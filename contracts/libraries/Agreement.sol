@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.37;
+
+import {Hamming} from "./Hamming.sol";
+import {Reports} from "./Reports.sol";
+
+/// What the cluster agrees on. Verifiers are indices and bits; without quorum `clusterMask` is 0 and the rest void.
+struct Consensus {
+    uint256 medoid;
+    uint256 clusterMask;
+    uint256[] distancesBits; // per verifier index; NONE for whoever gave no report that counts
+    bool unanimous; // the cluster holds at least 3/4 of committee stake
+    uint256 lossMicronats;
+    uint256[] rows; // per trainer, packed as in a report
+}
+
+/// From reports to one opinion: LSH distance about floats, stake-weighted medians about integers.
+/// src/gradmint/spec/agreement.py.
+/// @dev Stakes are below 2^128 and at most 32 of them are added; distances are below 2^12: no sum here overflows.
+library Agreement {
+    uint256 internal constant NONE = type(uint256).max;
+
+    /// Offset between int32 and an unsigned order of the same values.
+    uint256 private constant BIAS = 0x80000000;
+
+    /// Reports that count, in verifier order.
+    struct Present {
+        uint256 count;
+        uint256[] verifiers;
+        uint256[] stakesWei;
+        uint256[] reports; // offsets in calldata
+        uint256[] distancesBits; // of all pairs, row by row
+    }
+
+    /// Consensus of the committee. Quorum: cluster stake > 2/3 of committee stake.
+    /// @param stakesWei Per verifier index; 0 outside this round's committee, whose report counts for nothing.
+    /// @param reports Of the verifiers in the mask `revealed`, in index order.
+    function agree(
+        uint256[] memory stakesWei,
+        bytes[] calldata reports,
+        uint256 revealed,
+        uint256 words,
+        uint256 acceptBits,
+        uint256 trainers
+    ) internal pure returns (Consensus memory consensus) {
+        Present memory present = _present(stakesWei, reports, revealed);
+        if (present.count == 0) return consensus;
+        _measure(present, words);
+        uint256 medoid = findMedoid(present.distancesBits, present.stakesWei, present.count, acceptBits);
+
+        uint256 committeeWei;
+        for (uint256 v; v < stakesWei.length; ++v) {
+            committeeWei += stakesWei[v];
+        }
+        consensus.medoid = present.verifiers[medoid];
+        consensus.distancesBits = _distancesFrom(present, medoid, stakesWei.length);
+        (uint256 clusterMask, uint256 clusterWei) = _keepNear(present, medoid, acceptBits);
+        if (3 * clusterWei <= 2 * committeeWei) return consensus;
+
+        consensus.clusterMask = clusterMask;
+        consensus.unanimous = 4 * clusterWei >= 3 * committeeWei;
+        _medians(consensus, present, clusterWei, words, trainers);
+    }
+
+    /// Position of the report with the most neighbouring stake; ties by least total distance to its neighbours, then order.
+    function findMedoid(
+        uint256[] memory distancesBits,
+        uint256[] memory stakesWei,
+        uint256 count,
+        uint256 acceptBits
+    ) internal pure returns (uint256 medoid) {
+        uint256 mostWei;
+        uint256 leastBits = type(uint256).max;
+        for (uint256 i; i < count; ++i) {
+            uint256 nearWei;
+            uint256 nearBits;
+            for (uint256 j; j < count; ++j) {
+                uint256 d = distancesBits[i * count + j];
+                if (d <= acceptBits) {
+                    nearWei += stakesWei[j];
+                    nearBits += d;
+                }
+            }
+            if (nearWei > mostWei || (nearWei == mostWei && nearBits < leastBits)) {
+                (medoid, mostWei, leastBits) = (i, nearWei, nearBits);
+            }
+        }
+    }
+
+    /// Lower median of sorted keys (value << 128 | weight): the least value with at least half of all weight at or below it.
+    function weightedMedian(uint256 sorted, uint256 totalWeight) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            let key
+            for { let below := 0 } lt(shl(1, below), totalWeight) { sorted := add(sorted, 0x20) } {
+                key := mload(sorted)
+                below := add(below, and(key, 0xffffffffffffffffffffffffffffffff))
+            }
+            value := shr(128, key)
+        }
+    }
+
+    function _present(uint256[] memory stakesWei, bytes[] calldata reports, uint256 revealed)
+        private
+        pure
+        returns (Present memory present)
+    {
+        uint256 most = reports.length;
+        present.verifiers = new uint256[](most);
+        present.stakesWei = new uint256[](most);
+        present.reports = new uint256[](most);
+        uint256 n;
+        uint256 next;
+        for (uint256 v; v < stakesWei.length; ++v) {
+            if ((revealed >> v) & 1 == 0) continue;
+            bytes calldata report = reports[next++];
+            if (stakesWei[v] == 0) continue;
+            (present.verifiers[n], present.stakesWei[n], present.reports[n]) = (v, stakesWei[v], Reports.at(report));
+            ++n;
+        }
+        present.count = n;
+    }
+
+    function _measure(Present memory present, uint256 words) private pure {
+        uint256 n = present.count;
+        present.distancesBits = new uint256[](n * n);
+        for (uint256 i; i < n; ++i) {
+            for (uint256 j = i + 1; j < n; ++j) {
+                uint256 d = Hamming.distanceBits(
+                    present.reports[i] + Reports.WORDS_AT, present.reports[j] + Reports.WORDS_AT, words
+                );
+                present.distancesBits[i * n + j] = d;
+                present.distancesBits[j * n + i] = d;
+            }
+        }
+    }
+
+    function _distancesFrom(Present memory present, uint256 medoid, uint256 verifiers)
+        private
+        pure
+        returns (uint256[] memory distancesBits)
+    {
+        distancesBits = new uint256[](verifiers);
+        for (uint256 v; v < verifiers; ++v) {
+            distancesBits[v] = NONE;
+        }
+        for (uint256 i; i < present.count; ++i) {
+            distancesBits[present.verifiers[i]] = present.distancesBits[medoid * present.count + i];
+        }
+    }
+
+    /// Drops whoever is not near the medoid.
+    function _keepNear(Present memory present, uint256 medoid, uint256 acceptBits)
+        private
+        pure
+        returns (uint256 clusterMask, uint256 clusterWei)
+    {
+        uint256 kept;
+        for (uint256 i; i < present.count; ++i) {
+            if (present.distancesBits[medoid * present.count + i] > acceptBits) continue;
+            clusterMask |= 1 << present.verifiers[i];
+            clusterWei += present.stakesWei[i];
+            (present.stakesWei[kept], present.reports[kept]) = (present.stakesWei[i], present.reports[i]);
+            ++kept;
+        }
+        present.count = kept; // distances are of no use from here on
+    }
+
+    function _medians(
+        Consensus memory consensus,
+        Present memory present,
+        uint256 totalWei,
+        uint256 words,
+        uint256 trainers
+    ) private pure {
+        unchecked {
+            uint256 n = present.count;
+            uint256 verdicts = _scratch(n);
+            uint256 commons = _scratch(n);
+            uint256 assigneds = _scratch(n);
+
+            for (uint256 k; k < n; ++k) {
+                _insert(verdicts, k, Reports.lossMicronats(present.reports[k]) << 128 | present.stakesWei[k]);
+            }
+            consensus.lossMicronats = weightedMedian(verdicts, totalWei);
+
+            uint256[] memory rows = new uint256[](trainers);
+            for (uint256 i; i < trainers; ++i) {
+                for (uint256 k; k < n; ++k) {
+                    uint256 stakeWei = present.stakesWei[k];
+                    uint256 row = Reports.row(present.reports[k], words, i);
+                    _insert(verdicts, k, (row >> 64) << 128 | stakeWei);
+                    _insert(commons, k, ((row >> 32) & 0xffffffff ^ BIAS) << 128 | stakeWei);
+                    _insert(assigneds, k, (row & 0xffffffff ^ BIAS) << 128 | stakeWei);
+                }
+                rows[i] = weightedMedian(verdicts, totalWei) << 64
+                    | (weightedMedian(commons, totalWei) ^ BIAS) << 32 | (weightedMedian(assigneds, totalWei) ^ BIAS);
+            }
+            consensus.rows = rows;
+        }
+    }
+
+    /// Memory for n keys.
+    function _scratch(uint256 n) private pure returns (uint256 at) {
+        assembly ("memory-safe") {
+            at := mload(0x40)
+            mstore(0x40, add(at, shl(5, n)))
+        }
+    }
+
+    /// Puts `key` among k sorted keys.
+    function _insert(uint256 sorted, uint256 k, uint256 key) private pure {
+        assembly ("memory-safe") {
+            let at := add(sorted, shl(5, k))
+            for {} gt(at, sorted) {} {
+                let before := mload(sub(at, 0x20))
+                if iszero(gt(before, key)) { break }
+                mstore(at, before)
+                at := sub(at, 0x20)
+            }
+            mstore(at, key)
+        }
+    }
+}

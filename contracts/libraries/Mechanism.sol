@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.37;
+
+import {Params} from "../interfaces/Types.sol";
+import {Agreement, Consensus} from "./Agreement.sol";
+import {Fixed} from "./Fixed.sol";
+import {Leaf, Standings} from "./Standings.sol";
+
+/// The transition's result besides the standings, which change in place.
+struct Result {
+    Consensus consensus; // clusterMask 0: no quorum, nothing changed
+    uint256 paidWei; // sum of this round's payouts
+    uint256[] slashedWei; // per verifier index
+}
+
+/// settle: old standings + reports -> new standings. The same function, name for name, as src/gradmint/spec/mechanism.py.
+///
+/// Rules that keep it sound: never multiply two signed numbers; no positive counter offsets a missed duty; every penalty has
+/// a bound and a way back; divide by the number who should have come, not who came.
+///
+/// @dev Bounds behind every unchecked block: value, |proof| and trust never exceed 1.0 = 2^32 (they are means of numbers that
+/// do not, and steps are truncated), reputation is below 2^64, so a pay weight is below 2^65; amounts of Wei are below 2^128
+/// and gains below 2^31; at most 4,096 trainers and 32 verifiers are added up. No product or sum reaches 2^256.
+library Mechanism {
+    uint256 private constant OK = 0;
+    uint256 private constant MISSING = 1;
+
+    /// One round's transition.
+    /// @param standings Packed, `trainers` trainers before the verifiers, each in index order.
+    /// @param stakesWei Per verifier; 0 outside the committee.
+    /// @param reports Of the verifiers in the mask `revealed`, in index order, each of the length that the run asks for.
+    /// @dev Dust of the floor divisions and everything unpaid stays in the budget of later rounds.
+    function settle(
+        Params calldata params,
+        uint256 budgetWei,
+        bytes memory standings,
+        uint256 trainers,
+        uint256[] memory stakesWei,
+        bytes[] calldata reports,
+        uint256 revealed
+    ) internal pure returns (Result memory result) {
+        Consensus memory consensus =
+            Agreement.agree(stakesWei, reports, revealed, params.words, params.acceptBits, trainers);
+        result.consensus = consensus;
+        if (consensus.clusterMask == 0) {
+            result.slashedWei = new uint256[](stakesWei.length);
+            return result;
+        }
+
+        uint256[] memory rows = consensus.rows;
+        uint256 potWei = Fixed.bpsDown(budgetWei, params.verifierShareBps);
+
+        prove(params, standings, rows);
+        value(params, standings, rows);
+        // The rating (Plackett-Luce over everyone who should have submitted) takes its turn here, before trust.
+        trust(params, standings, rows);
+        attendTrainers(standings, rows);
+        uint256 toTrainersWei = pay(standings, 0, weights(standings, rows), budgetWei - potWei);
+
+        attendVerifiers(standings, trainers, stakesWei.length, revealed);
+        uint256 toVerifiersWei = pay(standings, trainers, shares(stakesWei, consensus.clusterMask), potWei);
+
+        result.paidWei = toTrainersWei + toVerifiersWei;
+        result.slashedWei = slash(params, stakesWei, consensus.distancesBits, consensus.unanimous);
+    }
+
+    /// Computation proof: running mean of sign(assigned - common), over the rounds in which the beacon sampled the trainer.
+    function prove(Params calldata params, bytes memory standings, uint256[] memory rows) internal pure {
+        unchecked {
+            uint256 leastBps = params.proofWeightBps;
+            for (uint256 i; i < rows.length; ++i) {
+                uint256 row = rows[i];
+                if (_verdict(row) != OK || _assigned(row) == type(int32).min) continue;
+                Leaf leaf = Standings.at(standings, i);
+                int256 observed = Fixed.sign(_assigned(row) - _common(row)) * int256(Fixed.ONE_Q32);
+                uint256 weightBps = Fixed.runningWeightBps(leastBps, leaf.rounds());
+                leaf.setProofQ32(Fixed.meanTowardOld(leaf.proofQ32(), observed, weightBps));
+            }
+        }
+    }
+
+    /// Running mean of the share of the round's positive common gain; a failed check counts as share 0.
+    function value(Params calldata params, bytes memory standings, uint256[] memory rows) internal pure {
+        unchecked {
+            uint256 total;
+            for (uint256 i; i < rows.length; ++i) {
+                total += _gain(rows[i]);
+            }
+            uint256 leastBps = params.valueWeightBps;
+            for (uint256 i; i < rows.length; ++i) {
+                Leaf leaf = Standings.at(standings, i);
+                uint256 shareQ32 = total == 0 ? 0 : Fixed.mulDivDown(_gain(rows[i]), Fixed.ONE_Q32, total);
+                uint256 weightBps = Fixed.runningWeightBps(leastBps, leaf.rounds());
+                leaf.setValueQ32(
+                    uint256(Fixed.meanTowardOld(int256(leaf.valueQ32()), int256(shareQ32), weightBps))
+                );
+            }
+        }
+    }
+
+    /// Penalties multiply, down to the floor; an OK round regains a fixed part of what is missing.
+    function trust(Params calldata params, bytes memory standings, uint256[] memory rows) internal pure {
+        unchecked {
+            uint256 floorQ32 = Fixed.bpsDown(Fixed.ONE_Q32, params.trustFloorBps);
+            uint256 recoveryBps = params.recoveryBps;
+            for (uint256 i; i < rows.length; ++i) {
+                Leaf leaf = Standings.at(standings, i);
+                uint256 verdict = _verdict(rows[i]);
+                uint256 afterQ32 = leaf.trustQ32();
+                if (verdict == OK) {
+                    afterQ32 =
+                        uint256(Fixed.meanTowardOld(int256(afterQ32), int256(Fixed.ONE_Q32), recoveryBps));
+                } else {
+                    afterQ32 = Fixed.bpsDown(afterQ32, params.penaltyBps[verdict]);
+                    if (afterQ32 < floorQ32) afterQ32 = floorQ32;
+                }
+                leaf.setTrustQ32(afterQ32);
+            }
+        }
+    }
+
+    function attendTrainers(bytes memory standings, uint256[] memory rows) internal pure {
+        unchecked {
+            for (uint256 i; i < rows.length; ++i) {
+                attend(Standings.at(standings, i), _verdict(rows[i]) != MISSING);
+            }
+        }
+    }
+
+    function attendVerifiers(bytes memory standings, uint256 first, uint256 verifiers, uint256 revealed)
+        internal
+        pure
+    {
+        unchecked {
+            for (uint256 v; v < verifiers; ++v) {
+                attend(Standings.at(standings, first + v), (revealed >> v) & 1 == 1);
+            }
+        }
+    }
+
+    /// Count the round, and the rounds missed in a row; both saturate.
+    function attend(Leaf leaf, bool came) internal pure {
+        unchecked {
+            uint256 rounds = leaf.rounds();
+            uint256 misses = leaf.misses();
+            if (rounds < 65_535) ++rounds;
+            if (came) misses = 0;
+            else if (misses < 255) ++misses;
+            leaf.setAttendance(misses, rounds);
+        }
+    }
+
+    /// Pay weight: value x max(0, proof) x trust x reputation in Q32; 0 without a valid update this round.
+    function weights(bytes memory standings, uint256[] memory rows)
+        internal
+        pure
+        returns (uint256[] memory weightsQ32)
+    {
+        unchecked {
+            weightsQ32 = new uint256[](rows.length);
+            for (uint256 i; i < rows.length; ++i) {
+                Leaf leaf = Standings.at(standings, i);
+                int256 proof = leaf.proofQ32();
+                if (_verdict(rows[i]) != OK || proof <= 0) continue;
+                uint256 weight = Fixed.mulQ32Down(leaf.valueQ32(), uint256(proof));
+                weight = Fixed.mulQ32Down(weight, leaf.trustQ32());
+                weightsQ32[i] = Fixed.mulQ32Down(weight, leaf.reputationQ32());
+            }
+        }
+    }
+
+    /// The verifiers' shares of their pot: the stakes of the cluster.
+    function shares(uint256[] memory stakesWei, uint256 clusterMask)
+        internal
+        pure
+        returns (uint256[] memory sharesWei)
+    {
+        unchecked {
+            sharesWei = new uint256[](stakesWei.length);
+            for (uint256 v; v < stakesWei.length; ++v) {
+                if ((clusterMask >> v) & 1 == 1) sharesWei[v] = stakesWei[v];
+            }
+        }
+    }
+
+    /// Split `potWei` among the leaves from `first` on by their shares, each rounded down. Returns what was paid in all.
+    function pay(bytes memory standings, uint256 first, uint256[] memory sharesOf, uint256 potWei)
+        internal
+        pure
+        returns (uint256 paidWei)
+    {
+        unchecked {
+            uint256 total;
+            for (uint256 i; i < sharesOf.length; ++i) {
+                total += sharesOf[i];
+            }
+            if (total == 0) return 0;
+            for (uint256 i; i < sharesOf.length; ++i) {
+                if (sharesOf[i] == 0) continue;
+                uint256 payoutWei = Fixed.mulDivDown(potWei, sharesOf[i], total);
+                Standings.at(standings, first + i).addPaidWei(payoutWei);
+                paidWei += payoutWei;
+            }
+        }
+    }
+
+    /// Stake each verifier loses: for a far-off report when the rest is unanimous, or for no reveal. Rounded down.
+    function slash(
+        Params calldata params,
+        uint256[] memory stakesWei,
+        uint256[] memory distancesBits,
+        bool unanimous
+    ) internal pure returns (uint256[] memory slashedWei) {
+        unchecked {
+            slashedWei = new uint256[](stakesWei.length);
+            for (uint256 v; v < stakesWei.length; ++v) {
+                uint256 bps;
+                if (distancesBits[v] == Agreement.NONE) bps = params.livenessBps;
+                else if (distancesBits[v] > params.slashBits && unanimous) bps = params.slashBps;
+                slashedWei[v] = Fixed.bpsDown(stakesWei[v], bps);
+            }
+        }
+    }
+
+    /// This round's part of what is deposited and not yet promised: an even split over the rounds left.
+    function roundBudgetWei(uint256 unpaidWei, uint256 round, uint256 maxRounds) internal pure returns (uint256) {
+        return unpaidWei / (maxRounds - round + 1);
+    }
+
+    /// A verifier that lost more than half of the required stake leaves the committee.
+    function isEjected(uint256 stakeWei, uint256 requiredWei) internal pure returns (bool) {
+        return 2 * stakeWei < requiredWei;
+    }
+
+    /* ROWS: verdict 8 | common 32 | assigned 32, as in a report */
+
+    function _verdict(uint256 row) private pure returns (uint256) {
+        return row >> 64;
+    }
+
+    function _common(uint256 row) private pure returns (int256) {
+        return int32(uint32(row >> 32));
+    }
+
+    function _assigned(uint256 row) private pure returns (int256) {
+        return int32(uint32(row));
+    }
+
+    /// What counts of a row: positive common gain of a valid update.
+    function _gain(uint256 row) private pure returns (uint256) {
+        int256 common = _common(row);
+        return _verdict(row) == OK && common > 0 ? uint256(common) : 0;
+    }
+}

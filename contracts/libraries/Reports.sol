@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.37;
+
+/// Packed reports in calldata: loss uint32 | words x 32 bytes | rows x (verdict uint8 | common int32 | assigned int32).
+library Reports {
+    uint256 internal constant ROW_SIZE = 9;
+    uint256 internal constant WORDS_AT = 4;
+
+    /// Assigned gain of a trainer whom the beacon did not sample; no common gain takes this value.
+    uint256 internal constant UNSAMPLED = 0x80000000;
+
+    /// Bytes of a packed report.
+    function size(uint256 words, uint256 trainers) internal pure returns (uint256) {
+        unchecked {
+            return WORDS_AT + 32 * words + ROW_SIZE * trainers; // words < 2^8, trainers < 2^16
+        }
+    }
+
+    /// Offset in calldata.
+    function at(bytes calldata report) internal pure returns (uint256 offset) {
+        assembly ("memory-safe") {
+            offset := report.offset
+        }
+    }
+
+    function lossMicronats(uint256 report) internal pure returns (uint256) {
+        return _load(report) >> 224;
+    }
+
+    /// The 72 bits of row i. Rows of a report of the right length never read past it: 4 + 32 * words >= 23.
+    function row(uint256 report, uint256 words, uint256 i) internal pure returns (uint256) {
+        unchecked {
+            // The row's last byte ends the loaded word.
+            return _load(report + WORDS_AT + 32 * words + ROW_SIZE * i + ROW_SIZE - 32) & 0xffffffffffffffffff;
+        }
+    }
+
+    /// First row with a verdict above 7 or a common gain of -2^31; `trainers` when there is none.
+    function findMalformedRow(bytes calldata report, uint256 words, uint256 trainers)
+        internal
+        pure
+        returns (uint256 i)
+    {
+        unchecked {
+            uint256 offset = at(report);
+            for (; i < trainers; ++i) {
+                uint256 packed = row(offset, words, i);
+                if (packed >> 64 > 7 || (packed >> 32) & 0xffffffff == UNSAMPLED) break;
+            }
+        }
+    }
+
+    function _load(uint256 offset) private pure returns (uint256 word) {
+        assembly ("memory-safe") {
+            word := calldataload(offset)
+        }
+    }
+}

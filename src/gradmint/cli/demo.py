@@ -1,0 +1,346 @@
+"""The demo's stage directions. Everything on stage is the ordinary thing: Anvil, contracts, processes, blobs, keys."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+
+from ..adversary import trainer_strategy, verifier_strategy
+from ..learn.manifest import preset
+from ..ports.chain import Join, Refund
+from ..ports.deploy import deploy
+from ..ports.deployment import Deployment
+from ..ports.devnet import Devnet, die_with_parent
+from ..ports.local_store import LocalStore
+from ..ports.recorded_chain import RecordedChain, record
+from ..ports.web3_chain import Web3Chain
+from ..roles.auditor import Audit, audit
+from ..roles.claimant import claim
+from ..roles.follower import Follower
+from ..roles.sponsor import open_run
+from ..roles.trace import Trace
+from ..spec.errors import GradmintError, SettingsError
+from ..spec.events import PhaseOpened
+from ..spec.params import ETHER_WEI, LOCAL, Params
+from ..spec.types import Phase, Role
+from .render import DemoDisplay, Outcome, demo_json, outcomes
+from .report import write_report
+from .settings import PASSWORD, seal_key
+
+BUDGET_WEI = 1_000 * ETHER_WEI
+GAS_MONEY_WEI = 10 * ETHER_WEI
+KEYSTORE_ROUNDS = 4_096  # scrypt's cost: these keys guard play money for minutes
+FAREWELL_S = 20.0  # time for children to notice the end
+MARKER = "participants.json"
+MOST_ROUNDS = {"bytes": 60, "digits": 8}  # without --rounds; the bytes task ends earlier, when it beats gzip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What the command line asked for."""
+
+    task: str
+    rounds: int | None
+    trainers: int
+    verifiers: int
+    adversaries: tuple[str, ...]
+    bad_verifiers: tuple[str, ...]
+    seed: int
+    out: Path
+    quiet: bool
+
+    def check(self) -> Plan:
+        """Raises SettingsError before anything is started."""
+        for name in self.adversaries:
+            trainer_strategy(name)
+        for name in self.bad_verifiers:
+            verifier_strategy(name)
+        if len(self.adversaries) >= self.trainers:
+            raise SettingsError(f"{len(self.adversaries)} adversaries among {self.trainers} trainers leave none honest")
+        if 3 * (self.verifiers - len(self.bad_verifiers)) <= 2 * self.verifiers:
+            raise SettingsError(
+                f"{len(self.bad_verifiers)} bad verifiers of {self.verifiers}: more than 2/3 must be honest for a quorum"
+            )
+        return self
+
+
+@dataclass(slots=True)
+class Participant:
+    """One process on stage."""
+
+    role: Role
+    strategy: str
+    number: int  # seat among its role
+    account: LocalAccount
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.role.name.lower()} {self.number}"
+
+    @property
+    def slug(self) -> str:
+        return self.name.replace(" ", "-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came out; ``failures`` is empty when everything held that the demo promises."""
+
+    summary: dict[str, Any]
+    outcomes: list[Outcome]
+    report: Path
+    failures: list[str] = field(default_factory=list)
+
+
+class Demo:
+    """One performance."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.out = plan.out
+        self.password = secrets.token_hex(16)
+        self.sponsor: LocalAccount = Account.create()
+        self.cast = [
+            Participant(Role.TRAINER, strategy, number, Account.create())
+            for number, strategy in enumerate(_fill(plan.trainers, plan.adversaries))
+        ] + [
+            Participant(Role.VERIFIER, strategy, number, Account.create())
+            for number, strategy in enumerate(_fill(plan.verifiers, plan.bad_verifiers))
+        ]
+
+    def play(self) -> Result:
+        """From an empty folder to an audited run. Children are stopped whatever happens."""
+        self._set_stage()
+        with ExitStack() as stack:
+            devnet = stack.enter_context(Devnet(port=0, state=self.out / "chain"))
+            deployed = self._deploy(devnet)
+            sponsor = Web3Chain(devnet.rpc_url, deployed, self.sponsor)
+            run = self._open(sponsor, deployed)
+            self._join(devnet.rpc_url, deployed, run)
+            stack.enter_context(self._children(devnet.rpc_url, run))
+            watcher = Follower(sponsor, run)
+            self._watch(sponsor, watcher)
+            failures = self._await_children()
+            watcher.refresh()
+            for _ in claim(sponsor, watcher.ledger):
+                pass
+            sponsor.send(Refund(run=run))
+            record(sponsor, run, self.out / "chain.json")
+        return self._judge(run, failures)
+
+    def _set_stage(self) -> None:
+        if self.out.exists() and any(self.out.iterdir()):
+            if not (self.out / MARKER).exists():
+                raise SettingsError(f"{self.out} holds something else than an earlier demo; give --out another folder")
+            shutil.rmtree(self.out)
+        for folder in ("keys", "logs", "homes", "blobs"):
+            (self.out / folder).mkdir(parents=True)
+        rows = [
+            {
+                "account": person.account.address.lower(),
+                "name": person.name,
+                "role": person.role.name.lower(),
+                "strategy": person.strategy,
+            }
+            for person in self.cast
+        ]
+        (self.out / MARKER).write_text(json.dumps(rows, indent=1))
+        password_file = self.out / "keys" / "password"
+        password_file.touch(mode=0o600)
+        password_file.write_text(self.password)
+        seal_key(self.sponsor, self.out / "keys" / "sponsor.json", self.password, rounds=KEYSTORE_ROUNDS)
+        for person in self.cast:
+            path = self.out / "keys" / f"{person.slug}.json"
+            seal_key(person.account, path, self.password, rounds=KEYSTORE_ROUNDS)
+
+    def _deploy(self, devnet: Devnet) -> Deployment:
+        devnet.give_ether([self.sponsor.address, *(person.account.address for person in self.cast)], GAS_MONEY_WEI)
+        deployed = deploy(devnet.rpc_url, self.sponsor, with_token=True)
+        deployed.write(self.out / "deployment.json")
+        return deployed
+
+    def _params(self) -> Params:
+        rounds = self.plan.rounds or MOST_ROUNDS.get(self.plan.task, MOST_ROUNDS["digits"])
+        target = self._target_nats() if self.plan.rounds is None else None
+        return replace(
+            LOCAL,
+            max_rounds=rounds,
+            target_loss_micronats=0 if target is None else math.floor(target * 1e6),
+            min_trainers=self.plan.trainers,
+            max_trainers=self.plan.trainers,
+            min_verifiers=self.plan.verifiers,
+            max_verifiers=self.plan.verifiers,
+        )
+
+    def _target_nats(self) -> float | None:
+        """For the bytes task what gzip -9 makes of the same text, in nats per byte; other tasks run their rounds."""
+        if self.plan.task != "bytes":
+            return None
+        from ..learn.tasks.bytes_lm import read_text
+
+        text = read_text()
+        return 8 * len(gzip.compress(text, 9)) / len(text) * math.log(2)
+
+    def _open(self, sponsor: Web3Chain, deployed: Deployment) -> int:
+        assert deployed.token is not None
+        params = self._params()
+        sponsor.mint(deployed.token, bytes.fromhex(self.sponsor.address[2:]), BUDGET_WEI)
+        for person in self.cast:
+            sponsor.mint(deployed.token, bytes.fromhex(person.account.address[2:]), self._stake_wei(params, person.role))
+        manifest = preset(self.plan.task, self.plan.seed)
+        return open_run(sponsor, LocalStore(self.out / "blobs"), manifest, params, deployed.token, BUDGET_WEI)
+
+    @staticmethod
+    def _stake_wei(params: Params, role: Role) -> int:
+        return params.trainer_stake_wei if role is Role.TRAINER else params.verifier_stake_wei
+
+    def _join(self, rpc_url: str, deployed: Deployment, run: int) -> None:
+        for person in self.cast:
+            chain = Web3Chain(rpc_url, deployed, person.account)
+            chain.send(Join(run=run, role=person.role, stake_wei=self._stake_wei(LOCAL, person.role)))
+
+    @contextmanager
+    def _children(self, rpc_url: str, run: int) -> Iterator[None]:
+        environment = {
+            **os.environ,
+            "GRADMINT_RPC": rpc_url,
+            "GRADMINT_DEPLOYMENT": str(self.out / "deployment.json"),
+            "GRADMINT_STORE": str(self.out / "blobs"),
+            "GRADMINT_RUN": str(run),
+            PASSWORD: self.password,
+            "OMP_NUM_THREADS": "1",
+        }
+        own_task = ["--task", self.plan.task] if ":" in self.plan.task else []
+        try:
+            for person in self.cast:
+                with (self.out / "logs" / f"{person.slug}.log").open("wb") as log:
+                    person.process = subprocess.Popen(
+                        [
+                            *(sys.executable, "-m", "gradmint", "-v", person.role.name.lower()),
+                            *("--keystore", str(self.out / "keys" / f"{person.slug}.json")),
+                            *("--home", str(self.out / "homes" / person.slug)),
+                            *("--strategy", person.strategy),
+                            *own_task,
+                        ],
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                        stdin=subprocess.DEVNULL,
+                        env=environment,
+                        preexec_fn=die_with_parent,  # noqa: PLW1509  # no threads are held by this process here
+                    )
+            yield
+        finally:
+            alive = [person.process for person in self.cast if person.process and person.process.poll() is None]
+            for process in alive:
+                process.terminate()
+            for process in alive:
+                try:
+                    process.wait(timeout=5)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    def _watch(self, chain: Web3Chain, watcher: Follower) -> None:
+        """Show the run until it ends; note when each phase was seen to open, for the breakdown of overhead."""
+        trace = Trace(self.out / "demo.jsonl")
+        names = {bytes.fromhex(person.account.address[2:]): (person.name, person.strategy) for person in self.cast}
+        opened: PhaseOpened | None = None
+        opened_s = time.time()
+        with DemoDisplay(names=names, metric=self._metric(), quiet=self.plan.quiet) as display:
+            display.update(watcher.ledger)
+            while watcher.ledger.phase is not Phase.ENDED:
+                chain.wait(watcher.run, 0.5)
+                for event in watcher.refresh():
+                    if isinstance(event, PhaseOpened):
+                        now_s = time.time()
+                        if opened is not None:
+                            trace.note(opened.round, f"phase {opened.phase.name}", opened_s, now_s)
+                        opened, opened_s = event, now_s
+                display.update(watcher.ledger)
+                self._check_alive(watcher)
+
+    def _metric(self) -> Any:
+        from ..learn.manifest import load_task
+
+        return load_task(preset(self.plan.task, self.plan.seed)).metric
+
+    def _check_alive(self, watcher: Follower) -> None:
+        """A participant that dies is shown, and the run goes on; when nobody is left, the demo does not."""
+        running = [person for person in self.cast if person.process and person.process.poll() is None]
+        if not running:
+            raise GradmintError(
+                f"every participant has stopped in round {len(watcher.ledger.rounds)}; see the logs in {self.out / 'logs'}"
+            )
+
+    def _await_children(self) -> list[str]:
+        """Participants leave by themselves when the run has ended. Returns what went wrong."""
+        failures = []
+        deadline_s = time.monotonic() + FAREWELL_S
+        for person in self.cast:
+            assert person.process is not None
+            try:
+                code: int | None = person.process.wait(timeout=max(0.1, deadline_s - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                code = None
+            if code != 0:
+                how = "did not stop" if code is None else f"exited with code {code}"
+                failures.append(f"{person.name} ({person.strategy}) {how}; see {self.out / 'logs' / person.slug}.log")
+        return failures
+
+    def _judge(self, run: int, failures: list[str]) -> Result:
+        own_task = self.plan.task if ":" in self.plan.task else None
+        chain, store = RecordedChain(self.out / "chain.json"), LocalStore(self.out / "blobs")
+        found = audit(chain, store, run, own_task=own_task)
+        report = self.out / "report.html"
+        write_report(found, report, self.out)
+        people = json.loads((self.out / MARKER).read_text())
+        rows = outcomes(found, people)
+        return Result(
+            summary=demo_json(found, people),
+            outcomes=rows,
+            report=report,
+            failures=failures + self._broken_promises(found, rows),
+        )
+
+    def _broken_promises(self, found: Audit, rows: list[Outcome]) -> list[str]:
+        broken = []
+        if found.divergence is not None:
+            return [f"audit: {found.divergence}"]
+        balance = found.balance
+        assert balance is not None
+        accounted = balance.claimed_wei + balance.claimable_wei + balance.unpaid_wei + balance.refunded_wei
+        if balance.deposited_wei != accounted or balance.claimable_wei or balance.unpaid_wei or balance.other_wei:
+            broken.append(f"{balance.deposited_wei} wei deposited, {accounted} accounted for: {balance}")
+        target = found.ledger.terms.target_loss_micronats
+        if target and (found.loss_nats is None or not found.loss_nats * 1e6 <= target):
+            broken.append(f"the model ends at {found.loss_nats} nats, the target is {target / 1e6}")
+        honest = [row.earned_wei for row in rows if row.role == "trainer" and row.strategy == "honest"]
+        for row in rows:
+            if row.role == "trainer" and row.strategy != "honest" and row.earned_wei >= min(honest):
+                broken.append(
+                    f"{row.name} ({row.strategy}) earned {row.earned_wei} wei, the least-paid honest trainer {min(honest)}"
+                )
+            if row.role == "verifier" and row.strategy == "liar" and row.earned_wei:
+                broken.append(f"{row.name} lied and earned {row.earned_wei} wei")
+        return broken
+
+
+def _fill(count: int, cheats: tuple[str, ...]) -> list[str]:
+    """Strategies of ``count`` seats: honest ones first."""
+    return ["honest"] * (count - len(cheats)) + list(cheats)

@@ -1,0 +1,113 @@
+"""``gradmint trainer`` and ``gradmint verifier``: long-running participants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..spec.types import Role
+from .settings import (
+    deployment_option,
+    home_option,
+    keystore_option,
+    load_account,
+    rpc_option,
+    run_option,
+    store_option,
+    task_option,
+)
+
+if TYPE_CHECKING:
+    from ..roles.desk import Desk
+
+
+def _open_desk(
+    role: Role, rpc: str, deployment: Path, store: str, run_: int, keystore: Path | None, home: Path, task: str | None
+) -> Desk:
+    import torch
+
+    from ..ports.deployment import Deployment
+    from ..ports.open_store import open_store
+    from ..ports.web3_chain import Web3Chain
+    from ..roles.desk import Desk
+
+    torch.set_num_threads(1)
+    chain = Web3Chain(rpc, Deployment.read(deployment), load_account(keystore))
+    return Desk.open(chain, open_store(store), run_, role, home, own_task=task)
+
+
+@click.command()
+@rpc_option
+@deployment_option
+@store_option
+@run_option
+@keystore_option
+@home_option
+@task_option
+@click.option(
+    "--strategy", default="honest", show_default=True, help="A built-in attack's name, or package.module:Class."
+)
+def trainer(
+    rpc: str,
+    deployment: Path,
+    store: str,
+    run_: int,
+    keystore: Path | None,
+    home: Path,
+    task: str | None,
+    strategy: str,
+) -> None:
+    """Train until the run ends: load the model, train on the assigned shard, submit, publish.
+
+    Stop and start it at will: it resumes from --home, and never submits twice in a round.
+
+    \b
+    Examples:
+      gradmint trainer --keystore alice.json --home alice
+      gradmint trainer --run 3 --store /ip4/127.0.0.1/tcp/5001 --keystore alice.json --home alice
+    """
+    from ..adversary import trainer_strategy
+    from ..roles.trainer import train
+
+    chosen = trainer_strategy(strategy)
+    desk = _open_desk(Role.TRAINER, rpc, deployment, store, run_, keystore, home, task)
+    train(desk, chosen(desk))
+
+
+@click.command()
+@rpc_option
+@deployment_option
+@store_option
+@run_option
+@keystore_option
+@home_option
+@task_option
+@click.option(
+    "--strategy", default="honest", show_default=True, help="A built-in attack's name, or package.module:Class."
+)
+def verifier(
+    rpc: str,
+    deployment: Path,
+    store: str,
+    run_: int,
+    keystore: Path | None,
+    home: Path,
+    task: str | None,
+    strategy: str,
+) -> None:
+    """Verify until the run ends: hold, assess, commit, reveal, settle.
+
+    Stop and start it at will: report and salt are on disk before anything is committed.
+
+    \b
+    Example:
+      gradmint verifier --keystore vera.json --home vera
+    """
+    from ..adversary import verifier_strategy
+    from ..roles.verifier import verify
+
+    chosen = verifier_strategy(strategy)
+    desk = _open_desk(Role.VERIFIER, rpc, deployment, store, run_, keystore, home, task)
+    verify(desk, chosen(desk))

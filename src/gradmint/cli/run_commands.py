@@ -1,0 +1,203 @@
+"""``gradmint devnet``, ``deploy`` and ``run open|show|list``."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..spec.errors import SettingsError
+from ..spec.params import LOCAL, STANDARD, Params
+from .settings import (
+    deployment_option,
+    json_option,
+    keystore_option,
+    load_account,
+    rpc_option,
+    run_option,
+    store_option,
+)
+
+PRESETS = {"local": LOCAL, "standard": STANDARD}
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65_535), default=8545, show_default=True, help="0 takes a free one.")
+@click.option("--state", type=click.Path(path_type=Path), help="Folder to keep the chain in, for going on later.")
+def devnet(port: int, state: Path | None) -> None:
+    """Run a local Anvil chain until interrupted.
+
+    \b
+    Example:
+      gradmint devnet --port 8545 --state chain
+    """
+    from ..ports.devnet import Devnet
+
+    with Devnet(port=port, state=state) as chain:
+        click.echo(f"chain {chain.chain_id} at {chain.rpc_url}; Ctrl-C stops it")
+        threading.Event().wait()
+
+
+@click.command()
+@rpc_option
+@keystore_option
+@click.option("--token/--no-token", default=False, help="Also deploy a token that anyone may mint, for local chains.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("deployment.json"),
+    show_default=True,
+    help="Where the addresses go.",
+)
+def deploy(rpc: str, keystore: Path | None, token: bool, out: Path) -> None:
+    """Deploy the four contracts; prints and writes their addresses.
+
+    \b
+    Example:
+      GRADMINT_PASSWORD=... gradmint deploy --keystore sponsor.json --token
+    """
+    from ..ports.deploy import deploy as deploy_contracts
+
+    if out.exists():
+        raise SettingsError(f"{out} exists already: it may be the only record of a deployment; move it, or give --out")
+    deployed = deploy_contracts(rpc, load_account(keystore), with_token=token)
+    deployed.write(out)
+    click.echo(out.read_text())
+
+
+@click.group("run")
+def run_group() -> None:
+    """Open a run, or look at what is there."""
+
+
+@run_group.command("open")
+@rpc_option
+@deployment_option
+@store_option
+@keystore_option
+@click.option(
+    "--task",
+    envvar="GRADMINT_TASK",
+    default="digits",
+    show_default=True,
+    help="bytes, digits, or one's own as package.module:factory.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the initial model.")
+@click.option("--token", help="Reward and stake token; the deployment's own by default.")
+@click.option("--budget", type=click.IntRange(min=1), required=True, help="In wei, escrowed until the run's end.")
+@click.option(
+    "--preset", type=click.Choice(sorted(PRESETS)), default="local", show_default=True, help="Run parameters to start from."
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Any parameter of the preset, e.g. --set max_rounds=20. May be repeated.",
+)
+@json_option
+def open_(
+    rpc: str,
+    deployment: Path,
+    store: str,
+    keystore: Path | None,
+    task: str,
+    seed: int,
+    token: str | None,
+    budget: int,
+    preset: str,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Open and fund a run. Parameters are immutable, and the budget stays in escrow until the end.
+
+    \b
+    Example:
+      gradmint run open --task digits --budget 1000000000000000000000 --set max_rounds=8 --keystore sponsor.json
+    """
+    from ..learn.manifest import preset as task_preset
+    from ..ports.deployment import Deployment
+    from ..ports.open_store import open_store
+    from ..ports.web3_chain import Web3Chain
+    from ..roles.sponsor import open_run
+
+    terms = override(PRESETS[preset], overrides)
+    deployed = Deployment.read(deployment)
+    reward = token_address(token, deployed.token)
+    chain = Web3Chain(rpc, deployed, load_account(keystore))
+    number = open_run(chain, open_store(store), task_preset(task, seed), terms, reward, budget)
+    click.echo(json.dumps({"run": number}) if as_json else f"run {number} is open")
+
+
+def override(params: Params, overrides: tuple[str, ...]) -> Params:
+    """``params`` with NAME=VALUE settings applied. Raises SettingsError."""
+    known = {field.name for field in fields(Params)} - {"manifest", "model", "words", "penalty_bps"}
+    changes: dict[str, Any] = {}
+    for item in overrides:
+        name, _, value = item.partition("=")
+        if name not in known or not value.lstrip("-").isdigit():
+            raise SettingsError(f"--set {item}: expected NAME=INTEGER with a name of {', '.join(sorted(known))}")
+        changes[name] = int(value)
+    return replace(params, **changes)
+
+
+def token_address(given: str | None, default: bytes | None) -> bytes:
+    """20 bytes. Raises SettingsError."""
+    if given is None:
+        if default is None:
+            raise SettingsError("the deployment names no token; give --token 0x...")
+        return default
+    try:
+        address = bytes.fromhex(given.removeprefix("0x"))
+    except ValueError:
+        address = b""
+    if len(address) != 20:
+        raise SettingsError(f"--token {given} is no address of 20 bytes in hex")
+    return address
+
+
+@run_group.command("show")
+@rpc_option
+@deployment_option
+@run_option
+@json_option
+def show(rpc: str, deployment: Path, run_: int, as_json: bool) -> None:
+    """A run's phase, participants, standings and money.
+
+    \b
+    Example:
+      gradmint run show --run 1
+    """
+    from ..ports.deployment import Deployment
+    from ..ports.web3_chain import Web3Chain
+    from ..roles.follower import Follower
+    from .render import run_summary, show_run
+
+    ledger = Follower(Web3Chain(rpc, Deployment.read(deployment)), run_).ledger
+    if as_json:
+        click.echo(json.dumps(run_summary(ledger)))
+    else:
+        show_run(ledger)
+
+
+@run_group.command("list")
+@rpc_option
+@deployment_option
+@json_option
+def list_(rpc: str, deployment: Path, as_json: bool) -> None:
+    """Every run of the deployment, one line each."""
+    from ..ports.deployment import Deployment
+    from ..ports.web3_chain import Web3Chain
+    from ..roles.follower import Follower
+    from .render import run_summary, show_runs
+
+    chain = Web3Chain(rpc, Deployment.read(deployment))
+    ledgers = [Follower(chain, number).ledger for number in range(1, chain.run_count() + 1)]
+    if as_json:
+        click.echo(json.dumps([run_summary(ledger) for ledger in ledgers]))
+    else:
+        show_runs(ledgers)

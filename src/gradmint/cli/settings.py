@@ -1,0 +1,174 @@
+"""Where settings come from: flag, then environment, then ``gradmint.toml``, in that order. Keys never come from a flag."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+
+from ..spec.errors import SettingsError
+
+SETTINGS_FILE = "gradmint.toml"
+PRIVATE_KEY = "GRADMINT_PRIVATE_KEY"
+PASSWORD = "GRADMINT_PASSWORD"
+MAX_SETTINGS_BYTES = 64 * 1024
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def read_settings(group: click.Group, path: Path) -> dict[str, Any]:
+    """``gradmint.toml`` as click's default map: top-level keys hold for every command, [trainer] for that one.
+
+    Raises SettingsError for a key that no command knows.
+    """
+    if not path.exists():
+        return {}
+    if path.stat().st_size > MAX_SETTINGS_BYTES:
+        raise SettingsError(f"{path} has {path.stat().st_size} bytes, at most {MAX_SETTINGS_BYTES} are read")
+    try:
+        found = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+    common = {key.replace("-", "_"): value for key, value in found.items() if not isinstance(value, dict)}
+    unknown = set(common)
+    defaults = _defaults(group, common, found, unknown, path)
+    if unknown:
+        raise SettingsError(f"{path}: no command has a setting {', '.join(sorted(unknown))}; see 'gradmint --help'")
+    return defaults
+
+
+def _defaults(
+    group: click.Group, common: dict[str, Any], found: dict[str, Any], unknown: set[str], path: Path
+) -> dict[str, Any]:
+    defaults: dict[str, Any] = {}
+    tables = {key for key, value in found.items() if isinstance(value, dict)}
+    if strange := tables - group.commands.keys():
+        raise SettingsError(f"{path}: [{sorted(strange)[0]}] is no command of {sorted(group.commands)}")
+    for name, command in group.commands.items():
+        own = found.get(name, {})
+        if isinstance(command, click.Group):
+            merged = {**{key: value for key, value in own.items() if isinstance(value, dict)}}
+            defaults[name] = _defaults(command, common, merged, unknown, path)
+            continue
+        names = {parameter.name for parameter in command.params}
+        own = {key.replace("-", "_"): value for key, value in own.items()}
+        if strange := own.keys() - names:
+            raise SettingsError(f"{path}: [{name}] has no setting {sorted(strange)[0]}; see 'gradmint {name} --help'")
+        defaults[name] = {**{key: value for key, value in common.items() if key in names}, **own}
+        unknown -= names & common.keys()
+    return defaults
+
+
+def rpc_option(command: F) -> F:
+    return click.option(
+        "--rpc", envvar="GRADMINT_RPC", default="http://127.0.0.1:8545", show_default=True, help="The node's URL."
+    )(command)
+
+
+def deployment_option(command: F) -> F:
+    return click.option(
+        "--deployment",
+        envvar="GRADMINT_DEPLOYMENT",
+        type=click.Path(path_type=Path),
+        default=Path("deployment.json"),
+        show_default=True,
+        help="Addresses of the contracts, as written by 'gradmint deploy'.",
+    )(command)
+
+
+def store_option(command: F) -> F:
+    return click.option(
+        "--store",
+        envvar="GRADMINT_STORE",
+        default="blobs",
+        show_default=True,
+        help="A folder, or the address of a Kubo RPC such as /ip4/127.0.0.1/tcp/5001.",
+    )(command)
+
+
+def run_option(command: F) -> F:
+    return click.option(
+        "--run", "run_", envvar="GRADMINT_RUN", type=click.IntRange(min=1), default=1, show_default=True, help="The run."
+    )(command)
+
+
+def keystore_option(command: F) -> F:
+    return click.option(
+        "--keystore",
+        envvar="GRADMINT_KEYSTORE",
+        type=click.Path(path_type=Path),
+        help=f"Encrypted key file; its password in ${PASSWORD}, or asked for. Without: a key in ${PRIVATE_KEY}.",
+    )(command)
+
+
+def home_option(command: F) -> F:
+    return click.option(
+        "--home",
+        envvar="GRADMINT_HOME",
+        type=click.Path(path_type=Path),
+        default=Path(".gradmint"),
+        show_default=True,
+        help="Journal and cached model, one folder per participant. Keep it: it holds what is not revealed yet.",
+    )(command)
+
+
+def task_option(command: F) -> F:
+    return click.option(
+        "--task",
+        envvar="GRADMINT_TASK",
+        help="For a run on somebody's own task: package.module:factory, once you have read that code.",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")(command)
+
+
+def load_account(keystore: Path | None) -> LocalAccount:
+    """The signing account, from an encrypted keystore file or the environment. Raises SettingsError."""
+    if keystore is None:
+        secret = os.environ.get(PRIVATE_KEY)
+        if not secret:
+            raise SettingsError(
+                f"no key: give --keystore FILE (make one with 'gradmint key new FILE'), or set ${PRIVATE_KEY}"
+            )
+        try:
+            account: LocalAccount = Account.from_key(secret)
+        except Exception as error:  # whatever the library raises would carry the key in its text
+            raise SettingsError(f"${PRIVATE_KEY} is no private key ({type(error).__name__})") from None
+        return account
+    try:
+        sealed = json.loads(keystore.read_text())
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"keystore {keystore}: {error}; make one with 'gradmint key new {keystore}'") from error
+    password = os.environ.get(PASSWORD)
+    if password is None:
+        password = click.prompt(f"Password of {keystore}", hide_input=True, err=True)
+    try:
+        opened: LocalAccount = Account.from_key(Account.decrypt(sealed, password))
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f"keystore {keystore} does not open ({type(error).__name__}): wrong password in ${PASSWORD}?"
+        ) from None
+    return opened
+
+
+def seal_key(account: LocalAccount, path: Path, password: str, *, rounds: int | None = None) -> None:
+    """Write the account as an encrypted keystore, readable by its owner only; never over an existing file.
+
+    ``rounds`` is scrypt's cost (a power of two); the library's own default unless it is a throwaway key.
+    """
+    sealed = json.dumps(account.encrypt(password, kdf="scrypt", iterations=rounds))
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError as error:
+        raise SettingsError(f"{path} exists already; a key is never overwritten") from error
+    with os.fdopen(handle, "w") as file:
+        file.write(sealed)
