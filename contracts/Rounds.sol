@@ -10,8 +10,7 @@ import {Clock, Counts, Masks, Outcome, Phase, Role, Schedule, Seat, Submission} 
 import {Reports} from "./libraries/Reports.sol";
 import {Transcript} from "./libraries/Transcript.sol";
 
-/// @title Rounds
-/// @inheritdoc IRounds
+/// @dev See IRounds.
 contract Rounds is IRounds, Wired {
     /* STORAGE */
 
@@ -42,20 +41,20 @@ contract Rounds is IRounds, Wired {
 
     /// @inheritdoc IRounds
     function submit(uint256 run, bytes32 digest, int32 claimedGainMicronats) external {
-        Clock memory at = _during(run, Phase.TRAIN);
+        Clock memory clock_ = _during(run, Phase.TRAIN);
         Seat memory seat_ = _seats[run][msg.sender];
         if (seat_.role != Role.TRAINER || seat_.retired) revert NotSeated(run, msg.sender, Role.TRAINER);
-        if (seat_.sinceRound > at.round) revert NotYet(seat_.sinceRound, at.round);
+        if (seat_.sinceRound > clock_.round) revert NotYet(seat_.sinceRound, clock_.round);
 
-        at.transcript = Transcript.submitted(at.transcript, seat_.index, claimedGainMicronats, digest);
-        _clocks[run] = at;
+        clock_.transcript = Transcript.submitted(clock_.transcript, seat_.index, claimedGainMicronats, digest);
+        _clocks[run] = clock_;
 
-        emit Submitted(run, seat_.index, claimedGainMicronats, digest, at.transcript);
+        emit Submitted(run, seat_.index, claimedGainMicronats, digest, clock_.transcript);
     }
 
     /// @inheritdoc IRounds
     function close(uint256 run, Submission[] calldata submissions) external {
-        Clock memory at = _during(run, Phase.TRAIN);
+        Clock memory clock_ = _during(run, Phase.TRAIN);
         uint256 trainers = _counts[run].trainersInRound;
         uint256[] memory seen = new uint256[](_wordsFor(trainers));
         bytes24 transcript = opening[run];
@@ -64,83 +63,83 @@ contract Rounds is IRounds, Wired {
             transcript = Transcript.submitted(transcript, said.trainer, said.claimedGainMicronats, said.digest);
             if (said.trainer < trainers) seen[said.trainer >> 8] |= 1 << (said.trainer & 255);
         }
-        if (transcript != at.transcript) revert TranscriptMismatch(at.transcript, transcript);
+        if (transcript != clock_.transcript) revert TranscriptMismatch(clock_.transcript, transcript);
         _requireAllIn(run, trainers, seen);
 
-        _openPhase(run, at, Phase.HOLD);
+        _openPhase(run, clock_, Phase.HOLD);
     }
 
     /* VERIFIERS */
 
     /// @inheritdoc IRounds
     function hold(uint256 run, bytes calldata bitmap, bytes32 baseDigest) external {
-        (Clock memory at, Masks memory m, uint8 verifier, uint32 bit) = _committee(run, Phase.HOLD);
+        (Clock memory clock_, Masks memory m, uint8 verifier, uint32 bit) = _committee(run, Phase.HOLD);
         if (m.held & bit != 0) revert AlreadyActed(run, verifier, Phase.HOLD);
         uint256 expectedBytes = (uint256(_counts[run].trainersInRound) + 7) / 8;
         if (bitmap.length != expectedBytes) revert BitmapLength(expectedBytes, bitmap.length);
 
         m.held |= bit;
-        at.transcript = Transcript.held(at.transcript, verifier, baseDigest, bitmap);
+        clock_.transcript = Transcript.held(clock_.transcript, verifier, baseDigest, bitmap);
 
-        emit Held(run, verifier, baseDigest, bitmap, at.transcript);
+        emit Held(run, verifier, baseDigest, bitmap, clock_.transcript);
 
-        _acted(run, at, m);
+        _acted(run, clock_, m);
     }
 
     /// @inheritdoc IRounds
     function commit(uint256 run, bytes32 commitment) external {
-        (Clock memory at, Masks memory m, uint8 verifier, uint32 bit) = _committee(run, Phase.COMMIT);
+        (Clock memory clock_, Masks memory m, uint8 verifier, uint32 bit) = _committee(run, Phase.COMMIT);
         if (m.committed & bit != 0) revert AlreadyActed(run, verifier, Phase.COMMIT);
 
         m.committed |= bit;
         message[run][verifier] = commitment;
-        at.transcript = Transcript.committed(at.transcript, verifier, commitment);
+        clock_.transcript = Transcript.committed(clock_.transcript, verifier, commitment);
 
-        emit Committed(run, verifier, commitment, at.transcript);
+        emit Committed(run, verifier, commitment, clock_.transcript);
 
-        _acted(run, at, m);
+        _acted(run, clock_, m);
     }
 
     /// @inheritdoc IRounds
     function reveal(uint256 run, bytes calldata report, bytes32 salt) external {
-        (Clock memory at, Masks memory m, uint8 verifier, uint32 bit) = _committee(run, Phase.REVEAL);
+        (Clock memory clock_, Masks memory m, uint8 verifier, uint32 bit) = _committee(run, Phase.REVEAL);
         if (m.revealed & bit != 0) revert AlreadyActed(run, verifier, Phase.REVEAL);
         if (m.committed & bit == 0) revert NotCommitted(run, verifier);
         bytes32 reportHash = keccak256(report);
         bytes32 opened =
-            Transcript.commitment(block.chainid, address(this), run, at.round, msg.sender, reportHash, salt);
+            Transcript.commitment(block.chainid, address(this), run, clock_.round, msg.sender, reportHash, salt);
         if (opened != message[run][verifier]) revert RevealMismatch(message[run][verifier], opened);
         _checkReport(run, report);
 
         m.revealed |= bit;
         message[run][verifier] = reportHash;
-        at.transcript = Transcript.revealed(at.transcript, verifier, salt, reportHash);
+        clock_.transcript = Transcript.revealed(clock_.transcript, verifier, salt, reportHash);
 
-        emit Revealed(run, verifier, salt, report, at.transcript);
+        emit Revealed(run, verifier, salt, report, clock_.transcript);
 
-        _acted(run, at, m);
+        _acted(run, clock_, m);
     }
 
     /* ANYONE */
 
     /// @inheritdoc IRounds
     function poke(uint256 run) external {
-        Clock memory at = _clocks[run];
-        if (at.phase == Phase.ENROL || at.phase == Phase.ENDED) revert WrongPhase(run, Phase.TRAIN, at.phase);
-        if (block.timestamp < at.deadline) revert NotOverdue(at.deadline, block.timestamp);
+        Clock memory clock_ = _clocks[run];
+        if (clock_.phase == Phase.ENROL || clock_.phase == Phase.ENDED) revert WrongPhase(run, Phase.TRAIN, clock_.phase);
+        if (block.timestamp < clock_.deadline) revert NotOverdue(clock_.deadline, block.timestamp);
 
-        if (at.phase == Phase.TRAIN) {
-            if (at.transcript == opening[run]) _void(run, at);
-            else _openPhase(run, at, Phase.HOLD);
-        } else if (at.phase == Phase.SETTLE) {
-            _void(run, at);
+        if (clock_.phase == Phase.TRAIN) {
+            if (clock_.transcript == opening[run]) _void(run, clock_);
+            else _openPhase(run, clock_, Phase.HOLD);
+        } else if (clock_.phase == Phase.SETTLE) {
+            _void(run, clock_);
         } else {
             Masks memory m = _masks[run];
-            uint32 acted = _actors(m, at.phase);
-            _takeAttendance(m, at.phase);
+            uint32 acted = _actors(m, clock_.phase);
+            _takeAttendance(m, clock_.phase);
             _masks[run] = m;
-            if (acted == 0) _void(run, at);
-            else _openPhase(run, at, _next(at.phase));
+            if (acted == 0) _void(run, clock_);
+            else _openPhase(run, clock_, _next(clock_.phase));
         }
     }
 
@@ -153,10 +152,10 @@ contract Rounds is IRounds, Wired {
 
     /// @inheritdoc IRounds
     function cancel(uint256 run) external only(address(runs)) {
-        Clock memory at = _clocks[run];
-        if (at.phase != Phase.ENROL) revert WrongPhase(run, Phase.ENROL, at.phase);
+        Clock memory clock_ = _clocks[run];
+        if (clock_.phase != Phase.ENROL) revert WrongPhase(run, Phase.ENROL, clock_.phase);
 
-        _openPhase(run, at, Phase.ENDED);
+        _openPhase(run, clock_, Phase.ENDED);
     }
 
     /// @inheritdoc IRounds
@@ -165,8 +164,8 @@ contract Rounds is IRounds, Wired {
         only(address(stakes))
         returns (uint16 index)
     {
-        Clock memory at = _clocks[run];
-        if (at.phase == Phase.ENDED) revert WrongPhase(run, Phase.ENROL, at.phase);
+        Clock memory clock_ = _clocks[run];
+        if (clock_.phase == Phase.ENDED) revert WrongPhase(run, Phase.ENROL, clock_.phase);
         if (_seats[run][account].role != Role.NONE) revert AlreadySeated(run, account);
         Schedule memory plan = _schedules[run];
         Counts memory n = _counts[run];
@@ -183,13 +182,13 @@ contract Rounds is IRounds, Wired {
             n.verifiers = uint8(index + 1); // at most 32
             _verifiers[run][index] = account;
         }
-        _seats[run][account] = Seat({role: role, retired: false, index: index, sinceRound: at.round + 1});
+        _seats[run][account] = Seat({role: role, retired: false, index: index, sinceRound: clock_.round + 1});
         n.roster = Transcript.admitted(n.roster, role, index, account, stakeWei);
         _counts[run] = n;
 
         emit Admitted(run, uint8(role), index, account, stakeWei, n.roster);
 
-        if (at.phase == Phase.ENROL && _isReady(n, plan, _masks[run].gone)) _openRound(run, at);
+        if (clock_.phase == Phase.ENROL && _isReady(n, plan, _masks[run].gone)) _openRound(run, clock_);
     }
 
     /// @inheritdoc IRounds
@@ -205,32 +204,32 @@ contract Rounds is IRounds, Wired {
         uint32 ejected,
         bool reached
     ) external only(address(settlement)) {
-        Clock memory at = _clocks[run];
-        at.transcript = Transcript.settled(at.transcript, at.round, outcome);
+        Clock memory clock_ = _clocks[run];
+        clock_.transcript = Transcript.settled(clock_.transcript, clock_.round, outcome);
         _awaitTrainers(run, awaited);
         for (uint256 verifier; ejected >> verifier != 0; ++verifier) {
             if ((ejected >> verifier) & 1 == 1) _retire(run, _verifiers[run][verifier]);
         }
 
-        if (reached) _openPhase(run, at, Phase.ENDED);
-        else _openRound(run, at);
+        if (reached) _openPhase(run, clock_, Phase.ENDED);
+        else _openRound(run, clock_);
     }
 
     /* GUARDS */
 
-    function _during(uint256 run, Phase phase) private view returns (Clock memory at) {
-        at = _clocks[run];
-        if (at.phase != phase) revert WrongPhase(run, phase, at.phase);
-        if (block.timestamp >= at.deadline) revert Overdue(at.deadline, block.timestamp);
+    function _during(uint256 run, Phase phase) private view returns (Clock memory clock_) {
+        clock_ = _clocks[run];
+        if (clock_.phase != phase) revert WrongPhase(run, phase, clock_.phase);
+        if (block.timestamp >= clock_.deadline) revert Overdue(clock_.deadline, block.timestamp);
     }
 
     /// The caller is a verifier of this round's committee, in time. Leaving does not end the duty before the round does.
     function _committee(uint256 run, Phase phase)
         private
         view
-        returns (Clock memory at, Masks memory m, uint8 verifier, uint32 bit)
+        returns (Clock memory clock_, Masks memory m, uint8 verifier, uint32 bit)
     {
-        at = _during(run, phase);
+        clock_ = _during(run, phase);
         Seat memory seat_ = _seats[run][msg.sender];
         if (seat_.role != Role.VERIFIER) revert NotSeated(run, msg.sender, Role.VERIFIER);
         verifier = uint8(seat_.index);
@@ -264,13 +263,13 @@ contract Rounds is IRounds, Wired {
     /* PHASES */
 
     /// A verifier acted: store, and end the phase when nobody awaited is missing.
-    function _acted(uint256 run, Clock memory at, Masks memory m) private {
-        uint32 duty = _duty(m, at.phase);
-        bool over = duty != 0 && duty & ~_actors(m, at.phase) == 0;
-        if (over) _takeAttendance(m, at.phase);
+    function _acted(uint256 run, Clock memory clock_, Masks memory m) private {
+        uint32 duty = _duty(m, clock_.phase);
+        bool over = duty != 0 && duty & ~_actors(m, clock_.phase) == 0;
+        if (over) _takeAttendance(m, clock_.phase);
         _masks[run] = m;
-        if (over) _openPhase(run, at, _next(at.phase));
-        else _clocks[run] = at;
+        if (over) _openPhase(run, clock_, _next(clock_.phase));
+        else _clocks[run] = clock_;
     }
 
     function _actors(Masks memory m, Phase phase) private pure returns (uint32) {
@@ -293,13 +292,13 @@ contract Rounds is IRounds, Wired {
         return Phase(uint8(phase) + 1);
     }
 
-    function _void(uint256 run, Clock memory at) private {
-        emit Voided(run, at.round, at.phase);
-        _openRound(run, at);
+    function _void(uint256 run, Clock memory clock_) private {
+        emit Voided(run, clock_.round, clock_.phase);
+        _openRound(run, clock_);
     }
 
-    function _openRound(uint256 run, Clock memory at) private {
-        if (at.round == _schedules[run].maxRounds) return _openPhase(run, at, Phase.ENDED);
+    function _openRound(uint256 run, Clock memory clock_) private {
+        if (clock_.round == _schedules[run].maxRounds) return _openPhase(run, clock_, Phase.ENDED);
 
         Counts memory n = _counts[run];
         Masks memory m = _masks[run];
@@ -310,20 +309,20 @@ contract Rounds is IRounds, Wired {
         (n.trainersInRound, n.verifiersInRound) = (n.trainers, n.verifiers);
         (_counts[run], _masks[run]) = (n, m);
 
-        ++at.round;
-        _openPhase(run, at, Phase.TRAIN);
-        opening[run] = at.transcript;
+        ++clock_.round;
+        _openPhase(run, clock_, Phase.TRAIN);
+        opening[run] = clock_.transcript;
     }
 
-    function _openPhase(uint256 run, Clock memory at, Phase phase) private {
+    function _openPhase(uint256 run, Clock memory clock_, Phase phase) private {
         bytes24 roster = _counts[run].roster;
-        bytes32 beacon = Transcript.beacon(block.prevrandao, at.transcript);
-        at.phase = phase;
-        at.deadline = phase == Phase.ENDED ? 0 : uint40(block.timestamp + _duration(run, phase));
-        at.transcript = Transcript.phase(at.transcript, at.round, phase, at.deadline, beacon, roster);
-        _clocks[run] = at;
+        bytes32 beacon = Transcript.beacon(block.prevrandao, clock_.transcript);
+        clock_.phase = phase;
+        clock_.deadline = phase == Phase.ENDED ? 0 : uint40(block.timestamp + _duration(run, phase));
+        clock_.transcript = Transcript.phase(clock_.transcript, clock_.round, phase, clock_.deadline, beacon, roster);
+        _clocks[run] = clock_;
 
-        emit PhaseOpened(run, at.round, phase, at.deadline, beacon, roster, at.transcript);
+        emit PhaseOpened(run, clock_.round, phase, clock_.deadline, beacon, roster, clock_.transcript);
     }
 
     function _duration(uint256 run, Phase phase) private view returns (uint256) {

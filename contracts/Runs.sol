@@ -14,8 +14,7 @@ import {Deposit} from "./libraries/Deposit.sol";
 import {ParamsRules} from "./libraries/ParamsRules.sol";
 import {StandingTree} from "./libraries/StandingTree.sol";
 
-/// @title Runs
-/// @inheritdoc IRuns
+/// @dev See IRuns.
 contract Runs is IRuns, Wired, ReentrancyGuardTransient {
     /* STORAGE */
 

@@ -12,8 +12,7 @@ import {StandingTree} from "./libraries/StandingTree.sol";
 import {Leaf, Standings} from "./libraries/Standings.sol";
 import {Transcript} from "./libraries/Transcript.sol";
 
-/// @title Settlement
-/// @inheritdoc ISettlement
+/// @dev See ISettlement.
 contract Settlement is ISettlement, Wired {
     /// What a settlement works on.
     struct Round {
@@ -136,7 +135,7 @@ contract Settlement is ISettlement, Wired {
     {
         accounts = new address[](round.verifiers);
         for (uint256 v; v < round.verifiers; ++v) {
-            accounts[v] = Standings.at(all, round.trainers + v).account();
+            accounts[v] = Standings.leaf(all, round.trainers + v).account();
         }
         stakesWei = stakes.stakesOf(round.run, accounts);
         for (uint256 v; v < round.verifiers; ++v) {
@@ -193,7 +192,7 @@ contract Settlement is ISettlement, Wired {
         if (outcome.clusterMask == 0) return awaited;
         awaited = new uint256[]((round.trainers + 255) / 256);
         for (uint256 i; i < round.trainers; ++i) {
-            if (Standings.at(all, i).misses() < 2) awaited[i >> 8] |= 1 << (i & 255);
+            if (Standings.leaf(all, i).misses() < 2) awaited[i >> 8] |= 1 << (i & 255);
         }
     }
 
@@ -203,7 +202,7 @@ contract Settlement is ISettlement, Wired {
     }
 
     function _copy(bytes memory all, uint256 position, bytes calldata standings) private pure {
-        Leaf to = Standings.at(all, position);
+        Leaf to = Standings.leaf(all, position);
         assembly ("memory-safe") {
             calldatacopy(to, standings.offset, standings.length)
         }
@@ -211,7 +210,7 @@ contract Settlement is ISettlement, Wired {
 
     function _init(bytes memory all, uint256 position, address[] memory accounts, Role role) private pure {
         for (uint256 i; i < accounts.length; ++i) {
-            Standings.at(all, position + i).init(accounts[i], role);
+            Standings.leaf(all, position + i).init(accounts[i], role);
         }
     }
 }

@@ -12,8 +12,7 @@ import {IStakes} from "./interfaces/IStakes.sol";
 import {Phase, Role} from "./interfaces/Types.sol";
 import {Deposit} from "./libraries/Deposit.sol";
 
-/// @title Stakes
-/// @inheritdoc IStakes
+/// @dev See IStakes.
 contract Stakes is IStakes, Wired, ReentrancyGuardTransient {
     struct Stake {
         uint128 amountWei;

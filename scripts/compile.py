@@ -76,20 +76,13 @@ def compile_sources(solc: Path) -> dict[str, dict[str, object]]:
     paths = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "contracts").rglob("*.sol"))
     if not (ROOT / "node_modules" / "solc").exists():
         sys.exit("compile: node_modules is missing; run 'npm install --no-audit --no-fund'")
-    answer = solcx.compile_standard(
-        {
-            "language": "Solidity",
-            "sources": {path: {"urls": [path]} for path in paths}
-            if not _is_shim(solc)
-            else {path: {"content": (ROOT / path).read_text()} for path in paths},
-            "settings": SETTINGS | {"outputSelection": {path: {"*": OUTPUT} for path in paths}},
-        },
-        solc_binary=solc,
-        base_path=str(ROOT),
-        allow_paths=str(ROOT),
-    )
+    try:
+        answer = _standard(solc, paths)
+    except solcx.exceptions.SolcError as error:
+        sys.exit(f"compile: {error.message}")
     for error in answer.get("errors", []):
-        print(error["formattedMessage"], file=sys.stderr)
+        if error.get("sourceLocation", {}).get("file", "").startswith("contracts/"):  # dependencies' warnings are theirs
+            print(error["formattedMessage"], file=sys.stderr)
     return {
         f"{path}:{name}": {
             "abi": contract["abi"],
@@ -99,6 +92,19 @@ def compile_sources(solc: Path) -> dict[str, dict[str, object]]:
         for path, contracts in sorted(answer["contracts"].items())
         for name, contract in sorted(contracts.items())
     }
+
+
+def _standard(solc: Path, paths: list[str]) -> dict[str, dict[str, dict[str, object]]]:
+    return solcx.compile_standard(
+        {
+            "language": "Solidity",
+            "sources": {path: {"content": (ROOT / path).read_text()} for path in paths},
+            "settings": SETTINGS | {"outputSelection": {path: {"*": OUTPUT} for path in paths}},
+        },
+        solc_binary=solc,
+        base_path=str(ROOT),
+        allow_paths=str(ROOT),
+    )
 
 
 def render(artifact: dict[str, object]) -> str:

@@ -114,7 +114,7 @@ library Agreement {
             if ((revealed >> v) & 1 == 0) continue;
             bytes calldata report = reports[next++];
             if (stakesWei[v] == 0) continue;
-            (present.verifiers[n], present.stakesWei[n], present.reports[n]) = (v, stakesWei[v], Reports.at(report));
+            (present.verifiers[n], present.stakesWei[n], present.reports[n]) = (v, stakesWei[v], Reports.locate(report));
             ++n;
         }
         present.count = n;
@@ -200,10 +200,10 @@ library Agreement {
     }
 
     /// Memory for n keys.
-    function _scratch(uint256 n) private pure returns (uint256 at) {
+    function _scratch(uint256 n) private pure returns (uint256 keys) {
         assembly ("memory-safe") {
-            at := mload(0x40)
-            mstore(0x40, add(at, shl(5, n)))
+            keys := mload(0x40)
+            mstore(0x40, add(keys, shl(5, n)))
         }
     }
 

@@ -71,7 +71,7 @@ library Mechanism {
             for (uint256 i; i < rows.length; ++i) {
                 uint256 row = rows[i];
                 if (_verdict(row) != OK || _assigned(row) == type(int32).min) continue;
-                Leaf leaf = Standings.at(standings, i);
+                Leaf leaf = Standings.leaf(standings, i);
                 int256 observed = Fixed.sign(_assigned(row) - _common(row)) * int256(Fixed.ONE_Q32);
                 uint256 weightBps = Fixed.runningWeightBps(leastBps, leaf.rounds());
                 leaf.setProofQ32(Fixed.meanTowardOld(leaf.proofQ32(), observed, weightBps));
@@ -88,7 +88,7 @@ library Mechanism {
             }
             uint256 leastBps = params.valueWeightBps;
             for (uint256 i; i < rows.length; ++i) {
-                Leaf leaf = Standings.at(standings, i);
+                Leaf leaf = Standings.leaf(standings, i);
                 uint256 shareQ32 = total == 0 ? 0 : Fixed.mulDivDown(_gain(rows[i]), Fixed.ONE_Q32, total);
                 uint256 weightBps = Fixed.runningWeightBps(leastBps, leaf.rounds());
                 leaf.setValueQ32(
@@ -104,7 +104,7 @@ library Mechanism {
             uint256 floorQ32 = Fixed.bpsDown(Fixed.ONE_Q32, params.trustFloorBps);
             uint256 recoveryBps = params.recoveryBps;
             for (uint256 i; i < rows.length; ++i) {
-                Leaf leaf = Standings.at(standings, i);
+                Leaf leaf = Standings.leaf(standings, i);
                 uint256 verdict = _verdict(rows[i]);
                 uint256 afterQ32 = leaf.trustQ32();
                 if (verdict == OK) {
@@ -122,7 +122,7 @@ library Mechanism {
     function attendTrainers(bytes memory standings, uint256[] memory rows) internal pure {
         unchecked {
             for (uint256 i; i < rows.length; ++i) {
-                attend(Standings.at(standings, i), _verdict(rows[i]) != MISSING);
+                attend(Standings.leaf(standings, i), _verdict(rows[i]) != MISSING);
             }
         }
     }
@@ -133,7 +133,7 @@ library Mechanism {
     {
         unchecked {
             for (uint256 v; v < verifiers; ++v) {
-                attend(Standings.at(standings, first + v), (revealed >> v) & 1 == 1);
+                attend(Standings.leaf(standings, first + v), (revealed >> v) & 1 == 1);
             }
         }
     }
@@ -159,7 +159,7 @@ library Mechanism {
         unchecked {
             weightsQ32 = new uint256[](rows.length);
             for (uint256 i; i < rows.length; ++i) {
-                Leaf leaf = Standings.at(standings, i);
+                Leaf leaf = Standings.leaf(standings, i);
                 int256 proof = leaf.proofQ32();
                 if (_verdict(rows[i]) != OK || proof <= 0) continue;
                 uint256 weight = Fixed.mulQ32Down(leaf.valueQ32(), uint256(proof));
@@ -198,7 +198,7 @@ library Mechanism {
             for (uint256 i; i < sharesOf.length; ++i) {
                 if (sharesOf[i] == 0) continue;
                 uint256 payoutWei = Fixed.mulDivDown(potWei, sharesOf[i], total);
-                Standings.at(standings, first + i).addPaidWei(payoutWei);
+                Standings.leaf(standings, first + i).addPaidWei(payoutWei);
                 paidWei += payoutWei;
             }
         }

@@ -17,7 +17,7 @@ library Reports {
     }
 
     /// Offset in calldata.
-    function at(bytes calldata report) internal pure returns (uint256 offset) {
+    function locate(bytes calldata report) internal pure returns (uint256 offset) {
         assembly ("memory-safe") {
             offset := report.offset
         }
@@ -42,7 +42,7 @@ library Reports {
         returns (uint256 i)
     {
         unchecked {
-            uint256 offset = at(report);
+            uint256 offset = locate(report);
             for (; i < trainers; ++i) {
                 uint256 packed = row(offset, words, i);
                 if (packed >> 64 > 7 || (packed >> 32) & 0xffffffff == UNSAMPLED) break;

@@ -21,9 +21,9 @@ library Standings {
     uint256 private constant U64 = type(uint64).max;
 
     /// Leaf `i` of packed standings. No bounds check: callers count.
-    function at(bytes memory standings, uint256 i) internal pure returns (Leaf leaf) {
+    function leaf(bytes memory standings, uint256 i) internal pure returns (Leaf found) {
         assembly ("memory-safe") {
-            leaf := add(add(standings, 0x20), mul(i, 96))
+            found := add(add(standings, 0x20), mul(i, 96))
         }
     }
 
@@ -32,77 +32,77 @@ library Standings {
     }
 
     /// Writes a newcomer's standing.
-    function init(Leaf leaf, address account, Role role) internal pure {
-        _store(leaf, 0x00, uint256(uint160(account)) << 96 | uint256(role) << 88);
-        _store(leaf, 0x20, 0);
-        _store(leaf, 0x40, MU_Q32 << 192 | SIGMA_Q32 << 128 | ONE_Q32 << 64 | ONE_Q32);
+    function init(Leaf self, address owner, Role role) internal pure {
+        _store(self, 0x00, uint256(uint160(owner)) << 96 | uint256(role) << 88);
+        _store(self, 0x20, 0);
+        _store(self, 0x40, MU_Q32 << 192 | SIGMA_Q32 << 128 | ONE_Q32 << 64 | ONE_Q32);
     }
 
-    function account(Leaf leaf) internal pure returns (address) {
-        return address(uint160(_load(leaf, 0x00) >> 96));
+    function account(Leaf self) internal pure returns (address) {
+        return address(uint160(_load(self, 0x00) >> 96));
     }
 
-    function misses(Leaf leaf) internal pure returns (uint256) {
-        return (_load(leaf, 0x00) >> 80) & 0xff;
+    function misses(Leaf self) internal pure returns (uint256) {
+        return (_load(self, 0x00) >> 80) & 0xff;
     }
 
-    function rounds(Leaf leaf) internal pure returns (uint256) {
-        return (_load(leaf, 0x00) >> 64) & 0xffff;
+    function rounds(Leaf self) internal pure returns (uint256) {
+        return (_load(self, 0x00) >> 64) & 0xffff;
     }
 
-    function setAttendance(Leaf leaf, uint256 misses_, uint256 rounds_) internal pure {
-        uint256 rest = _load(leaf, 0x00) & ~(uint256(0xffffff) << 64);
-        _store(leaf, 0x00, rest | misses_ << 80 | rounds_ << 64);
+    function setAttendance(Leaf self, uint256 misses_, uint256 rounds_) internal pure {
+        uint256 rest = _load(self, 0x00) & ~(uint256(0xffffff) << 64);
+        _store(self, 0x00, rest | misses_ << 80 | rounds_ << 64);
     }
 
-    function paidWei(Leaf leaf) internal pure returns (uint256) {
-        return _load(leaf, 0x20) >> 128;
+    function paidWei(Leaf self) internal pure returns (uint256) {
+        return _load(self, 0x20) >> 128;
     }
 
     /// @dev The sum of all payouts never exceeds the deposited uint128: no carry out of the word.
-    function addPaidWei(Leaf leaf, uint256 amountWei) internal pure {
+    function addPaidWei(Leaf self, uint256 amountWei) internal pure {
         unchecked {
-            _store(leaf, 0x20, _load(leaf, 0x20) + (amountWei << 128));
+            _store(self, 0x20, _load(self, 0x20) + (amountWei << 128));
         }
     }
 
-    function valueQ32(Leaf leaf) internal pure returns (uint256) {
-        return (_load(leaf, 0x20) >> 64) & U64;
+    function valueQ32(Leaf self) internal pure returns (uint256) {
+        return (_load(self, 0x20) >> 64) & U64;
     }
 
-    function setValueQ32(Leaf leaf, uint256 value) internal pure {
-        _store(leaf, 0x20, _load(leaf, 0x20) & ~(U64 << 64) | value << 64);
+    function setValueQ32(Leaf self, uint256 value) internal pure {
+        _store(self, 0x20, _load(self, 0x20) & ~(U64 << 64) | value << 64);
     }
 
-    function proofQ32(Leaf leaf) internal pure returns (int256) {
-        return int64(uint64(_load(leaf, 0x20)));
+    function proofQ32(Leaf self) internal pure returns (int256) {
+        return int64(uint64(_load(self, 0x20)));
     }
 
-    function setProofQ32(Leaf leaf, int256 proof) internal pure {
-        _store(leaf, 0x20, _load(leaf, 0x20) & ~U64 | uint256(proof) & U64);
+    function setProofQ32(Leaf self, int256 proof) internal pure {
+        _store(self, 0x20, _load(self, 0x20) & ~U64 | uint256(proof) & U64);
     }
 
-    function trustQ32(Leaf leaf) internal pure returns (uint256) {
-        return (_load(leaf, 0x40) >> 64) & U64;
+    function trustQ32(Leaf self) internal pure returns (uint256) {
+        return (_load(self, 0x40) >> 64) & U64;
     }
 
-    function setTrustQ32(Leaf leaf, uint256 trust) internal pure {
-        _store(leaf, 0x40, _load(leaf, 0x40) & ~(U64 << 64) | trust << 64);
+    function setTrustQ32(Leaf self, uint256 trust) internal pure {
+        _store(self, 0x40, _load(self, 0x40) & ~(U64 << 64) | trust << 64);
     }
 
-    function reputationQ32(Leaf leaf) internal pure returns (uint256) {
-        return _load(leaf, 0x40) & U64;
+    function reputationQ32(Leaf self) internal pure returns (uint256) {
+        return _load(self, 0x40) & U64;
     }
 
-    function _load(Leaf leaf, uint256 offset) private pure returns (uint256 word) {
+    function _load(Leaf self, uint256 offset) private pure returns (uint256 word) {
         assembly ("memory-safe") {
-            word := mload(add(leaf, offset))
+            word := mload(add(self, offset))
         }
     }
 
-    function _store(Leaf leaf, uint256 offset, uint256 word) private pure {
+    function _store(Leaf self, uint256 offset, uint256 word) private pure {
         assembly ("memory-safe") {
-            mstore(add(leaf, offset), word)
+            mstore(add(self, offset), word)
         }
     }
 }

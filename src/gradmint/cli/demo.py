@@ -32,10 +32,11 @@ from ..ports.web3_chain import Web3Chain
 from ..roles.auditor import Audit, audit
 from ..roles.claimant import claim
 from ..roles.follower import Follower
+from ..roles.journal import Journal, identity
 from ..roles.sponsor import open_run
 from ..roles.trace import Trace
 from ..spec.errors import GradmintError, SettingsError
-from ..spec.events import PhaseOpened
+from ..spec.events import Event, PhaseOpened
 from ..spec.params import ETHER_WEI, LOCAL, Params
 from ..spec.types import Phase, Role
 from .render import DemoDisplay, Outcome, demo_json, outcomes
@@ -115,6 +116,7 @@ class Demo:
         self.plan = plan
         self.out = plan.out
         self.password = secrets.token_hex(16)
+        self.environment: dict[str, str] = {}
         self.sponsor: LocalAccount = Account.create()
         self.cast = [
             Participant(Role.TRAINER, strategy, number, Account.create())
@@ -204,7 +206,9 @@ class Demo:
         for person in self.cast:
             sponsor.mint(deployed.token, bytes.fromhex(person.account.address[2:]), self._stake_wei(params, person.role))
         manifest = preset(self.plan.task, self.plan.seed)
-        return open_run(sponsor, LocalStore(self.out / "blobs"), manifest, params, deployed.token, BUDGET_WEI)
+        journal = Journal(self.out / "homes" / "sponsor.sqlite", identity(sponsor))
+        store = LocalStore(self.out / "blobs")
+        return open_run(sponsor, store, journal, manifest, params, deployed.token, BUDGET_WEI)
 
     @staticmethod
     def _stake_wei(params: Params, role: Role) -> int:
@@ -217,7 +221,7 @@ class Demo:
 
     @contextmanager
     def _children(self, rpc_url: str, run: int) -> Iterator[None]:
-        environment = {
+        self.environment = {
             **os.environ,
             "GRADMINT_RPC": rpc_url,
             "GRADMINT_DEPLOYMENT": str(self.out / "deployment.json"),
@@ -226,24 +230,9 @@ class Demo:
             PASSWORD: self.password,
             "OMP_NUM_THREADS": "1",
         }
-        own_task = ["--task", self.plan.task] if ":" in self.plan.task else []
         try:
             for person in self.cast:
-                with (self.out / "logs" / f"{person.slug}.log").open("wb") as log:
-                    person.process = subprocess.Popen(
-                        [
-                            *(sys.executable, "-m", "gradmint", "-v", person.role.name.lower()),
-                            *("--keystore", str(self.out / "keys" / f"{person.slug}.json")),
-                            *("--home", str(self.out / "homes" / person.slug)),
-                            *("--strategy", person.strategy),
-                            *own_task,
-                        ],
-                        stdout=log,
-                        stderr=subprocess.STDOUT,
-                        stdin=subprocess.DEVNULL,
-                        env=environment,
-                        preexec_fn=die_with_parent,  # noqa: PLW1509  # no threads are held by this process here
-                    )
+                self._start(person)
             yield
         finally:
             alive = [person.process for person in self.cast if person.process and person.process.poll() is None]
@@ -256,6 +245,25 @@ class Demo:
                     process.kill()
                     process.wait()
 
+    def _start(self, person: Participant) -> None:
+        """The participant's own process, by the command that its user would type."""
+        own_task = ["--task", self.plan.task] if ":" in self.plan.task else []
+        with (self.out / "logs" / f"{person.slug}.log").open("ab") as log:
+            person.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "gradmint", "-v", person.role.name.lower()),
+                    *("--keystore", str(self.out / "keys" / f"{person.slug}.json")),
+                    *("--home", str(self.out / "homes" / person.slug)),
+                    *("--strategy", person.strategy),
+                    *own_task,
+                ],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=self.environment,
+                preexec_fn=die_with_parent,
+            )
+
     def _watch(self, chain: Web3Chain, watcher: Follower) -> None:
         """Show the run until it ends; note when each phase was seen to open, for the breakdown of overhead."""
         trace = Trace(self.out / "demo.jsonl")
@@ -267,6 +275,7 @@ class Demo:
             while watcher.ledger.phase is not Phase.ENDED:
                 chain.wait(watcher.run, 0.5)
                 for event in watcher.refresh():
+                    self._saw(event)
                     if isinstance(event, PhaseOpened):
                         now_s = time.time()
                         if opened is not None:
@@ -274,6 +283,9 @@ class Demo:
                         opened, opened_s = event, now_s
                 display.update(watcher.ledger)
                 self._check_alive(watcher)
+
+    def _saw(self, event: Event) -> None:
+        """For those who want to interfere: tests kill processes here."""
 
     def _metric(self) -> Any:
         from ..learn.manifest import load_task

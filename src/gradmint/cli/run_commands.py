@@ -14,6 +14,7 @@ from ..spec.errors import SettingsError
 from ..spec.params import LOCAL, STANDARD, Params
 from .settings import (
     deployment_option,
+    home_option,
     json_option,
     keystore_option,
     load_account,
@@ -79,6 +80,7 @@ def run_group() -> None:
 @deployment_option
 @store_option
 @keystore_option
+@home_option
 @click.option(
     "--task",
     envvar="GRADMINT_TASK",
@@ -105,6 +107,7 @@ def open_(
     deployment: Path,
     store: str,
     keystore: Path | None,
+    home: Path,
     task: str,
     seed: int,
     token: str | None,
@@ -123,13 +126,15 @@ def open_(
     from ..ports.deployment import Deployment
     from ..ports.open_store import open_store
     from ..ports.web3_chain import Web3Chain
+    from ..roles.journal import Journal, identity
     from ..roles.sponsor import open_run
 
     terms = override(PRESETS[preset], overrides)
     deployed = Deployment.read(deployment)
     reward = token_address(token, deployed.token)
     chain = Web3Chain(rpc, deployed, load_account(keystore))
-    number = open_run(chain, open_store(store), task_preset(task, seed), terms, reward, budget)
+    journal = Journal(home / "sponsor.sqlite", identity(chain))
+    number = open_run(chain, open_store(store), journal, task_preset(task, seed), terms, reward, budget)
     click.echo(json.dumps({"run": number}) if as_json else f"run {number} is open")
 
 

@@ -108,6 +108,13 @@ class Claim(Call):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel(Call):
+    """End a run that is still in enrolment; only its sponsor may. Refund and Withdraw then give everything back."""
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refund(Call):
     run: int
 

@@ -13,7 +13,7 @@ from ..spec.ledger import Ledger, Seat
 from ..spec.types import Role
 from .driver import Driver
 from .follower import Follower
-from .journal import Journal
+from .journal import Journal, identity
 from .replica import Replica
 from .trace import Trace
 
@@ -53,9 +53,6 @@ class Desk:
                 f"0x{chain.account.hex()} has {found} in run {run}, expected one as {role.name.lower()}; take it with "
                 f"'gradmint join --run {run} --role {role.name.lower()}'"
             )
-        identity = (
-            f"chain {chain.chain_id}, rounds 0x{chain.rounds_address.hex()}, run {run}, account 0x{chain.account.hex()}"
-        )
         replica = Replica(follower.params, store, own_task=own_task, cache=home / "model.safetensors")
         replica.resume(follower.ledger)
         return cls(
@@ -63,7 +60,7 @@ class Desk:
             store=store,
             follower=follower,
             replica=replica,
-            journal=Journal(home / "journal.sqlite", identity),
+            journal=Journal(home / "journal.sqlite", identity(chain, run)),
             trace=Trace(home / "trace.jsonl"),
             seat=seat,
         )

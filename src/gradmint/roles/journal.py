@@ -10,11 +10,18 @@ import os
 import sqlite3
 from pathlib import Path
 
+from ..ports.chain import Chain
 from ..spec.errors import JournalError
 
 
+def identity(chain: Chain, run: int | None = None) -> str:
+    """Whom a journal belongs to: chain, contracts, run (unless it is the sponsor's, for all runs) and account."""
+    place = f"chain {chain.chain_id}, rounds 0x{chain.rounds_address.hex()}"
+    return f"{place}, {'every run' if run is None else f'run {run}'}, account 0x{chain.account.hex()}"
+
+
 class Journal:
-    """Durable map from (round, name) to bytes, bound to one identity (chain, contracts, run, account)."""
+    """Durable map from (round, name) to bytes, bound to one identity."""
 
     def __init__(self, path: Path, identity: str) -> None:
         """Raises JournalError when the file belongs to another identity or cannot be opened."""
@@ -51,6 +58,9 @@ class Journal:
     def put(self, round_: int, name: str, value: bytes) -> None:
         """On disk when this returns."""
         self._db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", (round_, name, value))
+
+    def drop(self, round_: int, name: str) -> None:
+        self._db.execute("DELETE FROM entries WHERE round = ? AND name = ?", (round_, name))
 
     def latest(self, name: str, before: int) -> bytes | None:
         """The value of ``name`` in the last round earlier than ``before``."""

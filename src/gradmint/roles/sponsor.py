@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 from ..learn.manifest import Manifest, load_task
 from ..learn.state import digest, initial_state, layout_of
 from ..ports.chain import Chain, Open
 from ..ports.store import Store
+from ..spec.errors import Reverted
 from ..spec.events import Opened
 from ..spec.params import Params
+from .journal import Journal
 
 
 def terms_for(manifest: Manifest, params: Params) -> Params:
@@ -19,12 +22,26 @@ def terms_for(manifest: Manifest, params: Params) -> Params:
     return replace(params, manifest=manifest.digest(), model=model, words=manifest.assessment.words).check()
 
 
-def open_run(chain: Chain, store: Store, manifest: Manifest, params: Params, token: bytes, budget_wei: int) -> int:
+def open_run(
+    chain: Chain, store: Store, journal: Journal, manifest: Manifest, params: Params, token: bytes, budget_wei: int
+) -> int:
     """Publish the manifest, then open a run with a budget in escrow. Returns the run's number.
 
-    Raises ManifestError, MalformedParams, Unfunded, NotAToken, Reverted, StoreUnreachable.
+    The signed transaction is journaled first: called again with the same arguments after a crash, it finishes what was
+    begun instead of escrowing a second budget. Raises ManifestError, MalformedParams, Unfunded, NotAToken, Reverted,
+    StoreUnreachable.
     """
-    terms = terms_for(manifest, params)
+    call = Open(params=terms_for(manifest, params), token=token, budget_wei=budget_wei)
     store.put(manifest.encode())
-    receipt = chain.send(Open(params=terms, token=token, budget_wei=budget_wei))
+    entry = "open " + hashlib.sha256(call.params.encode() + token + budget_wei.to_bytes(32, "big")).hexdigest()
+    signed = journal.get(0, entry)
+    if signed is None:
+        signed = chain.sign(call)
+        journal.put(0, entry, signed)
+    try:
+        receipt = chain.broadcast(signed)
+    except Reverted:
+        journal.drop(0, entry)  # those bytes will never open a run
+        raise
+    journal.drop(0, entry)
     return next(event.run for event in receipt.events if isinstance(event, Opened))

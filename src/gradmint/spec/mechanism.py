@@ -58,9 +58,8 @@ def settle(
 
 
 def prove(params: Params, standings: Sequence[Standing], rows: Sequence[Row]) -> list[Standing]:
-    """Computation proof: running mean of sign(assigned - common).
+    """Computation proof: running mean of sign(assigned - common), where the beacon sampled the trainer.
 
-    Only over the rounds in which the beacon sampled the trainer.
     A trainer who computed on its own shard gains more there than elsewhere (Gauntlet, 2505.21684, mu_p).
     """
     proven = []

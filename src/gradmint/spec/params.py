@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 from .errors import MalformedParams
-from .types import BPS, Verdict
+from .types import BPS, LOSS_MAX_MICRONATS, Verdict
 
 MAX_VERIFIERS = 32  # one bit each in the chain's 32-bit committee masks
 MAX_WORDS = 16  # signature words; all pairs of 32 verifiers x 16 words still fit a block
 MAX_TRAINERS = 4_096  # what one full re-execution can settle inside a 30M-gas block, with room
+MAX_S = 2**32 - 1  # uint32 in the contract
+MAX_STAKE_WEI = 2**128 - 1  # uint128 in the contract
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +81,15 @@ class Params:
     def check(self) -> Params:
         """Raises MalformedParams naming the first rule broken.
 
-        The contract enforces the same rules when a run opens.
+        The contract enforces the same rules when a run opens; what its types' widths do there is spelled out here.
         """
         round_s = self.train_s + self.hold_s + self.commit_s + self.reveal_s + self.settle_s
         rules = (
             (len(self.manifest) == 32 and len(self.model) == 32, "manifest and model digests have 32 bytes"),
+            (
+                0 <= self.target_loss_micronats <= LOSS_MAX_MICRONATS,
+                f"target_loss_micronats {self.target_loss_micronats} lies in 0..{LOSS_MAX_MICRONATS}",
+            ),
             (1 <= self.max_rounds <= 65_535, f"max_rounds {self.max_rounds} lies in 1..65535"),
             (
                 1 <= self.min_trainers <= self.max_trainers <= MAX_TRAINERS,
@@ -97,24 +103,36 @@ class Params:
                 min(self.train_s, self.hold_s, self.commit_s, self.reveal_s, self.settle_s) >= 1,
                 "every phase lasts at least 1 s",
             ),
-            (self.exit_s >= round_s, f"exit_s {self.exit_s} covers a whole round of {round_s} s"),
-            (self.verifier_stake_wei >= 1, "verifiers stake something"),
-            (1 <= self.words <= MAX_WORDS, f"words {self.words} lies in 1..{MAX_WORDS}"),
             (
-                self.accept_bits <= self.slash_bits < 256 * self.words,
-                f"accept_bits {self.accept_bits} <= slash_bits {self.slash_bits} < {256 * self.words}",
+                round_s <= self.exit_s <= MAX_S,
+                f"exit_s {self.exit_s} covers a whole round of {round_s} s and is at most {MAX_S}",
             ),
             (
-                max(
-                    self.verifier_share_bps,
-                    self.slash_bps,
-                    self.liveness_bps,
-                    self.recovery_bps,
-                    self.trust_floor_bps,
-                    *self.penalty_bps,
-                )
-                <= BPS,
-                f"basis points are at most {BPS}",
+                0 <= self.trainer_stake_wei <= MAX_STAKE_WEI,
+                f"trainer_stake_wei {self.trainer_stake_wei} lies in 0..{MAX_STAKE_WEI}",
+            ),
+            (
+                1 <= self.verifier_stake_wei <= MAX_STAKE_WEI,
+                f"verifiers stake something: verifier_stake_wei {self.verifier_stake_wei} in 1..{MAX_STAKE_WEI}",
+            ),
+            (1 <= self.words <= MAX_WORDS, f"words {self.words} lies in 1..{MAX_WORDS}"),
+            (
+                0 <= self.accept_bits <= self.slash_bits < 256 * self.words,
+                f"0 <= accept_bits {self.accept_bits} <= slash_bits {self.slash_bits} < {256 * self.words}",
+            ),
+            (
+                all(
+                    0 <= bps <= BPS
+                    for bps in (
+                        self.verifier_share_bps,
+                        self.slash_bps,
+                        self.liveness_bps,
+                        self.recovery_bps,
+                        self.trust_floor_bps,
+                        *self.penalty_bps,
+                    )
+                ),
+                f"basis points lie in 0..{BPS}",
             ),
             (
                 1 <= self.value_weight_bps <= BPS and 1 <= self.proof_weight_bps <= BPS,

@@ -1,0 +1,622 @@
+"""The four contracts' rules over plain Python objects: what :mod:`memory_chain` executes.
+
+Each rule checks its guards, in the contracts' order, and returns the effect as a function: nothing is half done when a
+guard refuses, and a call can be tried without doing it. Names of errors and their operands are the contracts'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from ..spec import mechanism, tree
+from ..spec import transcript as tr
+from ..spec.errors import MalformedReport, Unfunded
+from ..spec.events import (
+    Admitted,
+    Burned,
+    Claimed,
+    Committed,
+    Event,
+    Exiting,
+    Funded,
+    Held,
+    Opened,
+    PhaseOpened,
+    Refunded,
+    Retired,
+    Revealed,
+    Settled,
+    Slashed,
+    Submitted,
+    Voided,
+    Withdrawn,
+)
+from ..spec.keccak import keccak256
+from ..spec.params import Params
+from ..spec.types import Phase, Report, Role, Row, Standing
+from . import chain as calls
+from .reverts import reverted
+
+Effect = Callable[[], None]
+
+RUNS, STAKES, ROUNDS, DEAD = (sha256(name).digest()[:20] for name in (b"Runs", b"Stakes", b"Rounds", b"dead"))
+
+
+@dataclass(slots=True)
+class Seat:
+    role: Role
+    index: int
+    since_round: int
+    retired: bool = False
+
+
+@dataclass(slots=True)
+class Run:
+    """One run's storage in all four contracts. Masks have one bit per verifier, or trainer, index."""
+
+    number: int
+    params: Params
+    sponsor: bytes
+    token: bytes
+    deposited_wei: int
+    total_wei: int = 0
+    root: bytes = bytes(32)
+    refunded: bool = False
+    refunded_wei: int = 0
+    standings_hash: bytes = field(default_factory=lambda: keccak256(b""))
+    claimed_wei: dict[bytes, int] = field(default_factory=dict)
+
+    stakes_wei: dict[bytes, int] = field(default_factory=dict)
+    release_s: dict[bytes, int] = field(default_factory=dict)
+    burnable_wei: int = 0
+
+    round: int = 0
+    phase: Phase = Phase.ENROL
+    deadline_s: int = 0
+    transcript: bytes = tr.EMPTY
+    opening: bytes = tr.EMPTY  # transcript right after this round's TRAIN phase opened
+    roster: bytes = tr.EMPTY
+    seats: dict[bytes, Seat] = field(default_factory=dict)
+    trainers: list[bytes] = field(default_factory=list)
+    verifiers: list[bytes] = field(default_factory=list)
+    trainers_in_round: int = 0
+    verifiers_in_round: int = 0
+    awaited_trainers: int = 0
+    gone_trainers: int = 0
+    active: int = 0  # this round's committee
+    awaited: int = 0
+    missed: int = 0
+    gone: int = 0
+    acted: dict[Phase, int] = field(default_factory=dict)
+    messages: dict[int, bytes] = field(default_factory=dict)
+
+
+def _below(count: int) -> int:
+    return (1 << count) - 1
+
+
+class Rules:
+    """All runs and all token balances. Not thread-safe: :class:`memory_chain.MemoryWorld` holds the lock."""
+
+    def __init__(self, chain_id: int, now_s: int, seed: int) -> None:
+        self.chain_id = chain_id
+        self.now_s = now_s
+        self.block = 0
+        self.runs: list[Run] = []
+        self.events: list[list[Event]] = []  # per run
+        self.balances_wei: dict[tuple[bytes, bytes], int] = {}
+        self._seed = seed
+        self._logs = 0
+        self._tx_hash = b""
+
+    def attempt(self, account: bytes, call: calls.Call) -> Effect:
+        """Guards only; the effect is the caller's to run, at once or never. Raises Reverted, Unfunded."""
+        effect: Effect = _RULES[type(call)](self, account, call)
+        return effect
+
+    def begin_block(self, tx_hash: bytes) -> None:
+        self.block += 1
+        self._logs = 0
+        self._tx_hash = tx_hash
+
+    # Runs
+
+    def _open(self, account: bytes, call: calls.Open) -> Effect:
+        call.params.check()
+        self._require_balance(call.token, account, call.budget_wei, "budget")
+
+        def effect() -> None:
+            self._move(call.token, account, RUNS, call.budget_wei)
+            run = Run(len(self.runs) + 1, call.params, account, call.token, call.budget_wei)
+            self.runs.append(run)
+            self.events.append([])
+            self._emit(run, Opened, sponsor=account, token=call.token, params=call.params, budget_wei=call.budget_wei)
+
+        return effect
+
+    def _fund(self, account: bytes, call: calls.Fund) -> Effect:
+        run = self.known(call.run)
+        if run.phase is Phase.ENDED:
+            raise reverted("RunEnded", run.number)
+        self._require_balance(run.token, account, call.amount_wei, "budget")
+
+        def effect() -> None:
+            self._move(run.token, account, RUNS, call.amount_wei)
+            run.deposited_wei += call.amount_wei
+            self._emit(run, Funded, funder=account, amount_wei=call.amount_wei)
+
+        return effect
+
+    def _cancel(self, account: bytes, call: calls.Cancel) -> Effect:
+        run = self.known(call.run)
+        if account != run.sponsor:
+            raise reverted("OnlySponsor", account, run.sponsor)
+        if run.phase is not Phase.ENROL:
+            raise reverted("WrongPhase", run.number, Phase.ENROL, run.phase)
+        return lambda: self._open_phase(run, Phase.ENDED)
+
+    def _refund(self, account: bytes, call: calls.Refund) -> Effect:
+        run = self.known(call.run)
+        if run.phase is not Phase.ENDED:
+            raise reverted("RunNotEnded", run.number)
+        if run.refunded:
+            raise reverted("AlreadyRefunded", run.number)
+        amount_wei = run.deposited_wei - run.total_wei
+
+        def effect() -> None:
+            run.refunded, run.refunded_wei = True, amount_wei
+            self._emit(run, Refunded, sponsor=run.sponsor, amount_wei=amount_wei)
+            self._move(run.token, RUNS, run.sponsor, amount_wei)
+
+        return effect
+
+    def _claim(self, account: bytes, call: calls.Claim) -> Effect:
+        run = self._any(call.run)
+        root = run.root if run else bytes(32)
+        reached = tree.climb(call.standing, call.proof).hash
+        if run is None or root == bytes(32) or reached != root:
+            raise reverted("RootMismatch", root, reached)
+        payee, cumulative_wei = call.standing.account, call.standing.paid_wei
+        paid_wei = run.claimed_wei.get(payee, 0)
+        if cumulative_wei <= paid_wei:
+            raise reverted("NothingToClaim", run.number, payee, paid_wei)
+
+        def effect() -> None:
+            run.claimed_wei[payee] = cumulative_wei
+            amount_wei = cumulative_wei - paid_wei
+            self._emit(run, Claimed, account=payee, amount_wei=amount_wei, cumulative_wei=cumulative_wei)
+            self._move(run.token, RUNS, payee, amount_wei)
+
+        return effect
+
+    # Stakes
+
+    def _join(self, account: bytes, call: calls.Join) -> Effect:
+        if call.role not in (Role.TRAINER, Role.VERIFIER):
+            raise reverted("UnknownRole", int(call.role))
+        run = self.known(call.run)
+        params, is_trainer = run.params, call.role is Role.TRAINER
+        required_wei = params.trainer_stake_wei if is_trainer else params.verifier_stake_wei
+        self._require_balance(run.token, account, call.stake_wei, "stake")
+        if call.stake_wei < required_wei:
+            raise reverted("StakeTooSmall", call.stake_wei, required_wei)
+        if run.phase is Phase.ENDED:
+            raise reverted("WrongPhase", run.number, Phase.ENROL, run.phase)
+        if account in run.seats:
+            raise reverted("AlreadySeated", run.number, account)
+        accounts = run.trainers if is_trainer else run.verifiers
+        limit = params.max_trainers if is_trainer else params.max_verifiers
+        if len(accounts) >= limit:
+            raise reverted("Full", run.number, call.role, limit)
+
+        def effect() -> None:
+            index = len(accounts)
+            self._move(run.token, account, STAKES, call.stake_wei)
+            run.stakes_wei[account] = call.stake_wei
+            accounts.append(account)
+            run.seats[account] = Seat(call.role, index, run.round + 1)
+            if is_trainer:
+                run.awaited_trainers |= 1 << index
+            row = tr.admitted_row(call.role, index, account, call.stake_wei)
+            run.roster = tr.fold(run.roster, tr.Kind.ADMITTED, row)
+            self._emit(
+                run,
+                Admitted,
+                role=call.role,
+                index=index,
+                account=account,
+                stake_wei=call.stake_wei,
+                transcript=run.roster,
+            )
+            trainers = len(run.trainers) - run.gone_trainers.bit_count()
+            verifiers = len(run.verifiers) - run.gone.bit_count()
+            if run.phase is Phase.ENROL and trainers >= params.min_trainers and verifiers >= params.min_verifiers:
+                self._open_round(run)
+
+        return effect
+
+    def _exit(self, account: bytes, call: calls.Exit) -> Effect:
+        run = self.known(call.run)
+        if account not in run.seats:
+            raise reverted("NoStake", run.number, account)
+        if account in run.release_s:
+            raise reverted("AlreadyExiting", run.number, account, run.release_s[account])
+
+        def effect() -> None:
+            run.release_s[account] = self.now_s + run.params.exit_s
+            self._emit(run, Exiting, account=account, withdrawable_s=run.release_s[account])
+            self._retire(run, account)
+
+        return effect
+
+    def _withdraw(self, account: bytes, call: calls.Withdraw) -> Effect:
+        run = self._any(call.run)
+        amount_wei = run.stakes_wei.get(account, 0) if run else 0
+        if run is None or amount_wei == 0:
+            raise reverted("NoStake", call.run, account)
+        if run.phase is not Phase.ENDED:
+            if account not in run.release_s:
+                raise reverted("NotExiting", run.number, account)
+            if self.now_s < run.release_s[account]:
+                raise reverted("StillLocked", run.release_s[account], self.now_s)
+            seat = run.seats[account]
+            if seat.role is Role.VERIFIER and run.active >> seat.index & 1:
+                raise reverted("StillOnDuty", run.number, account)
+
+        def effect() -> None:
+            run.stakes_wei[account] = 0
+            self._emit(run, Withdrawn, account=account, amount_wei=amount_wei)
+            self._move(run.token, STAKES, account, amount_wei)
+
+        return effect
+
+    def _burn(self, account: bytes, call: calls.Burn) -> Effect:
+        run = self._any(call.run)
+        if run is None or run.burnable_wei == 0:
+            raise reverted("NothingToBurn", call.run)
+
+        def effect() -> None:
+            amount_wei, run.burnable_wei = run.burnable_wei, 0
+            self._emit(run, Burned, amount_wei=amount_wei)
+            self._move(run.token, STAKES, DEAD, amount_wei)
+
+        return effect
+
+    # Rounds
+
+    def _submit(self, account: bytes, call: calls.Submit) -> Effect:
+        run = self._during(call.run, Phase.TRAIN)
+        seat = run.seats.get(account)
+        if seat is None or seat.role is not Role.TRAINER or seat.retired:
+            raise reverted("NotSeated", run.number, account, Role.TRAINER)
+        if seat.since_round > run.round:
+            raise reverted("NotYet", seat.since_round, run.round)
+
+        def effect() -> None:
+            row = tr.submitted_row(seat.index, call.claimed_gain_micronats, call.digest)
+            run.transcript = tr.fold(run.transcript, tr.Kind.SUBMITTED, row)
+            self._emit(
+                run,
+                Submitted,
+                trainer=seat.index,
+                claimed_gain_micronats=call.claimed_gain_micronats,
+                digest=call.digest,
+                transcript=run.transcript,
+            )
+
+        return effect
+
+    def _close(self, account: bytes, call: calls.Close) -> Effect:
+        run = self._during(call.run, Phase.TRAIN)
+        transcript, seen = run.opening, 0
+        for trainer, claimed_gain_micronats, digest in call.submissions:
+            row = tr.submitted_row(trainer, claimed_gain_micronats, digest)
+            transcript = tr.fold(transcript, tr.Kind.SUBMITTED, row)
+            seen |= 1 << trainer
+        if transcript != run.transcript:
+            raise reverted("TranscriptMismatch", run.transcript, transcript)
+        awaited = run.awaited_trainers & _below(run.trainers_in_round)
+        absent = awaited & ~seen
+        if absent:
+            raise reverted("StillAwaited", (absent & -absent).bit_length() - 1)
+        if not awaited:
+            raise reverted("NobodyAwaited", run.number)
+        return lambda: self._open_phase(run, Phase.HOLD)
+
+    def _hold(self, account: bytes, call: calls.Hold) -> Effect:
+        run, verifier = self._committee(call.run, account, Phase.HOLD)
+        expected_bytes = (run.trainers_in_round + 7) // 8
+        if len(call.bitmap) != expected_bytes:
+            raise reverted("BitmapLength", expected_bytes, len(call.bitmap))
+
+        def effect() -> None:
+            row = tr.held_row(verifier, call.base, call.bitmap)
+            run.transcript = tr.fold(run.transcript, tr.Kind.HELD, row)
+            self._emit(run, Held, verifier=verifier, base=call.base, bitmap=call.bitmap, transcript=run.transcript)
+            self._acted(run, verifier)
+
+        return effect
+
+    def _commit(self, account: bytes, call: calls.Commit) -> Effect:
+        run, verifier = self._committee(call.run, account, Phase.COMMIT)
+
+        def effect() -> None:
+            run.messages[verifier] = call.commitment
+            row = tr.committed_row(verifier, call.commitment)
+            run.transcript = tr.fold(run.transcript, tr.Kind.COMMITTED, row)
+            self._emit(run, Committed, verifier=verifier, commitment=call.commitment, transcript=run.transcript)
+            self._acted(run, verifier)
+
+        return effect
+
+    def _reveal(self, account: bytes, call: calls.Reveal) -> Effect:
+        run, verifier = self._committee(call.run, account, Phase.REVEAL)
+        if not run.acted.get(Phase.COMMIT, 0) >> verifier & 1:
+            raise reverted("NotCommitted", run.number, verifier)
+        opened = tr.commitment(self.chain_id, ROUNDS, run.number, run.round, account, call.report, call.salt)
+        if opened != run.messages[verifier]:
+            raise reverted("RevealMismatch", run.messages[verifier], opened)
+        expected_bytes = Report.size(run.params.words, run.trainers_in_round)
+        if len(call.report) != expected_bytes:
+            raise reverted("ReportLength", expected_bytes, len(call.report))
+        rows_at = Report.size(run.params.words, 0)
+        for row in range(run.trainers_in_round):
+            at = rows_at + Row.SIZE * row
+            try:
+                Row.unpack(call.report[at : at + Row.SIZE])
+            except MalformedReport:
+                raise reverted("MalformedRow", row) from None
+
+        def effect() -> None:
+            run.messages[verifier] = keccak256(call.report)
+            folded = tr.revealed_row(verifier, call.salt, call.report)
+            run.transcript = tr.fold(run.transcript, tr.Kind.REVEALED, folded)
+            self._emit(run, Revealed, verifier=verifier, salt=call.salt, report=call.report, transcript=run.transcript)
+            self._acted(run, verifier)
+
+        return effect
+
+    def _poke(self, account: bytes, call: calls.Poke) -> Effect:
+        run = self._any(call.run)
+        if run is None or run.phase in (Phase.ENROL, Phase.ENDED):
+            raise reverted("WrongPhase", call.run, Phase.TRAIN, run.phase if run else Phase.ENROL)
+        if self.now_s < run.deadline_s:
+            raise reverted("NotOverdue", run.deadline_s, self.now_s)
+
+        def effect() -> None:
+            if run.phase is Phase.TRAIN:
+                is_void = run.transcript == run.opening
+            elif run.phase is Phase.SETTLE:
+                is_void = True
+            else:
+                is_void = run.acted.get(run.phase, 0) == 0
+                self._take_attendance(run)
+            if is_void:
+                self._emit(run, Voided, round=run.round, phase=run.phase)
+                self._open_round(run)
+            else:
+                self._open_phase(run, Phase(run.phase + 1))
+
+        return effect
+
+    # Settlement
+
+    def _settle(self, account: bytes, call: calls.Settle) -> Effect:
+        run = self._during(call.run, Phase.SETTLE)
+        params_hash = keccak256(call.params.encode())
+        if params_hash != keccak256(run.params.encode()):
+            raise reverted("ParamsMismatch", keccak256(run.params.encode()), params_hash)
+        packed_hash = keccak256(b"".join(standing.pack() for standing in call.standings))
+        if packed_hash != run.standings_hash:
+            raise reverted("StandingsMismatch", run.standings_hash, packed_hash)
+        mask = run.acted.get(Phase.REVEAL, 0)
+        revealed = [verifier for verifier in range(run.verifiers_in_round) if mask >> verifier & 1]
+        reports: list[Report | None] = [None] * run.verifiers_in_round
+        for verifier, packed in zip(revealed, call.reports, strict=False):
+            if keccak256(packed) != run.messages[verifier]:
+                raise reverted("ReportMismatch", verifier, run.messages[verifier], keccak256(packed))
+            reports[verifier] = Report.unpack(packed, run.params.words, run.trainers_in_round)
+        if len(call.reports) != len(revealed):
+            raise reverted("ReportCount", len(revealed), len(call.reports))
+
+        trainers = _with_newcomers(call.standings, Role.TRAINER, run.trainers[: run.trainers_in_round])
+        verifiers = _with_newcomers(call.standings, Role.VERIFIER, run.verifiers[: run.verifiers_in_round])
+        stakes_wei = [
+            run.stakes_wei[account] if run.active >> v & 1 else 0
+            for v, account in enumerate(run.verifiers[: run.verifiers_in_round])
+        ]
+        return lambda: self._conclude(run, trainers, verifiers, stakes_wei, reports)
+
+    def _conclude(
+        self,
+        run: Run,
+        trainers: Sequence[Standing],
+        verifiers: Sequence[Standing],
+        stakes_wei: Sequence[int],
+        reports: Sequence[Report | None],
+    ) -> None:
+        params = run.params
+        unpaid_wei = run.deposited_wei - run.total_wei
+        budget_wei = mechanism.round_budget_wei(unpaid_wei, run.round, params.max_rounds)
+        settled = mechanism.settle(params, budget_wei, trainers, verifiers, stakes_wei, reports)
+        standings = settled.trainers + settled.verifiers
+        run.root = tree.root(standings).hash
+        run.total_wei += settled.paid_wei
+        run.standings_hash = keccak256(b"".join(standing.pack() for standing in standings))
+
+        consensus = settled.consensus
+        loss_micronats = consensus.loss_micronats if consensus else 0
+        cluster_mask = sum(1 << v for v in consensus.cluster) if consensus else 0
+        row = tr.settled_row(run.round, run.root, run.total_wei, run.standings_hash, loss_micronats, cluster_mask)
+        run.transcript = tr.fold(run.transcript, tr.Kind.SETTLED, row)
+        self._emit(
+            run,
+            Settled,
+            round=run.round,
+            root=run.root,
+            total_wei=run.total_wei,
+            paid_wei=settled.paid_wei,
+            standings_hash=run.standings_hash,
+            loss_micronats=loss_micronats,
+            cluster_mask=cluster_mask,
+            transcript=run.transcript,
+        )
+        ejected = []
+        for verifier, amount_wei in enumerate(settled.slashed_wei):
+            account = run.verifiers[verifier]
+            if amount_wei:
+                run.stakes_wei[account] -= amount_wei
+                run.burnable_wei += amount_wei
+                self._emit(run, Slashed, account=account, amount_wei=amount_wei)
+                if mechanism.is_ejected(run.stakes_wei[account], params.verifier_stake_wei):
+                    ejected.append(account)
+        if consensus:
+            in_round = _below(run.trainers_in_round)
+            present = sum(1 << i for i, standing in enumerate(settled.trainers) if standing.misses < 2)
+            run.awaited_trainers = (run.awaited_trainers & ~in_round) | (present & ~run.gone_trainers)
+        for account in ejected:
+            self._retire(run, account)
+        if consensus and params.target_loss_micronats and loss_micronats <= params.target_loss_micronats:
+            self._open_phase(run, Phase.ENDED)
+        else:
+            self._open_round(run)
+
+    # Shared by the rules
+
+    def known(self, number: int) -> Run:
+        run = self._any(number)
+        if run is None:
+            raise reverted("UnknownRun", number)
+        return run
+
+    def _any(self, number: int) -> Run | None:
+        return self.runs[number - 1] if 1 <= number <= len(self.runs) else None
+
+    def _during(self, number: int, phase: Phase) -> Run:
+        run = self._any(number)
+        if run is None or run.phase is not phase:
+            raise reverted("WrongPhase", number, phase, run.phase if run else Phase.ENROL)
+        if self.now_s >= run.deadline_s:
+            raise reverted("Overdue", run.deadline_s, self.now_s)
+        return run
+
+    def _committee(self, number: int, account: bytes, phase: Phase) -> tuple[Run, int]:
+        run = self._during(number, phase)
+        seat = run.seats.get(account)
+        if seat is None or seat.role is not Role.VERIFIER:
+            raise reverted("NotSeated", number, account, Role.VERIFIER)
+        if not run.active >> seat.index & 1:
+            raise reverted("NotOnCommittee", number, seat.index)
+        if run.acted.get(phase, 0) >> seat.index & 1:
+            raise reverted("AlreadyActed", number, seat.index, phase)
+        return run, seat.index
+
+    def _acted(self, run: Run, verifier: int) -> None:
+        """End the phase when nobody awaited is missing."""
+        run.acted[run.phase] = run.acted.get(run.phase, 0) | 1 << verifier
+        duty = self._duty(run)
+        if duty and not duty & ~run.acted[run.phase]:
+            self._take_attendance(run)
+            self._open_phase(run, Phase(run.phase + 1))
+
+    def _duty(self, run: Run) -> int:
+        return run.acted.get(Phase.COMMIT, 0) if run.phase is Phase.REVEAL else run.awaited
+
+    def _take_attendance(self, run: Run) -> None:
+        """Two misses in a row and nobody waits any longer; one act and everybody waits again."""
+        actors = run.acted.get(run.phase, 0)
+        absent = self._duty(run) & ~actors
+        run.awaited = (run.awaited & ~(absent & run.missed)) | actors
+        run.missed = (run.missed | absent) & ~actors
+
+    def _open_round(self, run: Run) -> None:
+        if run.round == run.params.max_rounds:
+            self._open_phase(run, Phase.ENDED)
+            return
+        everybody = _below(len(run.verifiers))
+        joined = everybody & ~_below(run.verifiers_in_round)
+        run.active = everybody & ~run.gone
+        run.awaited = (run.awaited | joined) & run.active
+        run.acted = {}
+        run.trainers_in_round, run.verifiers_in_round = len(run.trainers), len(run.verifiers)
+        run.round += 1
+        self._open_phase(run, Phase.TRAIN)
+        run.opening = run.transcript
+
+    def _open_phase(self, run: Run, phase: Phase) -> None:
+        params = run.params
+        durations_s = (0, params.train_s, params.hold_s, params.commit_s, params.reveal_s, params.settle_s)
+        prevrandao = int.from_bytes(sha256(b"%d %d" % (self._seed, self.block)).digest(), "big")
+        beacon = tr.beacon(prevrandao, run.transcript)
+        run.phase = phase
+        run.deadline_s = 0 if phase is Phase.ENDED else self.now_s + durations_s[phase]
+        row = tr.phase_row(run.round, phase, run.deadline_s, beacon, run.roster)
+        run.transcript = tr.fold(run.transcript, tr.Kind.PHASE, row)
+        self._emit(
+            run,
+            PhaseOpened,
+            round=run.round,
+            phase=phase,
+            deadline_s=run.deadline_s,
+            beacon=beacon,
+            roster=run.roster,
+            transcript=run.transcript,
+        )
+
+    def _retire(self, run: Run, account: bytes) -> None:
+        seat = run.seats[account]
+        if seat.retired:
+            return
+        seat.retired = True
+        if seat.role is Role.TRAINER:
+            run.gone_trainers |= 1 << seat.index
+            run.awaited_trainers &= ~(1 << seat.index)
+        else:
+            run.gone |= 1 << seat.index
+        run.roster = tr.fold(run.roster, tr.Kind.RETIRED, tr.retired_row(seat.role, seat.index))
+        self._emit(run, Retired, role=seat.role, index=seat.index, transcript=run.roster)
+
+    def _emit(self, run: Run, event: type[Event], **values: Any) -> None:
+        position = (self.block, self._logs)
+        self._logs += 1
+        self.events[run.number - 1].append(event(run=run.number, position=position, tx_hash=self._tx_hash, **values))
+
+    def _require_balance(self, token: bytes, account: bytes, amount_wei: int, what: str) -> None:
+        balance_wei = self.balances_wei.get((token, account), 0)
+        if balance_wei < amount_wei:
+            raise Unfunded(
+                f"account 0x{account.hex()} holds {balance_wei} wei of token 0x{token.hex()}, the {what} is "
+                f"{amount_wei} wei: send it {amount_wei - balance_wei} wei more"
+            )
+
+    def _move(self, token: bytes, source: bytes, target: bytes, amount_wei: int) -> None:
+        self.balances_wei[token, source] = self.balances_wei.get((token, source), 0) - amount_wei
+        self.balances_wei[token, target] = self.balances_wei.get((token, target), 0) + amount_wei
+
+
+def _with_newcomers(standings: Sequence[Standing], role: Role, accounts: Sequence[bytes]) -> list[Standing]:
+    known = [standing for standing in standings if standing.role is role]
+    return known + [Standing(account=account, role=role) for account in accounts[len(known) :]]
+
+
+_RULES: dict[type[calls.Call], Callable[..., Effect]] = {
+    calls.Open: Rules._open,
+    calls.Fund: Rules._fund,
+    calls.Cancel: Rules._cancel,
+    calls.Refund: Rules._refund,
+    calls.Claim: Rules._claim,
+    calls.Join: Rules._join,
+    calls.Exit: Rules._exit,
+    calls.Withdraw: Rules._withdraw,
+    calls.Burn: Rules._burn,
+    calls.Submit: Rules._submit,
+    calls.Close: Rules._close,
+    calls.Hold: Rules._hold,
+    calls.Commit: Rules._commit,
+    calls.Reveal: Rules._reveal,
+    calls.Poke: Rules._poke,
+    calls.Settle: Rules._settle,
+}

@@ -1,0 +1,95 @@
+"""Why a contract refused, in plain words and with what to do: one table for all custom errors, memory twin included."""
+
+from __future__ import annotations
+
+from ..spec.errors import Reverted
+from ..spec.types import Phase, Role
+
+_POKE = "poke moves the run on"
+_RE_READ = "read the chain again and retry"
+
+#: Custom error -> sentence. {n} is the n-th operand; {n:phase} and {n:role} are its name. After the colon: the way out.
+WORDS = {
+    # Rounds
+    "WrongPhase": "run {0} is in {2:phase}, the call belongs to {1:phase}: wait for that phase",
+    "Overdue": f"the phase ended at {{0}}, it is {{1}} now: {_POKE}",
+    "NotOverdue": "the phase lasts until {0}, it is {1} now: wait, or act in it",
+    "NotSeated": "{1} has no live seat as {2:role} in run {0}: join first, with another account if this one has left",
+    "NotYet": "this account takes part from round {0} on, it is round {1}: wait for the next round",
+    "NotOnCommittee": "verifier {1} is not on this round's committee of run {0}: wait for the next round",
+    "AlreadyActed": "verifier {1} has acted in {2:phase} of run {0} already: nothing to do",
+    "AlreadySeated": "{1} has a seat in run {0}, or had one: one seat per account and run, use another account",
+    "Full": "all {2} seats as {1:role} of run {0} are given: choose another run",
+    "TranscriptMismatch": f"the chain's transcript is {{0}}, the rows brought along hash to {{1}}: {_RE_READ}",
+    "StillAwaited": "trainer {0} has not submitted yet: wait for it, or for the deadline",
+    "NobodyAwaited": "run {0} awaits no trainer, so the phase lasts to its deadline: wait for it, then poke",
+    "BitmapLength": "the bitmap has {1} bytes, this round needs {0}: one bit per trainer of the round",
+    "NotCommitted": "verifier {1} committed to nothing in this round of run {0}: wait for the next round",
+    "RevealMismatch": "committed to {0}, report and salt open {1}: reveal what the journal says was committed",
+    "ReportLength": "the report has {1} bytes, this round needs {0}: one row per trainer of the round",
+    "MalformedRow": "row {0} of the report has an unknown verdict or a gain out of range: assess again",
+    # Runs
+    "UnknownRun": "there is no run {0} on this deployment: check the run number and the deployment file",
+    "NotAToken": "there is no contract at {0}: name an ERC-20 token of this chain",
+    "OnlySponsor": "{0} is not the sponsor {1}: call from the sponsor's account",
+    "RunEnded": "run {0} has ended: open a new one",
+    "RunNotEnded": "run {0} goes on: its budget stays until the end",
+    "AlreadyRefunded": "the rest of run {0} went back to its sponsor before: nothing to do",
+    "TotalShrank": "payouts of {0} wei were promised, the settlement says {1}: payouts only grow, this is a defect",
+    "Insolvent": "the settlement promises {0} wei, {1} were deposited: this is a defect",
+    "RootMismatch": "the newest root is {0}, the proof leads to {1}: prove against the standings of the last settlement",
+    "ProofLength": "the proof has {0} bytes, not a multiple of 48: prove again",
+    "NothingToClaim": "{1} has been paid all of its {2} wei in run {0}: wait for the next settlement",
+    # Stakes
+    "UnknownRole": "role {0} does not exist: 1 is trainer, 2 is verifier",
+    "StakeTooSmall": "{0} wei arrived, the run asks for {1}: stake more",
+    "NoStake": "{1} holds no stake in run {0}: nothing to withdraw",
+    "AlreadyExiting": "{1} left run {0} already, its stake is free at {2}: withdraw then",
+    "NotExiting": "{1} is still seated in run {0}: exit first",
+    "StillLocked": "the stake is free at {0}, it is {1} now: withdraw then",
+    "StillOnDuty": f"{{1}} is on the committee of run {{0}} until the round is over: {_POKE} when it is overdue",
+    "NothingToBurn": "nothing was slashed in run {0} since the last burn: nothing to do",
+    # Settlement
+    "ParamsMismatch": "the run pins parameters {0}, these hash to {1}: take them from the run's Opened event",
+    "StandingsMismatch": f"the last settlement left standings {{0}}, these hash to {{1}}: {_RE_READ}",
+    "ReportCount": "{0} verifiers revealed, {1} reports were brought: bring all, in index order",
+    "ReportMismatch": "verifier {0} revealed {1}, the report brought hashes to {2}: bring all, in index order",
+    # Tokens (OpenZeppelin, Solady)
+    "ERC20InsufficientBalance": "{0} holds {1} wei of the token, {2} are needed: send it more",
+    "ERC20InsufficientAllowance": "{0} may spend {1} wei of the token, {2} are needed: approve more",
+    "TransferFailed": "the token refused the transfer: the recipient may be blocked by the token",
+    "TransferFromFailed": "the token refused to hand over the amount: check balance and allowance",
+    # Wiring and the language
+    "OnlySibling": "{0} called what only {1} may call: use the deployment's own contracts",
+    "Error": "{0}",
+    "Panic": "arithmetic or array panic {0}: this is a defect in the contract or absurd input",
+    # Of this side
+    "NonceTaken": "another transaction took nonce {1} of {0}: sign the call again if it is still wanted",
+    "NonceGap": "nonce {0} was signed, but {1} was never broadcast: sign the call again",
+    "OutOfReach": "the transaction was mined and failed without a reason: it may have run out of gas; sign it again",
+}
+
+
+class _Operand:
+    """Formats one operand: bytes as hex, enums by name."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __format__(self, spec: str) -> str:
+        kinds: dict[str, type[Phase] | type[Role]] = {"phase": Phase, "role": Role}
+        if spec and isinstance(self.value, int):
+            kind = kinds[spec]
+            return kind(self.value).name if self.value in set(kind) else str(self.value)
+        return f"0x{self.value.hex()}" if isinstance(self.value, bytes) else str(self.value)
+
+
+def reverted(name: str, *operands: object) -> Reverted:
+    """The typed error for custom error ``name``; unknown ones show name and operands as they are."""
+    shown = [_Operand(operand) for operand in operands]
+    arguments = ", ".join(format(operand, "") for operand in shown)
+    try:
+        words = WORDS[name].format(*shown) if name in WORDS else "the contract refused this call"
+    except IndexError:  # another contract's error of the same name
+        words = "the contract refused this call"
+    return Reverted(f"{name or 'refused without a reason'}({arguments}): {words}", name, operands)

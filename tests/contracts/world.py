@@ -1,0 +1,387 @@
+"""A chain with the four contracts on it, driven at the level of JSON-RPC: what tests and gas.py share.
+
+Everything is executed by a real Anvil. Any account may be used: Anvil signs for all of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+from eth_abi import decode, encode
+from eth_utils import keccak, to_checksum_address
+
+from gradmint.ports import artifacts
+from gradmint.spec import transcript as spec_transcript
+from gradmint.spec.params import Params
+from gradmint.spec.types import Phase, Report, Role, Standing
+
+ROOT = Path(__file__).resolve().parents[2]
+NATIVE_ANVIL = ROOT / "node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
+ETHER = 10**18
+GAS = 29_000_000
+
+
+class Reverted(Exception):
+    """A contract refused. ``name`` and ``operands`` of the custom error; name "" when there is none."""
+
+    def __init__(self, name: str, operands: tuple[Any, ...]) -> None:
+        super().__init__(f"{name}{operands}")
+        self.name, self.operands = name, operands
+
+
+def _type(entry: dict[str, Any]) -> str:
+    if not entry["type"].startswith("tuple"):
+        return entry["type"]
+    return "(" + ",".join(_type(part) for part in entry["components"]) + ")" + entry["type"][5:]
+
+
+@dataclass(frozen=True)
+class Callable_:
+    """One entry of an ABI: selector or topic, argument and result types."""
+
+    name: str
+    selector: bytes
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    names: tuple[str, ...]
+    indexed: tuple[bool, ...]
+
+
+def _entries(abi: Sequence[dict[str, Any]], kind: str) -> dict[str, Callable_]:
+    found = {}
+    for entry in abi:
+        if entry["type"] == kind:
+            inputs = tuple(_type(part) for part in entry["inputs"])
+            digest = keccak(text=f"{entry['name']}({','.join(inputs)})")
+            found[entry["name"]] = Callable_(
+                entry["name"],
+                digest if kind == "event" else digest[:4],
+                inputs,
+                tuple(_type(part) for part in entry.get("outputs", ())),
+                tuple(part["name"] for part in entry["inputs"]),
+                tuple(part.get("indexed", False) for part in entry["inputs"]),
+            )
+    return found
+
+
+@dataclass(frozen=True)
+class Event:
+    name: str
+    address: str
+    args: dict[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.args[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    gas: int
+    events: tuple[Event, ...]
+
+    def __getitem__(self, name: str) -> Event:
+        """The last event of that name."""
+        return [event for event in self.events if event.name == name][-1]
+
+    def all(self, name: str) -> list[Event]:
+        return [event for event in self.events if event.name == name]
+
+
+class Chain:
+    """Anvil over HTTP."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.session = requests.Session()
+        self.ids = itertools.count(1)
+        self.errors: dict[bytes, Callable_] = {}
+        self.events: dict[bytes, Callable_] = {}
+        self.funded: set[str] = set()
+        self.chain_id = int(self.rpc("eth_chainId"), 16)
+
+    def rpc(self, method: str, *params: Any) -> Any:
+        body = {"jsonrpc": "2.0", "id": next(self.ids), "method": method, "params": params}
+        answer = self.session.post(self.url, json=body, timeout=120).json()
+        if "error" in answer:
+            raise self._reverted(answer["error"])
+        return answer["result"]
+
+    def know(self, abi: Sequence[dict[str, Any]]) -> None:
+        self.errors |= {entry.selector: entry for entry in _entries(abi, "error").values()}
+        self.events |= {entry.selector: entry for entry in _entries(abi, "event").values()}
+
+    def _reverted(self, error: dict[str, Any]) -> Exception:
+        data = bytes.fromhex(str(error.get("data", "")).removeprefix("0x") or "")
+        if data[:4] in self.errors:
+            known = self.errors[data[:4]]
+            return Reverted(known.name, decode(known.inputs, data[4:]))
+        if data or "revert" in error.get("message", ""):
+            return Reverted("", (data.hex(), error.get("message")))
+        return RuntimeError(error)
+
+    def now(self) -> int:
+        return int(self.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+
+    def warp_to(self, second: int) -> None:
+        """The latest block is at ``second``; the next one is not earlier."""
+        self.rpc("evm_setNextBlockTimestamp", hex(second))
+        self.rpc("evm_mine")
+
+    def warp(self, seconds: int) -> None:
+        self.warp_to(self.now() + seconds)
+
+    def send(self, to: str | None, data: bytes, sender: str) -> dict[str, Any]:
+        if sender not in self.funded:
+            self.rpc("anvil_setBalance", sender, hex(10**24))
+            self.funded.add(sender)
+        call = {"from": sender, "data": "0x" + data.hex(), "gas": hex(GAS)} | ({"to": to} if to else {})
+        sent = self.rpc("eth_sendTransaction", call)
+        while (receipt := self.rpc("eth_getTransactionReceipt", sent)) is None:
+            time.sleep(0.002)  # mined, not yet stored
+        if receipt["status"] != "0x1":
+            self.rpc("eth_call", call, "latest")
+            raise RuntimeError(f"transaction failed and cannot be repeated: {receipt}")
+        return receipt
+
+    def receipt(self, raw: dict[str, Any]) -> Receipt:
+        events = []
+        for log in raw["logs"]:
+            topics = [bytes.fromhex(topic[2:]) for topic in log["topics"]]
+            known = self.events.get(topics[0])
+            if known is None:
+                continue
+            data = iter(decode(
+                [kind for kind, indexed in zip(known.inputs, known.indexed, strict=True) if not indexed],
+                bytes.fromhex(log["data"][2:]),
+            ))  # fmt: skip
+            rest = iter(topics[1:])
+            args = {
+                name: decode([kind], next(rest))[0] if indexed else next(data)
+                for name, kind, indexed in zip(known.names, known.inputs, known.indexed, strict=True)
+            }
+            events.append(Event(known.name, log["address"], args))
+        return Receipt(int(raw["gasUsed"], 16), tuple(events))
+
+
+class Contract:
+    """``contract.call("name", ...)`` reads, ``contract.send("name", ..., sender=...)`` writes."""
+
+    def __init__(self, chain: Chain, address: str, abi: Sequence[dict[str, Any]]) -> None:
+        self.chain, self.address = chain, to_checksum_address(address)
+        self.functions = _entries(abi, "function")
+        chain.know(abi)
+
+    def data(self, name: str, *args: Any) -> bytes:
+        function = self.functions[name]
+        return function.selector + encode(function.inputs, args)
+
+    def call(self, name: str, *args: Any, sender: str | None = None) -> Any:
+        call = {"to": self.address, "data": "0x" + self.data(name, *args).hex(), "gas": hex(10**9)}
+        raw = self.chain.rpc("eth_call", call | ({"from": sender} if sender else {}), "latest")
+        results = decode(self.functions[name].outputs, bytes.fromhex(raw[2:]))
+        return results[0] if len(results) == 1 else results
+
+    def send(self, name: str, *args: Any, sender: str) -> Receipt:
+        return self.chain.receipt(self.chain.send(self.address, self.data(name, *args), sender))
+
+
+def deploy(chain: Chain, artifact: artifacts.Artifact, types: Sequence[str], args: Sequence[Any], sender: str) -> Contract:
+    receipt = chain.send(None, artifact.bytecode + encode(types, args), sender)
+    return Contract(chain, receipt["contractAddress"], artifact.abi)
+
+
+def test_artifact(name: str) -> artifacts.Artifact:
+    """A contract of contracts/test, which is compiled but not shipped."""
+    built = json.loads((ROOT / ".build/test" / f"{name}.json").read_text())
+    return artifacts.Artifact(name, built["abi"], bytes.fromhex(built["bytecode"][2:]))
+
+
+test_artifact.__test__ = False  # type: ignore[attr-defined]  # a name, not a test
+
+
+def address(number: int) -> str:
+    """An account without a key; small numbers make cheap calldata, so these look like real ones."""
+    return to_checksum_address(keccak(number.to_bytes(32, "big"))[12:])
+
+
+def create_address(sender: str, nonce: int) -> str:
+    import rlp
+
+    return to_checksum_address(keccak(rlp.encode([bytes.fromhex(sender[2:]), nonce]))[12:])
+
+
+@contextmanager
+def anvil() -> Iterator[Chain]:
+    """Starts Anvil on a free port; gone when the context ends."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    found = NATIVE_ANVIL if NATIVE_ANVIL.exists() else ROOT / "node_modules/.bin/anvil"
+    command = str(found) if found.exists() else shutil.which("anvil")
+    if command is None:
+        raise FileNotFoundError("anvil is missing; run 'npm install --no-audit --no-fund'")
+    process = subprocess.Popen(
+        [command, "--port", str(port), "--hardfork", "prague", "--silent", "--auto-impersonate", "--accounts", "1",
+         "--gas-limit", "60000000", "--no-request-size-limit", "--order", "fifo", "--timestamp", "1800000000"],
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield _connect(f"http://127.0.0.1:{port}", process)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _connect(url: str, process: subprocess.Popen[bytes]) -> Chain:
+    for _ in range(200):
+        try:
+            return Chain(url)
+        except requests.ConnectionError:
+            if process.poll() is not None:
+                raise RuntimeError(f"anvil ended with status {process.returncode}") from None
+            time.sleep(0.05)
+    raise TimeoutError(f"anvil does not answer at {url}")
+
+
+DEPLOYER = address(0)
+SPONSOR = address(1)
+STRANGER = address(2)
+WIRING = ("address",) * 4
+
+
+def trainer(i: int) -> str:
+    return address(1_000 + i)
+
+
+def verifier(v: int) -> str:
+    return address(9_000 + v)
+
+
+def params_tuple(params: Params) -> tuple[Any, ...]:
+    return astuple(params)
+
+
+def random_bytes(*seed: object) -> bytes:
+    return keccak(text=repr(seed))
+
+
+@dataclass
+class World:
+    """Four contracts, a token, and moves that any test needs."""
+
+    chain: Chain
+    runs: Contract
+    stakes: Contract
+    rounds: Contract
+    settlement: Contract
+    token: Contract
+    standings: dict[int, bytes] = field(default_factory=dict)
+
+    @classmethod
+    def on(cls, chain: Chain) -> World:
+        nonce = int(chain.rpc("eth_getTransactionCount", DEPLOYER, "latest"), 16)
+        wired = [create_address(DEPLOYER, nonce + k) for k in range(4)]
+        four = [deploy(chain, artifacts.load(name), WIRING, wired, DEPLOYER) for name in artifacts.CONTRACTS]
+        assert [contract.address for contract in four] == wired
+        return cls(chain, *four, token=deploy(chain, artifacts.load(artifacts.DEV_TOKEN), (), (), DEPLOYER))
+
+    # Money
+
+    def rich(self, account: str, spender: Contract, amount_wei: int = 10**30, token: Contract | None = None) -> None:
+        token = token or self.token
+        token.send("mint", account, amount_wei, sender=account)
+        token.send("approve", spender.address, 2**255, sender=account)
+
+    def open(self, params: Params, budget_wei: int = 1_000 * ETHER, token: Contract | None = None) -> int:
+        self.rich(SPONSOR, self.runs, token=token)
+        opened = self.runs.send(
+            "open", params_tuple(params), (token or self.token).address, budget_wei, sender=SPONSOR
+        )
+        return opened["Opened"].run
+
+    def join(self, run: int, account: str, role: Role, amount_wei: int, token: Contract | None = None) -> Receipt:
+        self.rich(account, self.stakes, token=token)
+        return self.stakes.send("join", run, int(role), amount_wei, sender=account)
+
+    def enrol(self, run: int, params: Params, trainers: int, verifiers: int, stakes_wei: Sequence[int] = ()) -> None:
+        for i in range(trainers):
+            self.join(run, trainer(i), Role.TRAINER, params.trainer_stake_wei)
+        for v in range(verifiers):
+            self.join(run, verifier(v), Role.VERIFIER, stakes_wei[v] if stakes_wei else params.verifier_stake_wei)
+
+    # Views
+
+    def clock(self, run: int) -> tuple[bytes, int, int, Phase]:
+        transcript, deadline, round_, phase = self.rounds.call("clock", run)
+        return transcript, deadline, round_, Phase(phase)
+
+    def phase(self, run: int) -> Phase:
+        return self.clock(run)[3]
+
+    def masks(self, run: int) -> dict[str, int]:
+        names = ("held", "committed", "revealed", "active", "awaited", "missed", "gone")
+        return dict(zip(names, self.rounds.call("masks", run), strict=True))
+
+    def overdue(self, run: int) -> None:
+        self.chain.warp_to(max(self.clock(run)[1], self.chain.now() + 1))
+
+    # A round
+
+    def submit_all(self, run: int, trainers: Sequence[int]) -> list[tuple[int, int, bytes]]:
+        said = [(i, 1_000 * i - 500, random_bytes("digest", run, i)) for i in trainers]
+        for i, gain, digest in said:
+            self.rounds.send("submit", run, digest, gain, sender=trainer(i))
+        return said
+
+    def close(self, run: int, submissions: Sequence[tuple[int, int, bytes]]) -> Receipt:
+        return self.rounds.send("close", run, submissions, sender=STRANGER)
+
+    def hold(self, run: int, v: int, bitmap: bytes | None = None, base: bytes = b"b" * 32) -> Receipt:
+        trainers = self.rounds.call("counts", run)[2]
+        return self.rounds.send("hold", run, bitmap or b"\xff" * ((trainers + 7) // 8), base, sender=verifier(v))
+
+    def commitment(self, run: int, v: int, report: bytes, salt: bytes) -> bytes:
+        contract = bytes.fromhex(self.rounds.address[2:])
+        account = bytes.fromhex(verifier(v)[2:])
+        round_ = self.clock(run)[2]
+        return spec_transcript.commitment(self.chain.chain_id, contract, run, round_, account, report, salt)
+
+    def commit(self, run: int, v: int, report: Report) -> Receipt:
+        made = self.commitment(run, v, report.pack(), random_bytes("salt", v))
+        return self.rounds.send("commit", run, made, sender=verifier(v))
+
+    def reveal(self, run: int, v: int, report: Report) -> Receipt:
+        return self.rounds.send("reveal", run, report.pack(), random_bytes("salt", v), sender=verifier(v))
+
+    def to_settle(self, run: int, reports: dict[int, Report], trainers: Sequence[int]) -> None:
+        """From TRAIN to SETTLE with these reports; phases end early where everyone awaited acts, else by deadline."""
+        self.close(run, self.submit_all(run, trainers))
+        steps = ((self.hold, Phase.HOLD), (self.commit, Phase.COMMIT), (self.reveal, Phase.REVEAL))
+        for act, phase in steps:
+            for v, report in reports.items():
+                act(run, v) if phase is Phase.HOLD else act(run, v, report)  # type: ignore[call-arg]
+            if self.phase(run) is phase:
+                self.overdue(run)
+                self.rounds.send("poke", run, sender=STRANGER)
+
+    def settle(self, run: int, params: Params, reports: Sequence[Report], standings: bytes = b"") -> Receipt:
+        packed = [report.pack() for report in reports]
+        return self.settlement.send("settle", run, params_tuple(params), standings, packed, sender=STRANGER)
+
+
+def pack(standings: Sequence[Standing]) -> bytes:
+    return b"".join(standing.pack() for standing in standings)

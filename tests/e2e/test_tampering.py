@@ -1,0 +1,138 @@
+"""One thing at a time is corrupted in a copy of a finished run; the audit names it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Played, gradmint
+
+pytestmark = pytest.mark.xdist_group("demo")
+
+
+@pytest.fixture
+def copy(played: Played, tmp_path: Path) -> Path:
+    target = tmp_path / "copy"
+    shutil.copytree(played.out, target, ignore=shutil.ignore_patterns("homes", "chain", "keys"))
+    return target
+
+
+def audited(out: Path) -> dict[str, Any]:
+    """The audit's only divergence."""
+    done = gradmint("audit", "--out", str(out), "--json")
+    assert done.returncode == 1, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert not found["ok"]
+    (divergence,) = found["divergences"]
+    return dict(divergence)
+
+
+def edit(out: Path, kind: str, nth: int, change: dict[str, Any]) -> dict[str, Any]:
+    """Alter fields of the nth event of a kind in the recorded chain; returns the event as it was."""
+    path = out / "chain.json"
+    recorded = json.loads(path.read_text())
+    event = [row for row in recorded["events"] if row["event"] == kind][nth]
+    before = dict(event)
+    for name, value in change.items():
+        assert event[name] != value
+        event[name] = value
+    path.write_text(json.dumps(recorded))
+    return before
+
+
+def test_a_blob(copy: Path, played: Played) -> None:
+    recorded = json.loads((copy / "chain.json").read_text())
+    submission = [row for row in recorded["events"] if row["event"] == "Submitted"][7]
+    from gradmint.ports.cid import encode
+
+    blob = copy / "blobs" / encode(bytes.fromhex(submission["digest"].removeprefix("0x")))
+    content = bytearray(blob.read_bytes())
+    content[len(content) // 2] ^= 1
+    blob.chmod(0o644)
+    blob.write_bytes(bytes(content))
+    found = audited(copy)
+    assert found["round"] == 2  # five trainers: the eighth submission is round 2's
+    assert submission["digest"].removeprefix("0x") in found["why"]
+
+
+def test_a_missing_blob(copy: Path) -> None:
+    recorded = json.loads((copy / "chain.json").read_text())
+    submission = [row for row in recorded["events"] if row["event"] == "Submitted"][0]
+    from gradmint.ports.cid import encode
+
+    (copy / "blobs" / encode(bytes.fromhex(submission["digest"].removeprefix("0x")))).unlink()
+    assert audited(copy)["round"] == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "nth", "change", "round_"),
+    [
+        ("Submitted", 6, {"claimed_gain_micronats": 123_456_789}, 2),
+        ("Held", 5, {"base": "0x" + "11" * 32}, 2),
+        ("Committed", 1, {"commitment": "0x" + "22" * 32}, 1),
+        ("PhaseOpened", 1, {"beacon": "0x" + "33" * 32}, 1),
+        ("Admitted", 2, {"stake_wei": "1"}, None),
+    ],
+)
+def test_an_event_row(copy: Path, kind: str, nth: int, change: dict[str, Any], round_: int | None) -> None:
+    before = edit(copy, kind, nth, change)
+    found = audited(copy)
+    assert found["round"] == round_
+    block, log = before["position"]
+    assert found["row"] == f"{kind} at block {block} log {log}"
+    assert "transcript" in found["expected"] or "transcript" in found["why"]
+
+
+def test_a_dropped_row(copy: Path) -> None:
+    path = copy / "chain.json"
+    recorded = json.loads(path.read_text())
+    index = [i for i, row in enumerate(recorded["events"]) if row["event"] == "Revealed"][5]
+    del recorded["events"][index]
+    path.write_text(json.dumps(recorded))
+    assert audited(copy)["round"] == 2
+
+
+@pytest.mark.parametrize("field", ["root", "standings_hash", "total_wei", "loss_micronats", "cluster_mask"])
+def test_a_settlements_outcome(copy: Path, field: str) -> None:
+    recorded = json.loads((copy / "chain.json").read_text())
+    value = [row for row in recorded["events"] if row["event"] == "Settled"][1][field]
+    other: Any = "0x" + "44" * 32 if str(value).startswith("0x") else type(value)(int(value) + 1)
+    edit(copy, "Settled", 1, {field: other})
+    assert audited(copy)["round"] == 2
+
+
+def test_a_settlements_input(copy: Path) -> None:
+    """A report that was settled on is replaced, consistently with its own transcript row: the commitment gives it away."""
+    recorded = json.loads((copy / "chain.json").read_text())
+    report = [row for row in recorded["events"] if row["event"] == "Revealed"][4]["report"]
+    flipped = report[:-1] + ("0" if report[-1] != "0" else "1")
+    edit(copy, "Revealed", 4, {"report": flipped})
+    assert audited(copy)["round"] == 2
+
+
+def test_a_settlements_paid_amount_is_recomputed(copy: Path) -> None:
+    """paid_wei is in no hash: only re-execution can tell."""
+    recorded = json.loads((copy / "chain.json").read_text())
+    paid = int([row for row in recorded["events"] if row["event"] == "Settled"][2]["paid_wei"])
+    edit(copy, "Settled", 2, {"paid_wei": str(paid + 1)})
+    found = audited(copy)
+    assert found["round"] == 3
+    assert {str(found["expected"]), str(found["found"])} == {str(paid), str(paid + 1)}
+
+
+def test_a_claim(copy: Path) -> None:
+    before = edit(copy, "Claimed", 0, {"amount_wei": "1"})
+    assert before["account"].removeprefix("0x") in audited(copy)["row"]
+
+
+def test_the_escrow(copy: Path) -> None:
+    path = copy / "chain.json"
+    recorded = json.loads(path.read_text())
+    recorded["head"]["escrow"]["deposited_wei"] = "1"
+    path.write_text(json.dumps(recorded))
+    found = audited(copy)
+    assert found["round"] is None and found["row"] == "deposited wei"
