@@ -147,8 +147,7 @@ def compare(task: Task, manifest: Manifest, state: State, updates: Mapping[int, 
     worth = {s: utility(s) for size in range(PLAYERS + 1) for s in itertools.combinations(range(PLAYERS), size)}
     shapley = [
         sum(
-            (worth[tuple(sorted((*s, t)))] - worth[s])
-            / (PLAYERS * math.comb(PLAYERS - 1, len(s)))
+            (worth[tuple(sorted((*s, t)))] - worth[s]) / (PLAYERS * math.comb(PLAYERS - 1, len(s)))
             for s in worth
             if t not in s
         )
@@ -164,8 +163,8 @@ def compare(task: Task, manifest: Manifest, state: State, updates: Mapping[int, 
 
 
 def spearman(one: list[float], other: list[float]) -> float:
-    ranks = [np.argsort(np.argsort(values)) for values in (one, other)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    first, second = (np.argsort(np.argsort(values)) for values in (one, other))
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def main() -> None:

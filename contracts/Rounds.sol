@@ -41,15 +41,26 @@ contract Rounds is IRounds, Wired {
 
     /// @inheritdoc IRounds
     function submit(uint256 run, bytes32 digest, int32 claimedGainMicronats) external {
-        Clock memory clock_ = _during(run, Phase.TRAIN);
-        Seat memory seat_ = _seats[run][msg.sender];
+        Clock storage clock_ = _clocks[run];
+        uint256 word;
+        assembly ("memory-safe") {
+            word := sload(clock_.slot) // solc reads the slot once more for the write below
+        }
+        uint16 round = clock_.round;
+        if (clock_.phase != Phase.TRAIN) revert WrongPhase(run, Phase.TRAIN, clock_.phase);
+        if (block.timestamp >= clock_.deadline) revert Overdue(clock_.deadline, block.timestamp);
+        Seat storage seat_ = _seats[run][msg.sender];
+        uint16 trainer = seat_.index;
         if (seat_.role != Role.TRAINER || seat_.retired) revert NotSeated(run, msg.sender, Role.TRAINER);
-        if (seat_.sinceRound > clock_.round) revert NotYet(seat_.sinceRound, clock_.round);
+        if (seat_.sinceRound > round) revert NotYet(seat_.sinceRound, round);
 
-        clock_.transcript = Transcript.submitted(clock_.transcript, seat_.index, claimedGainMicronats, digest);
-        _clocks[run] = clock_;
+        bytes24 transcript =
+            Transcript.submitted(clock_.transcript, trainer, claimedGainMicronats, digest);
+        assembly ("memory-safe") {
+            sstore(clock_.slot, or(shl(192, shr(192, word)), shr(64, transcript))) // the transcript is the low 192 bits
+        }
 
-        emit Submitted(run, seat_.index, claimedGainMicronats, digest, clock_.transcript);
+        emit Submitted(run, digest, Transcript.stamp(trainer, claimedGainMicronats, transcript));
     }
 
     /// @inheritdoc IRounds

@@ -27,10 +27,9 @@ interface IRounds {
         uint256 indexed run, uint8 role, uint16 index, address indexed account, uint128 stakeWei, bytes24 roster
     );
     event Retired(uint256 indexed run, uint8 role, uint16 index, address indexed account, bytes24 roster);
+    /// `stamp`: trainer uint16 | claimed gain int32 | 2 zero bytes | transcript 24 (one word: 512 gas less per submission).
     /// Two submissions of one trainer in a round are both recorded; the first in chain order counts.
-    event Submitted(
-        uint256 indexed run, uint16 trainer, int32 claimedGainMicronats, bytes32 digest, bytes24 transcript
-    );
+    event Submitted(uint256 indexed run, bytes32 digest, bytes32 stamp);
     event Held(uint256 indexed run, uint8 verifier, bytes32 baseDigest, bytes bitmap, bytes24 transcript);
     event Committed(uint256 indexed run, uint8 verifier, bytes32 commitment, bytes24 transcript);
     event Revealed(uint256 indexed run, uint8 verifier, bytes32 salt, bytes report, bytes24 transcript);

@@ -28,12 +28,29 @@ library Transcript {
     }
 
     /// trainer uint16 | claimed gain int32 | digest 32.
+    /// @dev keccak256(abi.encodePacked(transcript, SUBMITTED, trainer, claimedGainMicronats, digest)) without a copy: the
+    /// 63 bytes just fit the scratch space.
     function submitted(bytes24 transcript, uint16 trainer, int32 claimedGainMicronats, bytes32 digest)
         internal
         pure
         returns (bytes24)
     {
-        return bytes24(keccak256(abi.encodePacked(transcript, SUBMITTED, trainer, claimedGainMicronats, digest)));
+        uint256 head = uint256(bytes32(transcript)) | uint256(SUBMITTED) << 56 | uint256(trainer) << 40
+            | uint256(uint32(claimedGainMicronats)) << 8;
+        bytes32 hash;
+        assembly ("memory-safe") {
+            mstore(0x00, head)
+            mstore(0x1f, digest)
+            hash := keccak256(0x00, 63)
+        }
+        return bytes24(hash);
+    }
+
+    /// What Submitted logs beside the digest: trainer uint16 | claimed gain int32 | 2 zero bytes | transcript 24.
+    function stamp(uint16 trainer, int32 claimedGainMicronats, bytes24 transcript) internal pure returns (bytes32) {
+        return bytes32(
+            uint256(trainer) << 240 | uint256(uint32(claimedGainMicronats)) << 208 | uint256(uint192(transcript))
+        );
     }
 
     /// verifier uint8 | base digest 32 | bitmap.

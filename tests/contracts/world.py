@@ -235,8 +235,8 @@ def anvil() -> Iterator[Chain]:
     if command is None:
         raise FileNotFoundError("anvil is missing; run 'npm install --no-audit --no-fund'")
     process = subprocess.Popen(
-        [command, "--port", str(port), "--hardfork", "prague", "--silent", "--auto-impersonate", "--accounts", "1",
-         "--gas-limit", "60000000", "--no-request-size-limit", "--order", "fifo", "--timestamp", "1800000000"],
+        [command, "--port", str(port), "--hardfork", "prague", "--auto-impersonate", "--accounts", "1",
+         "--gas-limit", "60000000", "--no-request-size-limit", "--steps-tracing", "--order", "fifo", "--timestamp", "1800000000"],
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:

@@ -77,7 +77,18 @@ def test_the_report_is_one_page_by_itself(played: Played) -> None:
 
 def test_ctrl_c_stops_every_child(tmp_path: Path) -> None:
     demo = subprocess.Popen(
-        [sys.executable, "-m", "gradmint", "demo", "--task", "digits", "--trainers", "4", "--out", str(tmp_path / "out")],
+        [
+            sys.executable,
+            "-m",
+            "gradmint",
+            "demo",
+            "--task",
+            "digits",
+            "--trainers",
+            "4",
+            "--out",
+            str(tmp_path / "out"),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,

@@ -6,10 +6,12 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from gradmint.learn.aggregate import clip_factors
 from gradmint.learn.assess import Checked, Expected, assess, check, loss_micronats, mark_duplicates, micronats
@@ -18,8 +20,9 @@ from gradmint.learn.manifest import Manifest
 from gradmint.learn.outer import outer_rate
 from gradmint.learn.signature import distance_bits
 from gradmint.learn.state import Layout, Network, State, digest
-from gradmint.learn.tasks import Task
+from gradmint.learn.tasks import Batch, Task
 from gradmint.learn.train import compress, local_round
+from gradmint.spec.params import LOCAL
 from gradmint.spec.seeds import derive, draw_distinct
 from gradmint.spec.types import GAIN_MAX_MICRONATS, LOSS_MAX_MICRONATS, UNSAMPLED, Verdict
 
@@ -163,9 +166,7 @@ def test_rows_without_update_carry_their_verdict_and_nothing_else(
     task: Task, manifest: Manifest, start: State, honest: dict[int, SparseUpdate]
 ) -> None:
     bad = Checked(verdict=Verdict.OVER_NORM, reason="long", update=honest[1], header=None)
-    report = assess(
-        task, manifest, start, {**accepted({0: honest[0]}), 1: bad}, 3, TRAINING, ASSESSMENT
-    ).report
+    report = assess(task, manifest, start, {**accepted({0: honest[0]}), 1: bad}, 3, TRAINING, ASSESSMENT).report
     assert [row.verdict for row in report.rows] == [Verdict.OK, Verdict.OVER_NORM, Verdict.MISSING]
     for row in report.rows[1:]:
         assert (row.common_gain_micronats, row.assigned_gain_micronats) == (0, UNSAMPLED)
@@ -225,18 +226,43 @@ def test_saturation(nats: float, gain: int, loss: int) -> None:
     assert (micronats(nats), loss_micronats(nats)) == (gain, loss)
 
 
-def test_a_cheating_verifier_stands_far_from_an_honest_one(
+class Bfloat16:
+    """The same task in the lower precision that a verifier with other hardware might use."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.task, name)
+
+    def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.task.loss(model, batch).float()
+
+    def hidden(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.task.hidden(model, batch).float()
+
+
+def test_cheating_verifiers_stand_further_from_an_honest_one_than_bfloat16_does(
     task: Task, manifest: Manifest, start: State, honest: dict[int, SparseUpdate]
 ) -> None:
     four = replace(manifest, assessment=replace(manifest.assessment, words=4))
-    words = assess(task, four, start, accepted(honest), 4, TRAINING, ASSESSMENT).report.words
-    assert assess(task, four, start, accepted(honest), 4, TRAINING, ASSESSMENT).report.words == words
-    fewer = accepted({t: honest[t] for t in range(3)})
-    half_batch = replace(four, assessment=replace(four.assessment, common_samples=four.assessment.common_samples // 2))
-    stale = replace(start, theta=start.theta * 0.9)
-    for other in (
-        assess(task, four, start, fewer, 4, TRAINING, ASSESSMENT),
-        assess(task, half_batch, start, accepted(honest), 4, TRAINING, ASSESSMENT),
-        assess(task, four, stale, accepted(honest), 4, TRAINING, ASSESSMENT),
-    ):
-        assert distance_bits(words, other.report.words) > 48
+    half = replace(four, assessment=replace(four.assessment, common_samples=four.assessment.common_samples // 2))
+    stale = replace(start, theta=torch.randn(len(start.theta), generator=torch.Generator().manual_seed(0)) / 8)
+    checked = accepted(honest)
+
+    def words(
+        task: Task = task,
+        manifest: Manifest = four,
+        state: State = start,
+        checked: Mapping[int, Checked] = checked,
+        beacon: bytes = ASSESSMENT,
+    ) -> tuple[int, ...]:
+        return assess(task, manifest, state, checked, 4, TRAINING, beacon).report.words
+
+    mine = words()
+    assert words() == mine
+    assert distance_bits(mine, words(task=Bfloat16(task))) <= LOCAL.accept_bits
+    for cheat in (words(manifest=half), words(state=stale), words(checked={}), words(beacon=b"z" * 32)):
+        assert distance_bits(mine, cheat) > LOCAL.slash_bits

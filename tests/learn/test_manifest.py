@@ -37,7 +37,7 @@ def altered(change: Callable[[dict[str, Any]], object]) -> bytes:
         (lambda m: m["outer"].update(more=1), "outer has keys .*'more'"),
         (lambda m: m["training"].update(steps=True), "training.steps is True, expected a value of type int"),
         (lambda m: m["training"].update(steps=0), "training.steps 0 lies in"),
-        (lambda m: m["training"].update(learning_rate=1), "training.learning_rate is 1, expected a value of type float"),
+        (lambda m: m["training"].update(learning_rate=1), "learning_rate is 1, expected a value of type float"),
         (lambda m: m["training"].update(learning_rate=float("nan")), "learning_rate nan"),
         (lambda m: m["codec"].update(keep=5_000), "codec.keep 5000"),
         (lambda m: m["codec"].update(max_norm=float("inf")), "max_norm inf"),
@@ -83,5 +83,5 @@ def test_other_data_and_another_torch_are_named_with_both_operands() -> None:
 
 @pytest.mark.parametrize("name", ["os:getcwd", "nothing.such:factory", "gradmint.learn.tasks.digits:nothing", "digit"])
 def test_only_marked_factories_are_called(name: str) -> None:
-    with pytest.raises(ManifestError, match="decorate|installed|neither"):
+    with pytest.raises(ManifestError, match=r"decorate|installed|neither"):
         preset(name)

@@ -6,34 +6,45 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from gradmint.learn.aggregate import clip_factors, clipped_mean
-from gradmint.learn.codec import SparseUpdate, quantise
-from gradmint.learn.manifest import Manifest
+from gradmint.learn.codec import Header, SparseUpdate, encode, quantise
+from gradmint.learn.manifest import Manifest, load_task, preset
 from gradmint.learn.outer import advance, decayed, outer_rate
-from gradmint.learn.state import State
+from gradmint.learn.state import State, layout_of
 
 REBUILD = """
 import sys, torch
 torch.set_num_threads(int(sys.argv[1]))
-import numpy as np
-from gradmint.learn.codec import quantise
+from pathlib import Path
+from gradmint.learn.checks import limits_of
+from gradmint.learn.codec import decode
 from gradmint.learn.manifest import preset, load_task
 from gradmint.learn.outer import advance
+from gradmint.learn.signature import sign_words
 from gradmint.learn.state import digest, initial_state, layout_of
 manifest = preset("bytes")
 task = load_task(manifest)
 state, layout = initial_state(task, manifest), layout_of(task, manifest)
 for round_ in range(5):
-    noise = np.random.Philox(key=round_).random_raw(6 * layout.dimension).astype(np.int64) >> 40
-    updates = {i: quantise(torch.from_numpy(v * np.float32(1e-8)), 4096, 512)
-               for i, v in enumerate(noise.astype(np.float32).reshape(6, -1))}
+    updates = {i: decode(Path(sys.argv[2], f"{round_}-{i}").read_bytes(), limits_of(manifest, layout))[1] for i in range(6)}
     state = advance(manifest, state, updates, [4, 0, 1, 5])
-    print(digest(state, layout).hex())
+    print(digest(state, layout).hex(), updates[3].norm().hex(), *sign_words(state.theta, bytes([round_]) * 32, 2))
 """
+MACHINES = (
+    {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+    {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3"},
+    {  # the same processor without its vector units
+        "OMP_NUM_THREADS": "2",
+        "ATEN_CPU_CAPABILITY": "default",
+        "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL",
+        "OPENBLAS_CORETYPE": "Prescott",
+    },
+)
 
 
 def some(count: int, dimension: int) -> dict[int, SparseUpdate]:
@@ -41,17 +52,35 @@ def some(count: int, dimension: int) -> dict[int, SparseUpdate]:
     return {i: quantise((i + 1) * torch.randn(dimension, generator=draw), 64, 16) for i in range(count)}
 
 
-def test_bits_do_not_depend_on_threads() -> None:
+def test_bits_do_not_depend_on_threads_or_vector_units(tmp_path: Path) -> None:
+    manifest = preset("bytes")
+    layout = layout_of(load_task(manifest), manifest)
+    header = Header(
+        run=1,
+        round=1,
+        author=bytes(20),
+        base=bytes(32),
+        layout=layout.digest,
+        claimed_gain_micronats=0,
+        words=(0,) * manifest.assessment.words,
+    )
+    draw = torch.Generator().manual_seed(0)
+    for name in (f"{round_}-{i}" for round_ in range(5) for i in range(6)):
+        vector = 0.01 * torch.randn(layout.dimension, generator=draw)
+        (tmp_path / name).write_bytes(encode(header, quantise(vector, manifest.codec.chunk, manifest.codec.keep)))
     outputs = []
-    for threads in ("1", "3"):
-        environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    for machine in MACHINES:
         done = subprocess.run(
-            [sys.executable, "-c", REBUILD, threads], env=environment, capture_output=True, text=True, timeout=120
+            [sys.executable, "-W", "ignore", "-c", REBUILD, machine["OMP_NUM_THREADS"], str(tmp_path)],
+            env={**os.environ, **machine},
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
         assert done.returncode == 0, done.stderr
-        outputs.append(done.stdout.split())
+        outputs.append(done.stdout.splitlines())
     assert len(outputs[0]) == 5 and len(set(outputs[0])) == 5
-    assert outputs[0] == outputs[1]
+    assert outputs[0] == outputs[1] == outputs[2]
 
 
 def test_nesterov(manifest: Manifest) -> None:

@@ -106,9 +106,7 @@ def assess(
         derive(assessment_beacon, "assigned trainers"), manifest.assessment.assigned_trainers, trainers
     )
     assigned_gains = {
-        trainer: updates[trainer].inner(
-            _assigned_slope(network, manifest, training_beacon, assessment_beacon, trainer)
-        )
+        trainer: updates[trainer].inner(_assigned_slope(network, manifest, training_beacon, assessment_beacon, trainer))
         * scales[trainer]
         for trainer in sampled
         if trainer in updates
@@ -117,9 +115,7 @@ def assess(
         ExactCheck(
             trainer=trainer,
             cheap_micronats=micronats(gains[trainer]),
-            exact_micronats=micronats(
-                _exact_gain(network, midpoint, updates[trainer], scales[trainer], common)
-            ),
+            exact_micronats=micronats(_exact_gain(network, midpoint, updates[trainer], scales[trainer], common)),
         )
         for trainer in _chosen(sorted(updates), assessment_beacon, manifest.assessment.exact_checks)
     )
@@ -130,19 +126,21 @@ def assess(
         + sign_words(work, derive(assessment_beacon, "work"), words),
         rows=tuple(_row(t, checked.get(t), gains, assigned_gains) for t in range(trainers)),
     )
-    odd = {"validation loss": loss_nats, **{f"common gain of trainer {t}": gain for t, gain in sorted(gains.items())}}
-    odd |= {f"assigned gain of trainer {t}": gain for t, gain in sorted(assigned_gains.items())}
+    found = {
+        "validation loss": loss_nats,
+        **{f"common gain of trainer {t}": gain for t, gain in sorted(gains.items())},
+        **{f"assigned gain of trainer {t}": gain for t, gain in sorted(assigned_gains.items())},
+    }
+    odd = {what: value for what, value in found.items() if not math.isfinite(value)}
     return Assessment(
         report=report,
         exact=exact,
-        remarks=tuple(f"{what} is {value}, reported as saturated" for what, value in odd.items() if not math.isfinite(value)),
+        remarks=tuple(f"{what} is {value}, reported as saturated" for what, value in odd.items()),
         seconds=time.perf_counter() - started,
     )
 
 
-def _row(
-    trainer: int, checked: Checked | None, gains: Mapping[int, float], assigned_gains: Mapping[int, float]
-) -> Row:
+def _row(trainer: int, checked: Checked | None, gains: Mapping[int, float], assigned_gains: Mapping[int, float]) -> Row:
     if checked is None:
         return ABSENT_ROW
     if trainer not in gains:
@@ -161,9 +159,7 @@ def _assigned_slope(
     return network.gradient(network.task.batch([shard[place] for place in places]))
 
 
-def _exact_gain(
-    network: Network, midpoint: Tensor, update: SparseUpdate, scale: float, common: list[int]
-) -> float:
+def _exact_gain(network: Network, midpoint: Tensor, update: SparseUpdate, scale: float, common: list[int]) -> float:
     """Loss half the update before the midpoint minus half after: leave-one-in where the cheap value is taken."""
     batch = network.task.batch(common)
     half = update.dense() * (scale / 2)

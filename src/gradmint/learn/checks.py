@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..spec.errors import BlobError, Malformed, NotFinite, Oversize, OverNorm, WrongBase
+from ..spec.errors import BlobError, Malformed, NotFinite, OverNorm, Oversize, WrongBase
 from ..spec.types import BPS, Verdict
 from .codec import Header, Limits, SparseUpdate, Table, decode
 from .manifest import Manifest
@@ -96,9 +96,7 @@ def mark_duplicates(
                     f"{same} of {mine.table.kept} positions and signs are those of {whose}: "
                     f"{overlap_bps} bps, at most {threshold} are allowed"
                 )
-                marked[trainer] = Checked(
-                    verdict=Verdict.DUPLICATE, reason=reason, update=None, header=found.header
-                )
+                marked[trainer] = Checked(verdict=Verdict.DUPLICATE, reason=reason, update=None, header=found.header)
                 break
         earlier.append((f"trainer {trainer}'s earlier submission", mine))
         dense.append(_signs(mine))

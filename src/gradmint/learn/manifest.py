@@ -235,6 +235,8 @@ def _make(name: str) -> Task:
     task = factory()
     if not isinstance(task, Task):
         raise ManifestError(f"task {name!r} made a {type(task).__name__}, which lacks part of gradmint's Task protocol")
+    if task.samples < 2:
+        raise ManifestError(f"task {name!r} has {task.samples} training samples, at least 2 are needed to draw from")
     return task
 
 
@@ -272,7 +274,7 @@ _GENERAL = Manifest(
         weight_decay=0.0,
         error_feedback=0.95,
     ),
-    codec=CodecSpec(chunk=4_096, keep=256, max_bytes=64 << 20, max_norm=100.0),
+    codec=CodecSpec(chunk=4_096, keep=256, max_bytes=64 << 20, max_norm=1_000.0),
     assessment=AssessmentSpec(
         common_samples=256,
         assigned_samples=32,
@@ -280,20 +282,22 @@ _GENERAL = Manifest(
         exact_checks=1,
         probe_samples=64,
         words=4,
-        duplicate_overlap_bps=5_000,
+        duplicate_overlap_bps=8_000,
     ),
     outer=OuterSpec(learning_rate=0.8, momentum=0.5, decay_rounds=200, floor=0.1),
     numerics=NumericsSpec(),
 )
 _BYTES = replace(
     _GENERAL,
-    training=replace(_GENERAL.training, steps=60, batch=8, shard=480, learning_rate=3e-3, beta2=0.98),
-    codec=replace(_GENERAL.codec, keep=512, max_bytes=65_536),
-    outer=replace(_GENERAL.outer, learning_rate=1.0, momentum=0.5, decay_rounds=30),
+    training=replace(_GENERAL.training, steps=60, batch=8, shard=480, learning_rate=5e-3, beta2=0.98),
+    codec=replace(_GENERAL.codec, keep=1_024, max_bytes=65_536, max_norm=100.0),
+    assessment=replace(_GENERAL.assessment, common_samples=128, assigned_samples=16),
+    outer=replace(_GENERAL.outer, learning_rate=1.0, decay_rounds=16),
 )
 _DIGITS = replace(
     _GENERAL,
-    training=replace(_GENERAL.training, steps=20, batch=32, shard=128, learning_rate=5e-3),
-    codec=replace(_GENERAL.codec, keep=512, max_bytes=16_384),
+    training=replace(_GENERAL.training, steps=24, batch=32, shard=64, learning_rate=2e-3),
+    codec=replace(_GENERAL.codec, keep=512, max_bytes=16_384, max_norm=20.0),
+    assessment=replace(_GENERAL.assessment, common_samples=1_024, assigned_samples=48),
     outer=replace(_GENERAL.outer, learning_rate=1.0, momentum=0.3, decay_rounds=16),
 )

@@ -8,8 +8,8 @@ from .tasks import Task
 
 
 def assigned_indices(task: Task, manifest: Manifest, beacon: bytes, trainer: int) -> list[int]:
-    """The trainer's shard: ``training.shard`` distinct sample indices in training order, all samples if there are fewer.
+    """The trainer's shard: ``training.shard`` distinct sample indices in training order.
 
-    Shards of two trainers may overlap by chance; each alone is unknown before the beacon.
+    All samples when there are fewer. Shards of two trainers may overlap by chance; nobody knows one before the beacon.
     """
     return draw_distinct(derive(beacon, "shard", trainer), manifest.training.shard, task.samples)

@@ -42,7 +42,7 @@ def distance_bits(one: tuple[int, ...], other: tuple[int, ...]) -> int:
 
 
 def _scale(values: NDArray[np.float32]) -> float:
-    """The power of two that turns the values into integers whose magnitudes sum to less than 2^52; 0 for no direction."""
+    """The power of two that makes integers of the values, magnitudes summing to less than 2^52; 0 for no direction."""
     greatest = max(float(values.max(initial=0)), -float(values.min(initial=0)))
     if not 0 < greatest < math.inf:
         return 0.0
@@ -58,7 +58,8 @@ def _fold(values: NDArray[np.float32], seed: bytes) -> NDArray[np.float64]:
     if not scale:
         return np.zeros(min(len(values), BUCKETS))
     if len(values) <= BUCKETS:
-        return np.rint(values.astype(np.float64) * scale)
+        scaled: NDArray[np.float64] = np.rint(values.astype(np.float64) * scale)
+        return scaled
     total = np.zeros(BUCKETS)
     scratch = np.empty(FOLD_ROWS * BUCKETS)
     for at in range(0, len(values), len(scratch)):

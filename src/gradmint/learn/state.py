@@ -40,7 +40,7 @@ class Layout:
 
     @classmethod
     def of(cls, model: nn.Module) -> Layout:
-        """Raises ManifestError for a model with buffers or parameters that are not float32: the state would miss them."""
+        """Raises ManifestError for a model with buffers, or with parameters that are not float32."""
         buffers = [name for name, _ in model.named_buffers()]
         if buffers:
             raise ManifestError(f"model keeps buffers {buffers}, expected none; turn them into parameters or constants")
@@ -140,8 +140,8 @@ def load(blob: bytes, layout: Layout) -> State:
     if len(blob) != expected:
         raise ManifestError(f"checkpoint has {len(blob)} bytes, expected {expected}; delete it and rebuild")
     values = np.frombuffer(blob, dtype="<f4", offset=8 + room).astype(np.float32)
-    theta, momentum = torch.from_numpy(values).split(layout.dimension)
-    return State(theta=theta.clone(), momentum=momentum.clone(), round=round_)
+    whole = torch.from_numpy(values)
+    return State(theta=whole[: layout.dimension].clone(), momentum=whole[layout.dimension :].clone(), round=round_)
 
 
 def _header(layout: Layout, round_: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The update blob. To read: :mod:`.update` (what an update is), :mod:`.quantise` (making one), :mod:`.rice`, :mod:`.blob`."""
+"""The update blob. In reading order: update (what one is), quantise (making one), rice (bits), blob (bytes)."""
 
 from .blob import CODEC, Header, Limits, decode, encode
 from .quantise import quantise

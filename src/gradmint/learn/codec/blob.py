@@ -124,7 +124,7 @@ def _header(blob: bytes, limits: Limits) -> Header:
         ("keep", keep, limits.table.keep),
     ):
         if found != expected:
-            raise Malformed(f"header says {name} {found}, expected {expected}; encode for this run's manifest")
+            raise Malformed(f"header says {name} {found!r}, expected {expected!r}; encode for this run's manifest")
     if claimed < -GAIN_MAX_MICRONATS:
         raise Malformed(f"header claims a gain of {claimed}, the least is {-GAIN_MAX_MICRONATS}")
     return Header(

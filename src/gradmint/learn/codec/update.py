@@ -88,7 +88,8 @@ class SparseUpdate:
         """Euclidean norm: an exact integer sum of squares, rounded once by its conversion and once by the root, so the
         same bits everywhere. Raises NotFinite."""
         if not self.finite:
-            raise NotFinite(f"update has {int((self.levels == NOT_A_NUMBER).sum())} levels that are no numbers, expected 0")
+            broken = int((self.levels == NOT_A_NUMBER).sum())
+            raise NotFinite(f"update has {broken} levels that are no numbers, expected 0; the training diverged")
         counts = np.bincount(self._level_codes(), minlength=256).tolist()
         total = sum(count * square for count, square in zip(counts, SQUARES, strict=False))
         return math.ldexp(math.sqrt(total), LEAST_EXPONENT)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-Batch: TypeAlias = tuple[Tensor, ...]  # whatever the task's own ``loss`` and ``hidden`` take; first dimension is samples
+Batch: TypeAlias = tuple[Tensor, ...]  # what the task's ``loss`` and ``hidden`` take; first dimension is samples
 
 
 @runtime_checkable

@@ -26,7 +26,7 @@ WIDTH = 64
 LAYERS = 2
 HEADS = 4
 RECENT = 4  # bytes embedded at each place: the newest and three before it, which spares attention the short range
-VALIDATION_WINDOWS = 192
+VALIDATION_WINDOWS = 128
 
 
 def read_text() -> bytes:
@@ -74,7 +74,9 @@ class Block(nn.Module):
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.mix(attended.transpose(1, 2).reshape(n, t, width))
-        return x + self.narrow(F.gelu(self.widen(self.norm_mlp(x)), approximate="tanh"))
+        wide = F.gelu(self.widen(self.norm_mlp(x)), approximate="tanh")
+        out: Tensor = x + self.narrow(wide)
+        return out
 
 
 class ByteModel(nn.Module):
@@ -131,7 +133,7 @@ class BytesTask:
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         text, following = batch
         hidden = model(text)
-        logits = hidden.flatten(0, 1) @ model.recent[0].weight.T  # type: ignore[index,operator]
+        logits = hidden.flatten(0, 1) @ model.recent[0].weight.T  # type: ignore[index,union-attr]
         return F.cross_entropy(logits, following.flatten(), reduction="none").view(text.shape).mean(1)
 
     def hidden(self, model: nn.Module, batch: Batch) -> Tensor:

@@ -1,0 +1,209 @@
+"""Progress of a demo: a table that stays in place on a terminal, one line per finished round anywhere else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ..spec.ledger import Ledger, Round
+from ..spec.types import Role, Verdict
+from .summary import HONEST, Metric, agreement, loss_text, nats, plain, reading, tokens, verdict_text
+
+REFRESH_S = 0.25
+BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.-~=+*#"
+SPARK_WIDTH = 40
+
+
+def sparkline(values: Sequence[float], width: int = SPARK_WIDTH, bars: str = BARS) -> str:
+    """The newest ``width`` values as bars between their least and greatest."""
+    shown = values[-width:]
+    if not shown:
+        return ""
+    low, high = min(shown), max(shown)
+    scale = (len(bars) - 1) / (high - low) if high > low else 0.0
+    return "".join(bars[round((value - low) * scale)] for value in shown)
+
+
+class DemoDisplay:
+    """Context manager around a run that is going on.
+
+    ``names`` gives (name, strategy) per account; ``gas_used`` tells a transaction's gas, when gas is to be shown. Draws
+    only when the ledger has changed, and at most every REFRESH_S. ``quiet`` shows nothing at all.
+    """
+
+    def __init__(
+        self,
+        names: Mapping[bytes, tuple[str, str]],
+        metric: Metric = nats,
+        *,
+        gas_used: Callable[[bytes], int] | None = None,
+        quiet: bool = False,
+        console: Console | None = None,
+    ) -> None:
+        self._names = names
+        self._metric = metric
+        self._gas_used = gas_used
+        self._quiet = quiet
+        self._console = console or Console(highlight=False)
+        self._live: Live | None = None
+        self._ledger: Ledger | None = None
+        self._seen: object = None  # what was last drawn
+        self._drawn_s = 0.0
+        self._started_s = time.monotonic()
+        self._told = 0  # rounds that have had their line
+        self._gas: dict[bytes, int] = {}
+        self._counted: set[bytes] = set()
+
+    def __enter__(self) -> DemoDisplay:
+        if self._console.is_terminal and not self._quiet:
+            self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._draw()
+            self._live.stop()
+
+    def update(self, ledger: Ledger) -> None:
+        """Cheap to call as often as one likes."""
+        if self._quiet:
+            return
+        self._ledger = ledger
+        if self._live is None:
+            self._tell(ledger)
+        elif time.monotonic() - self._drawn_s >= REFRESH_S:
+            self._draw()
+
+    def _tell(self, ledger: Ledger) -> None:
+        while self._told < len(ledger.rounds) and ledger.rounds[self._told].is_over:
+            round_ = ledger.rounds[self._told]
+            self._told += 1
+            elapsed_s = time.monotonic() - self._started_s
+            self._console.print(Text(f"{elapsed_s:7.1f} s  {round_line(round_, self._metric)}"), soft_wrap=True)
+
+    def _draw(self) -> None:
+        ledger, live = self._ledger, self._live
+        if ledger is None or live is None:
+            return
+        state = (ledger.transcript, ledger.roster, ledger.phase, len(ledger.claimed_wei))
+        if state == self._seen:
+            return
+        self._seen, self._drawn_s = state, time.monotonic()
+        if self._gas_used is not None:
+            self._count_gas(ledger, self._gas_used)
+        live.update(self.picture(ledger), refresh=True)
+
+    def _count_gas(self, ledger: Ledger, gas_used: Callable[[bytes], int]) -> None:
+        for round_ in ledger.rounds[-2:]:
+            for account, tx_hash in senders(ledger, round_):
+                if tx_hash not in self._counted:
+                    self._gas[account] = self._gas.get(account, 0) + gas_used(tx_hash)
+                    self._counted.add(tx_hash)
+
+    def picture(self, ledger: Ledger) -> Group:
+        """What is on the screen now."""
+        return Group(*self._head(ledger), self._table(ledger))
+
+    def _head(self, ledger: Ledger) -> Iterator[Text]:
+        most = f" of {ledger.params.max_rounds}" if ledger.params else ""
+        void = sum(round_.voided is not None for round_ in ledger.rounds)
+        yield Text.assemble(
+            ("round ", "dim"),
+            (f"{len(ledger.rounds)}{most}", "bold"),
+            ("   phase ", "dim"),
+            (ledger.phase.name, "bold cyan"),
+            ("   paid ", "dim"),
+            f"{tokens(ledger.total_wei)} of {tokens(ledger.deposited_wei)}",
+            (f"   void {void}" if void else "", "yellow"),
+            (f"   gas {sum(self._gas.values()):,}" if self._gas else "", "dim"),
+        )
+        losses = [round_.settled.loss_micronats for round_ in ledger.rounds if round_.settled and _quorum(round_)]
+        if losses:
+            bars = ASCII_BARS if self._console.options.ascii_only else BARS
+            target = ledger.params.target_loss_micronats if ledger.params else 0
+            yield Text.assemble(
+                ("loss  ", "dim"),
+                (loss_text(losses[-1], self._metric), "bold"),
+                ("  ", ""),
+                (sparkline([reading(loss, self._metric) for loss in losses], bars=bars), "blue"),
+                (f"  target {loss_text(target, self._metric)}" if target else "", "dim"),
+            )
+
+    def _table(self, ledger: Ledger) -> Table:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+        for name in ("participant", "strategy", "last round"):
+            table.add_column(name, no_wrap=True)
+        for name in ("earned", "slashed", *(["gas"] if self._gas_used else [])):
+            table.add_column(name, justify="right", no_wrap=True)
+        last = next((round_ for round_ in reversed(ledger.rounds) if _quorum(round_)), None)
+        for role in Role:
+            seats = ledger.seats[role]
+            for seat, standing in zip(seats, ledger.seated(role, len(seats)), strict=True):
+                name, strategy = self._names.get(seat.account, (f"{role.name.lower()} {seat.index}", ""))
+                slashed_wei = ledger.slashed_wei.get(seat.account, 0)
+                cheats = strategy not in ("", HONEST)
+                table.add_row(
+                    Text(plain(name)),
+                    Text(f"cheats: {plain(strategy)}" if cheats else plain(strategy), "bold red" if cheats else "dim"),
+                    last_word(ledger, last, role, seat.index),
+                    tokens(standing.paid_wei),
+                    Text(tokens(slashed_wei), "red") if slashed_wei else Text("-", "dim"),
+                    *([f"{self._gas.get(seat.account, 0):,}"] if self._gas_used else []),
+                    style="red" if cheats else "",
+                    end_section=role is Role.TRAINER and seat is seats[-1],
+                )
+        return table
+
+
+def round_line(round_: Round, metric: Metric) -> str:
+    """A finished round in one line."""
+    consensus = round_.settlement.consensus if round_.settlement else None
+    if consensus is None or round_.settlement is None:
+        return f"round {round_.number:>3}  void: no quorum, nobody paid"
+    return (
+        f"round {round_.number:>3}  loss {loss_text(consensus.loss_micronats, metric)}  paid "
+        f"{tokens(round_.settlement.paid_wei)}  cluster {len(consensus.cluster)} of {round_.verifiers}  "
+        f"{verdict_text(row.verdict for row in consensus.rows)}"
+    )
+
+
+def last_word(ledger: Ledger, last: Round | None, role: Role, index: int) -> Text:
+    """What the last settled round said about one participant."""
+    consensus = last.settlement.consensus if last and last.settlement else None
+    if last is None or consensus is None:
+        return Text("-", "dim")
+    if role is Role.TRAINER:
+        if index >= len(consensus.rows):
+            return Text("joined since", "dim")
+        verdict = consensus.rows[index].verdict
+        return Text(verdict.name, "green" if verdict is Verdict.OK else "yellow")
+    if index >= last.verifiers or not last.stakes_wei[index]:
+        return Text("not in committee", "dim")
+    distance = consensus.distances_bits[index]
+    word = agreement(distance, ledger.terms)
+    style = {"in": "green", "grey": "yellow"}.get(word, "red")
+    return Text(word if distance is None else f"{word}, {distance} bits", style)
+
+
+def senders(ledger: Ledger, round_: Round) -> Iterator[tuple[bytes, bytes]]:
+    """(account, transaction) of everything said in a round, as far as the event names who said it."""
+    trainers, verifiers = ledger.seats[Role.TRAINER], ledger.seats[Role.VERIFIER]
+    for submission in round_.submissions:
+        yield trainers[submission.trainer].account, submission.tx_hash
+    for said in (round_.holds, round_.commits, round_.reveals):
+        for verifier, event in said.items():
+            yield verifiers[verifier].account, event.tx_hash
+
+
+def _quorum(round_: Round) -> bool:
+    return round_.settlement is not None and round_.settlement.consensus is not None

@@ -1,0 +1,258 @@
+"""Tables and lines for people, on standard output. The facts are in ``summary.py``; both are imported from here.
+
+Names and reasons come from strangers: they are shown as text without markup, and without control characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ..spec.ledger import Ledger
+from ..spec.types import ONE_Q32, Role, Verdict
+from .display import DemoDisplay
+from .summary import (
+    HONEST,
+    Metric,
+    Outcome,
+    audit_summary,
+    brief,
+    counts_text,
+    demo_json,
+    exact_tokens,
+    hexed,
+    loss_text,
+    nats,
+    outcomes,
+    params_summary,
+    plain,
+    run_summary,
+    tokens,
+    verdict_text,
+)
+
+if TYPE_CHECKING:
+    from ..roles.auditor import Audit, Balance, RoundAudit
+
+__all__ = [
+    "DemoDisplay",
+    "Outcome",
+    "audit_summary",
+    "demo_json",
+    "final_table",
+    "outcomes",
+    "run_summary",
+    "show_audit_end",
+    "show_round",
+    "show_run",
+    "show_runs",
+]
+
+PIPE_WIDTH = 140  # where no terminal says how wide it is
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, PIPE_WIDTH)
+    return console
+
+
+def _table(*columns: str) -> Table:
+    """A column whose name starts with ">" holds numbers."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for name in columns:
+        right = name.startswith(">")
+        table.add_column(name.removeprefix(">"), justify="right" if right else "left", no_wrap=right)
+    return table
+
+
+# Runs
+
+
+def show_runs(ledgers: Sequence[Ledger]) -> None:
+    """One line per run."""
+    table = _table(
+        ">run", "phase", ">round", ">trainers", ">verifiers", ">deposited", ">promised", ">claimed", "sponsor"
+    )
+    for ledger in ledgers:
+        table.add_row(
+            str(ledger.run),
+            ledger.phase.name,
+            _round_of(ledger),
+            *(str(len(ledger.seats[role])) for role in Role),
+            tokens(ledger.deposited_wei),
+            tokens(ledger.total_wei),
+            tokens(sum(ledger.claimed_wei.values())),
+            brief(ledger.sponsor),
+        )
+    _console().print(table if ledgers else "no runs yet; open one with 'gradmint run open'")
+
+
+def show_run(ledger: Ledger) -> None:
+    """Phase, money, participants and parameters of one run."""
+    console = _console()
+    claimed_wei = sum(ledger.claimed_wei.values())
+    head = Table.grid(padding=(0, 2))
+    head.add_column(style="dim")
+    for name, value in (
+        ("run", f"{ledger.run}, in {ledger.phase.name}, round {_round_of(ledger)}"),
+        ("sponsor", hexed(ledger.sponsor)),
+        ("token", hexed(ledger.token)),
+        ("deposited", exact_tokens(ledger.deposited_wei)),
+        ("promised", f"{exact_tokens(ledger.total_wei)}, of which claimed {exact_tokens(claimed_wei)}"),
+        ("refunded", exact_tokens(ledger.refunded_wei)),
+    ):
+        head.add_row(name, value)
+    console.print(head)
+    console.print(_seats(ledger))
+    if ledger.params is not None:
+        params = Table.grid(padding=(0, 2))
+        params.add_column(style="dim")
+        for name, value in params_summary(ledger.params).items():
+            params.add_row(name, " ".join(map(str, value)) if isinstance(value, list) else str(value))
+        console.print(Padding(Text("parameters", style="bold"), (0, 0, 0, 0)), params)
+
+
+def _round_of(ledger: Ledger) -> str:
+    return f"{len(ledger.rounds)} of {ledger.params.max_rounds}" if ledger.params else str(len(ledger.rounds))
+
+
+def _seats(ledger: Ledger) -> Table:
+    table = _table(
+        *("seat", "account", ">stake", ">rounds", ">earned", ">claimed", ">value", ">proof", ">trust", ">misses", "")
+    )
+    for role in Role:
+        seats = ledger.seats[role]
+        for seat, standing in zip(seats, ledger.seated(role, len(seats)), strict=True):
+            shares = (
+                [f"{number / ONE_Q32:.3f}" for number in (standing.value_q32, standing.proof_q32, standing.trust_q32)]
+                if role is Role.TRAINER
+                else ["", "", ""]
+            )
+            table.add_row(
+                f"{role.name.lower()} {seat.index}",
+                hexed(seat.account),
+                tokens(seat.stake_wei),
+                str(standing.rounds),
+                tokens(standing.paid_wei),
+                tokens(ledger.claimed_wei.get(seat.account, 0)),
+                *shares,
+                str(standing.misses),
+                "gone" if seat.gone else "",
+            )
+    return table
+
+
+# Audits
+
+
+def show_round(round_: RoundAudit, metric: Metric = nats) -> None:
+    """One audited round in one line."""
+    line = Text.assemble(("round ", "dim"), f"{round_.number:>4}  ")
+    if round_.loss_micronats is None:
+        line.append(f"{'void: no quorum, nobody paid':<30}", "yellow")
+    else:
+        line.append(f"loss {loss_text(round_.loss_micronats, metric):<14}")
+        line.append("cluster ", "dim")
+        line.append(f"{len(round_.cluster)} of {len(round_.distances_bits)}", "green")
+        line.append("  bits ", "dim")
+        for verifier, distance in enumerate(round_.distances_bits):
+            style = "green" if verifier in round_.cluster else "dim" if distance is None else "red"
+            line.append(f"{'-' if distance is None else distance:>3} ", style)
+    line.append("  paid ", "dim").append(f"{tokens(sum(round_.paid_wei.values())):>9}")
+    if round_.slashed_wei:
+        line.append("  slashed ", "dim").append(tokens(sum(round_.slashed_wei.values())), "red")
+    line.append("  gas ", "dim").append(f"{sum(round_.gas.values()):>9,}")
+    line.append("  model ", "dim").append(f"{brief(round_.base)} ok")
+    if round_.own_distance_bits is not None:
+        line.append("  own ", "dim").append(f"{round_.own_distance_bits} bits")
+    if round_.verdicts:
+        bad = any(verdict is not Verdict.OK for verdict in round_.verdicts)
+        line.append("  ").append(verdict_text(round_.verdicts), "yellow" if bad else "green")
+    _console().print(line, soft_wrap=True)
+
+
+def show_audit_end(found: Audit, html: Path | None = None) -> None:
+    """The verdict: clean with the balance, or where the data part with both values."""
+    console = _console()
+    one = found.divergence
+    if one is None:
+        settled = sum(round_.loss_micronats is not None for round_ in found.rounds)
+        void = len(found.rounds) - settled
+        console.print(
+            Text("audit clean: ", "bold green"),
+            Text(f"{_count(settled, 'round')} settled{f', {void} void' if void else ''}; "),
+            Text("every commitment opened, settlement re-executed and model rebuilt"),
+            sep="",
+            soft_wrap=True,
+        )
+        if found.balance is not None:
+            console.print(balance_line(found.balance), soft_wrap=True)
+        if found.loss_nats is not None:
+            number, unit = (found.metric or nats)(found.loss_nats)
+            console.print(f"model {brief(found.model)}: loss {number:.3f} {unit}, measured here", soft_wrap=True)
+    else:
+        where = "run" if one.round is None else f"round {one.round}"
+        console.print(Text(f"audit diverged in {where}: {plain(one.row)}", "bold red"), soft_wrap=True)
+        for name, value in (("expected", one.expected), ("found", one.found), ("why", one.why)):
+            console.print(Text.assemble((f"  {name:<9}", "dim"), (plain(value, 2_000), "red")), soft_wrap=True)
+        console.print(f"{_count(len(found.rounds), 'round')} before it held; nothing after it was looked at")
+    if html is not None:
+        console.print(Text(f"page: {html}"), soft_wrap=True)
+
+
+def balance_line(balance: Balance) -> str:
+    """Exact to the wei, so that anyone can add it up."""
+    parts = [
+        f"{name} {exact_tokens(amount_wei)}"
+        for name, amount_wei in (
+            ("claimed", balance.claimed_wei),
+            ("claimable", balance.claimable_wei),
+            ("unpaid", balance.unpaid_wei),
+            ("refunded", balance.refunded_wei),
+        )
+    ]
+    return f"deposited {exact_tokens(balance.deposited_wei)} = {' + '.join(parts)}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+# The demo's result
+
+
+def final_table(rows: Sequence[Outcome]) -> None:
+    """Who did what and what it earned them."""
+    table = _table("participant", "strategy", "verdicts", ">earned", ">slashed")
+    for before, row in zip([None, *rows], rows, strict=False):
+        if before is not None and before.role != row.role:
+            table.add_section()
+        table.add_row(
+            Text(plain(row.name)),
+            strategy_text(row.strategy),
+            verdicts_text(row.verdicts),
+            tokens(row.earned_wei),
+            Text(tokens(row.slashed_wei) if row.slashed_wei else "-", "red" if row.slashed_wei else "dim"),
+            style="red" if row.is_adversary else "",
+        )
+    _console().print(table)
+
+
+def strategy_text(strategy: str) -> Text:
+    if strategy in ("", HONEST):
+        return Text(strategy or "not known", "dim")
+    return Text(f"cheats: {plain(strategy)}", "bold red")
+
+
+def verdicts_text(counts: Mapping[str, int]) -> Text:
+    good = {Verdict.OK.name, "in"}
+    return Text(counts_text(counts) or "-", "" if any(counts.get(name) for name in counts.keys() - good) else "green")

@@ -1,0 +1,176 @@
+"""Run parameters: the contract's struct, word for word, and the contract's rules, one by one."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+from eth_abi import encode
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradmint.spec.errors import MalformedParams
+from gradmint.spec.params import LOCAL, MAX_TRAINERS, MAX_VERIFIERS, MAX_WORDS, STANDARD, Params
+from gradmint.spec.types import Verdict
+
+# The struct Params of contracts/interfaces/Types.sol, in order.
+TYPES = {
+    "manifest": "bytes32",
+    "model": "bytes32",
+    "target_loss_micronats": "uint32",
+    "max_rounds": "uint16",
+    "min_trainers": "uint16",
+    "max_trainers": "uint16",
+    "min_verifiers": "uint8",
+    "max_verifiers": "uint8",
+    "train_s": "uint32",
+    "hold_s": "uint32",
+    "commit_s": "uint32",
+    "reveal_s": "uint32",
+    "settle_s": "uint32",
+    "exit_s": "uint32",
+    "trainer_stake_wei": "uint128",
+    "verifier_stake_wei": "uint128",
+    "verifier_share_bps": "uint16",
+    "words": "uint8",
+    "accept_bits": "uint16",
+    "slash_bits": "uint16",
+    "slash_bps": "uint16",
+    "liveness_bps": "uint16",
+    "value_weight_bps": "uint16",
+    "proof_weight_bps": "uint16",
+    "recovery_bps": "uint16",
+    "trust_floor_bps": "uint16",
+    "penalty_bps": "uint16[8]",
+}
+
+
+def _values(kind: str) -> st.SearchStrategy[object]:
+    if kind == "bytes32":
+        return st.binary(min_size=32, max_size=32)
+    if kind == "uint16[8]":
+        return st.tuples(*[st.integers(0, 2**16 - 1)] * 8)
+    return st.integers(0, 2 ** int(kind.removeprefix("uint")) - 1)
+
+
+any_params = st.builds(Params, **{name: _values(kind) for name, kind in TYPES.items()})
+
+
+def test_fields_are_the_structs() -> None:
+    assert [item.name for item in fields(Params)] == list(TYPES)
+
+
+@given(any_params)
+def test_encoding_is_the_abi_encoding_of_the_struct(params: Params) -> None:
+    values = tuple(getattr(params, name) for name in TYPES)
+    assert params.encode() == encode([f"({','.join(TYPES.values())})"], [values])
+
+
+@given(any_params)
+def test_round_trip(params: Params) -> None:
+    assert Params.decode(params.encode()) == params
+
+
+@pytest.mark.parametrize("change", [-32, -1, 1, 32])
+def test_encoding_of_wrong_length(change: int) -> None:
+    encoded = STANDARD.encode()
+    bent = encoded[:change] if change < 0 else encoded + bytes(change)
+    with pytest.raises(MalformedParams, match=f"{len(bent)} bytes, expected {len(encoded)}"):
+        Params.decode(bent)
+
+
+@pytest.mark.parametrize("preset", [STANDARD, LOCAL], ids=["STANDARD", "LOCAL"])
+def test_presets_pass(preset: Params) -> None:
+    assert preset.check() is preset
+    assert Params.decode(preset.encode()).check() == preset
+
+
+def _penalty(verdict: Verdict, bps: int) -> tuple[int, ...]:
+    return tuple(bps if i == verdict else own for i, own in enumerate(STANDARD.penalty_bps))
+
+
+BROKEN: list[tuple[dict[str, object], str]] = [
+    ({"manifest": bytes(31)}, "digests have 32 bytes"),
+    ({"model": bytes(33)}, "digests have 32 bytes"),
+    ({"target_loss_micronats": -1}, "target_loss_micronats -1"),
+    ({"target_loss_micronats": 2**32}, "target_loss_micronats 4294967296"),
+    ({"max_rounds": 0}, "max_rounds 0"),
+    ({"max_rounds": 65_536}, "max_rounds 65536"),
+    ({"min_trainers": 0}, "min_trainers 0"),
+    ({"min_trainers": STANDARD.max_trainers + 1}, "min_trainers 257"),
+    ({"max_trainers": MAX_TRAINERS + 1}, "max_trainers 4097"),
+    ({"min_verifiers": 0}, "min_verifiers 0"),
+    ({"min_verifiers": STANDARD.max_verifiers + 1}, "min_verifiers 17"),
+    ({"max_verifiers": MAX_VERIFIERS + 1}, "max_verifiers 33"),
+    ({"train_s": 0}, "every phase"),
+    ({"hold_s": 0}, "every phase"),
+    ({"commit_s": 0}, "every phase"),
+    ({"reveal_s": 0}, "every phase"),
+    ({"settle_s": -1}, "every phase"),
+    ({"exit_s": 4_199}, "exit_s 4199 covers a whole round of 4200 s"),
+    ({"exit_s": 2**32}, "exit_s 4294967296"),
+    ({"train_s": 2**32}, "exit_s"),
+    ({"trainer_stake_wei": -1}, "trainer_stake_wei -1"),
+    ({"trainer_stake_wei": 2**128}, "trainer_stake_wei 34028"),
+    ({"verifier_stake_wei": 0}, "verifiers stake something"),
+    ({"verifier_stake_wei": 2**128}, "verifiers stake something"),
+    ({"words": 0}, "words 0"),
+    ({"words": MAX_WORDS + 1}, "words 17"),
+    ({"accept_bits": -1}, "accept_bits -1"),
+    ({"accept_bits": STANDARD.slash_bits + 1}, "accept_bits 161 <= slash_bits 160"),
+    ({"slash_bits": 256 * STANDARD.words}, "slash_bits 1024 < 1024"),
+    *(
+        ({name: bps}, "basis points")
+        for name in ("verifier_share_bps", "slash_bps", "liveness_bps", "recovery_bps", "trust_floor_bps")
+        for bps in (-1, 10_001)
+    ),
+    ({"penalty_bps": _penalty(Verdict.MISSING, 10_001)}, "basis points"),
+    ({"penalty_bps": _penalty(Verdict.DUPLICATE, -1)}, "basis points"),
+    ({"value_weight_bps": 0}, "running means"),
+    ({"value_weight_bps": 10_001}, "running means"),
+    ({"proof_weight_bps": 0}, "running means"),
+    ({"proof_weight_bps": 10_001}, "running means"),
+    ({"penalty_bps": _penalty(Verdict.OK, 9_999)}, "one penalty per verdict"),
+    ({"penalty_bps": STANDARD.penalty_bps[:7]}, "one penalty per verdict"),
+    ({"penalty_bps": (*STANDARD.penalty_bps, 0)}, "one penalty per verdict"),
+]
+
+
+@pytest.mark.parametrize(("change", "rule"), BROKEN, ids=[str(change)[:50] for change, _ in BROKEN])
+def test_each_broken_rule_is_named(change: dict[str, object], rule: str) -> None:
+    with pytest.raises(MalformedParams, match=rule):
+        replace(STANDARD, **change).check()
+
+
+ALLOWED: list[dict[str, object]] = [
+    {"target_loss_micronats": 2**32 - 1},
+    {"max_rounds": 1},
+    {"max_rounds": 65_535},
+    {"min_trainers": 1, "max_trainers": 1},
+    {"max_trainers": MAX_TRAINERS},
+    {"max_verifiers": MAX_VERIFIERS},
+    {"train_s": 1, "hold_s": 1, "commit_s": 1, "reveal_s": 1, "settle_s": 1, "exit_s": 5},
+    {"exit_s": 2**32 - 1},
+    {"trainer_stake_wei": 0, "verifier_stake_wei": 1},
+    {"words": MAX_WORDS, "slash_bits": 256 * MAX_WORDS - 1},
+    {"accept_bits": 0, "slash_bits": 0},
+    {"verifier_share_bps": 0},
+    {"verifier_share_bps": 10_000},
+    {"value_weight_bps": 10_000, "proof_weight_bps": 1},
+    {"penalty_bps": (10_000, 0, 0, 0, 0, 0, 0, 10_000)},
+]
+
+
+@pytest.mark.parametrize("change", ALLOWED, ids=str)
+def test_the_last_value_inside_each_rule_passes(change: dict[str, object]) -> None:
+    allowed = replace(STANDARD, **change).check()
+    encode([f"({','.join(TYPES.values())})"], [tuple(getattr(allowed, name) for name in TYPES)])
+
+
+@given(any_params)
+def test_what_passes_fits_the_contracts_types(params: Params) -> None:
+    """Of random values nearly all break a rule; none raises anything else."""
+    try:
+        params.check()
+    except MalformedParams as error:
+        assert str(error).startswith("run parameters: it must hold that ")
