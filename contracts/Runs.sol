@@ -98,30 +98,37 @@ contract Runs is IRuns, Wired, ReentrancyGuardTransient {
         if (totalWei < settled.totalWei) revert TotalShrank(settled.totalWei, totalWei);
         if (totalWei > settled.depositedWei) revert Insolvent(totalWei, settled.depositedWei);
 
-        settled.root = root;
+        settled.seal = _seal(root, settled.token);
         settled.totalWei = uint128(totalWei); // at most depositedWei
     }
 
     /// @inheritdoc IRuns
     /// @dev Not guarded against re-entry: `claimed` is written before the token is called, and a claim inside a deposit
     /// can only lower what that deposit is credited with.
-    function claim(uint256 run, bytes32[3] calldata standing, uint256 rightBits, bytes calldata proof) external {
-        Run storage settled = _runs[run];
-        bytes32 root = settled.root;
-        bytes32 reached = StandingTree.climb(standing, rightBits, proof);
-        if (root == 0 || reached != root) revert RootMismatch(root, reached);
-
+    function claim(
+        uint256 run,
+        address token,
+        bytes32[3] calldata standing,
+        uint256 rightBits,
+        bytes calldata proof
+    ) external {
+        bytes32 root = StandingTree.climb(standing, rightBits, proof);
+        bytes32 seal = _runs[run].seal;
+        if (_seal(root, token) != seal) revert SealMismatch(seal, _seal(root, token), root);
         address account = address(bytes20(standing[0]));
         uint256 cumulativeWei = uint128(bytes16(standing[1]));
         uint256 paidWei = claimed[run][account];
         if (cumulativeWei <= paidWei) revert NothingToClaim(run, account, paidWei);
 
         claimed[run][account] = cumulativeWei;
-        uint256 amountWei = cumulativeWei - paidWei;
+        uint256 amountWei;
+        unchecked {
+            amountWei = cumulativeWei - paidWei; // positive: guarded above
+        }
 
         emit Claimed(run, account, amountWei, cumulativeWei);
 
-        SafeTransferLib.safeTransfer(settled.token, account, amountWei);
+        SafeTransferLib.safeTransfer(token, account, amountWei);
     }
 
     /* VIEWS */
@@ -144,6 +151,14 @@ contract Runs is IRuns, Wired, ReentrancyGuardTransient {
     }
 
     /* PRIVATE */
+
+    function _seal(bytes32 root, address token) private pure returns (bytes32 seal) {
+        assembly ("memory-safe") {
+            mstore(0x14, token)
+            mstore(0x00, root)
+            seal := keccak256(0x00, 0x34) // root 32 | token 20
+        }
+    }
 
     function _known(uint256 run) private view returns (Run storage known) {
         known = _runs[run];

@@ -190,9 +190,17 @@ contract Settlement is ISettlement, Wired {
         returns (uint256[] memory awaited)
     {
         if (outcome.clusterMask == 0) return awaited;
-        awaited = new uint256[]((round.trainers + 255) / 256);
-        for (uint256 i; i < round.trainers; ++i) {
-            if (Standings.leaf(all, i).misses() < 2) awaited[i >> 8] |= 1 << (i & 255);
+        uint256 trainers = round.trainers;
+        awaited = new uint256[]((trainers + 255) / 256);
+        uint256 word;
+        unchecked {
+            for (uint256 i; i < trainers; ++i) {
+                if (Standings.leaf(all, i).misses() < 2) word |= 1 << (i & 255);
+                if (i & 255 == 255 || i + 1 == trainers) {
+                    awaited[i >> 8] = word;
+                    word = 0;
+                }
+            }
         }
     }
 

@@ -31,8 +31,8 @@ interface IRuns {
     error TotalShrank(uint256 promisedWei, uint256 proposedWei);
     /// No root promises more than was deposited.
     error Insolvent(uint256 proposedWei, uint256 depositedWei);
-    /// The proof leads elsewhere: wrong standing, wrong position, or a root newer than the proof.
-    error RootMismatch(bytes32 expected, bytes32 actual);
+    /// The proof leads elsewhere: wrong standing, position or token, or a root newer than the proof. `root` is where it led.
+    error SealMismatch(bytes32 expected, bytes32 actual, bytes32 root);
     error ProofLength(uint256 lengthBytes);
     error NothingToClaim(uint256 run, address account, uint256 cumulativeWei);
 
@@ -54,11 +54,18 @@ interface IRuns {
     function post(uint256 run, bytes32 root, uint256 totalWei) external;
 
     /// @notice Pays `account` of a standing what it has earned and not yet claimed. Anyone may call, for anyone.
+    /// @param token The run's token. Brought along because it is sealed together with the root: one storage read less.
     /// @param standing The packed standing, three words; its account is paid.
     /// @param rightBits Bit k is set when our node is the right child at step k.
     /// @param proof Siblings from leaf to root, 48 bytes each: hash 32 | sum uint128.
     /// @dev Proofs are against the newest root; a claim that a settlement overtakes reverts and is repeated with a new proof.
-    function claim(uint256 run, bytes32[3] calldata standing, uint256 rightBits, bytes calldata proof) external;
+    function claim(
+        uint256 run,
+        address token,
+        bytes32[3] calldata standing,
+        uint256 rightBits,
+        bytes calldata proof
+    ) external;
 
     /// @notice After the end: sends what was deposited and never promised to the sponsor. Once; anyone may call.
     function refund(uint256 run) external;

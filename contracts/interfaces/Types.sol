@@ -60,7 +60,7 @@ struct Run {
     address token;
     uint32 exitS;
     bytes32 paramsHash;
-    bytes32 root; // of the standing tree; 0 before the first settlement
+    bytes32 seal; // keccak256(root of the standing tree || token); 0 before the first settlement
     uint128 depositedWei; // by sponsor and funders, as it arrived
     uint128 totalWei; // promised to participants: the root's sum, never above depositedWei
     uint128 trainerStakeWei;

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.37;
 
 import {Hamming} from "./Hamming.sol";
+import {Mem} from "./Mem.sol";
 import {Reports} from "./Reports.sol";
 
 /// What the cluster agrees on. Verifiers are indices and bits; without quorum `clusterMask` is 0 and the rest void.
@@ -22,6 +23,7 @@ library Agreement {
 
     /// Offset between int32 and an unsigned order of the same values.
     uint256 private constant BIAS = 0x80000000;
+    uint256 private constant LANE = 0xffffffff;
 
     /// Reports that count, in verifier order.
     struct Present {
@@ -30,6 +32,15 @@ library Agreement {
         uint256[] stakesWei;
         uint256[] reports; // offsets in calldata
         uint256[] distancesBits; // of all pairs, row by row
+    }
+
+    /// What each member of the cluster said of one thing, and room to sort it.
+    struct Poll {
+        uint256 count;
+        uint256[] said;
+        uint256[] stakesWei;
+        uint256[] keys;
+        uint256 totalWei;
     }
 
     /// Consensus of the committee. Quorum: cluster stake > 2/3 of committee stake.
@@ -88,14 +99,16 @@ library Agreement {
     }
 
     /// Lower median of sorted keys (value << 128 | weight): the least value with at least half of all weight at or below it.
-    function weightedMedian(uint256 sorted, uint256 totalWeight) internal pure returns (uint256 value) {
+    function weightedMedian(uint256[] memory sorted, uint256 totalWeight) internal pure returns (uint256 value) {
         assembly ("memory-safe") {
-            let key
-            for { let below := 0 } lt(shl(1, below), totalWeight) { sorted := add(sorted, 0x20) } {
-                key := mload(sorted)
-                below := add(below, and(key, 0xffffffffffffffffffffffffffffffff))
+            let left := shr(1, add(totalWeight, 1)) // 2 * below >= total: below reaches half, rounded up
+            for { let key := add(sorted, 0x20) } 1 { key := add(key, 0x20) } {
+                value := mload(key)
+                let weight := and(value, 0xffffffffffffffffffffffffffffffff)
+                if iszero(lt(weight, left)) { break }
+                left := sub(left, weight)
             }
-            value := shr(128, key)
+            value := shr(128, value)
         }
     }
 
@@ -165,6 +178,7 @@ library Agreement {
         present.count = kept; // distances are of no use from here on
     }
 
+    /// Loss and rows of the cluster: the kept reports, weighed by their stakes, `totalWei` together.
     function _medians(
         Consensus memory consensus,
         Present memory present,
@@ -174,50 +188,57 @@ library Agreement {
     ) private pure {
         unchecked {
             uint256 n = present.count;
-            uint256 verdicts = _scratch(n);
-            uint256 commons = _scratch(n);
-            uint256 assigneds = _scratch(n);
+            uint256[] memory reports = present.reports;
+            Poll memory poll = Poll(n, new uint256[](n), present.stakesWei, new uint256[](n), totalWei);
 
             for (uint256 k; k < n; ++k) {
-                _insert(verdicts, k, Reports.lossMicronats(present.reports[k]) << 128 | present.stakesWei[k]);
+                Mem.set(poll.said, k, Reports.lossMicronats(Mem.get(reports, k)));
             }
-            consensus.lossMicronats = weightedMedian(verdicts, totalWei);
+            consensus.lossMicronats = _column(poll, 0, 0);
 
             uint256[] memory rows = new uint256[](trainers);
+            uint256 rowAt = Reports.rowsAt(words);
             for (uint256 i; i < trainers; ++i) {
+                uint256 row = Reports.row(Mem.get(reports, 0) + rowAt);
+                uint256 differs;
                 for (uint256 k; k < n; ++k) {
-                    uint256 stakeWei = present.stakesWei[k];
-                    uint256 row = Reports.row(present.reports[k], words, i);
-                    _insert(verdicts, k, (row >> 64) << 128 | stakeWei);
-                    _insert(commons, k, ((row >> 32) & 0xffffffff ^ BIAS) << 128 | stakeWei);
-                    _insert(assigneds, k, (row & 0xffffffff ^ BIAS) << 128 | stakeWei);
+                    uint256 other = Reports.row(Mem.get(reports, k) + rowAt);
+                    Mem.set(poll.said, k, other);
+                    differs |= row ^ other;
                 }
-                rows[i] = weightedMedian(verdicts, totalWei) << 64
-                    | (weightedMedian(commons, totalWei) ^ BIAS) << 32 | (weightedMedian(assigneds, totalWei) ^ BIAS);
+                // Where all say the same, that is the median.
+                if (differs >> 64 != 0) row = row & ~(LANE << 64) | _column(poll, 64, 0) << 64;
+                if (differs >> 32 & LANE != 0) row = row & ~(LANE << 32) | _column(poll, 32, BIAS) << 32;
+                if (differs & LANE != 0) row = row & ~LANE | _column(poll, 0, BIAS);
+                Mem.set(rows, i, row);
+                rowAt += Reports.ROW_SIZE;
             }
             consensus.rows = rows;
         }
     }
 
-    /// Memory for n keys.
-    function _scratch(uint256 n) private pure returns (uint256 keys) {
+    /// Weighted median of 32 bits of what everybody said; `bias` turns int32 into an unsigned order and back.
+    function _column(Poll memory poll, uint256 shift, uint256 bias) private pure returns (uint256) {
+        uint256[] memory said = poll.said;
+        uint256[] memory stakesWei = poll.stakesWei;
+        uint256[] memory keys = poll.keys;
+        uint256 n = poll.count;
         assembly ("memory-safe") {
-            keys := mload(0x40)
-            mstore(0x40, add(keys, shl(5, n)))
-        }
-    }
-
-    /// Puts `key` among k sorted keys.
-    function _insert(uint256 sorted, uint256 k, uint256 key) private pure {
-        assembly ("memory-safe") {
-            let at := add(sorted, shl(5, k))
-            for {} gt(at, sorted) {} {
-                let before := mload(sub(at, 0x20))
-                if iszero(gt(before, key)) { break }
-                mstore(at, before)
-                at := sub(at, 0x20)
+            // Insertion sort: at most 32 keys, and the loop costs less than any set-up.
+            for { let k := shl(5, n) } k { k := sub(k, 0x20) } {
+                let value := xor(and(shr(shift, mload(add(said, k))), LANE), bias)
+                let key := or(shl(128, value), mload(add(stakesWei, k)))
+                // Sorted so far: the keys after place k.
+                let place := add(keys, k)
+                for { let last := add(keys, shl(5, n)) } lt(place, last) {} {
+                    let next := mload(add(place, 0x20))
+                    if iszero(gt(key, next)) { break }
+                    mstore(place, next)
+                    place := add(place, 0x20)
+                }
+                mstore(place, key)
             }
-            mstore(at, key)
         }
+        return weightedMedian(keys, poll.totalWei) ^ bias;
     }
 }

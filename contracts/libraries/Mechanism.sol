@@ -4,6 +4,7 @@ pragma solidity ^0.8.37;
 import {Params} from "../interfaces/Types.sol";
 import {Agreement, Consensus} from "./Agreement.sol";
 import {Fixed} from "./Fixed.sol";
+import {Mem} from "./Mem.sol";
 import {Leaf, Standings} from "./Standings.sol";
 
 /// The transition's result besides the standings, which change in place.
@@ -69,7 +70,7 @@ library Mechanism {
         unchecked {
             uint256 leastBps = params.proofWeightBps;
             for (uint256 i; i < rows.length; ++i) {
-                uint256 row = rows[i];
+                uint256 row = Mem.get(rows, i);
                 if (_verdict(row) != OK || _assigned(row) == type(int32).min) continue;
                 Leaf leaf = Standings.leaf(standings, i);
                 int256 observed = Fixed.sign(_assigned(row) - _common(row)) * int256(Fixed.ONE_Q32);
@@ -84,12 +85,12 @@ library Mechanism {
         unchecked {
             uint256 total;
             for (uint256 i; i < rows.length; ++i) {
-                total += _gain(rows[i]);
+                total += _gain(Mem.get(rows, i));
             }
             uint256 leastBps = params.valueWeightBps;
             for (uint256 i; i < rows.length; ++i) {
                 Leaf leaf = Standings.leaf(standings, i);
-                uint256 shareQ32 = total == 0 ? 0 : Fixed.mulDivDown(_gain(rows[i]), Fixed.ONE_Q32, total);
+                uint256 shareQ32 = total == 0 ? 0 : Fixed.mulDivDown(_gain(Mem.get(rows, i)), Fixed.ONE_Q32, total);
                 uint256 weightBps = Fixed.runningWeightBps(leastBps, leaf.rounds());
                 leaf.setValueQ32(
                     uint256(Fixed.meanTowardOld(int256(leaf.valueQ32()), int256(shareQ32), weightBps))
@@ -105,7 +106,7 @@ library Mechanism {
             uint256 recoveryBps = params.recoveryBps;
             for (uint256 i; i < rows.length; ++i) {
                 Leaf leaf = Standings.leaf(standings, i);
-                uint256 verdict = _verdict(rows[i]);
+                uint256 verdict = _verdict(Mem.get(rows, i));
                 uint256 afterQ32 = leaf.trustQ32();
                 if (verdict == OK) {
                     afterQ32 =
@@ -122,7 +123,7 @@ library Mechanism {
     function attendTrainers(bytes memory standings, uint256[] memory rows) internal pure {
         unchecked {
             for (uint256 i; i < rows.length; ++i) {
-                attend(Standings.leaf(standings, i), _verdict(rows[i]) != MISSING);
+                attend(Standings.leaf(standings, i), _verdict(Mem.get(rows, i)) != MISSING);
             }
         }
     }
@@ -161,10 +162,10 @@ library Mechanism {
             for (uint256 i; i < rows.length; ++i) {
                 Leaf leaf = Standings.leaf(standings, i);
                 int256 proof = leaf.proofQ32();
-                if (_verdict(rows[i]) != OK || proof <= 0) continue;
+                if (_verdict(Mem.get(rows, i)) != OK || proof <= 0) continue;
                 uint256 weight = Fixed.mulQ32Down(leaf.valueQ32(), uint256(proof));
                 weight = Fixed.mulQ32Down(weight, leaf.trustQ32());
-                weightsQ32[i] = Fixed.mulQ32Down(weight, leaf.reputationQ32());
+                Mem.set(weightsQ32, i, Fixed.mulQ32Down(weight, leaf.reputationQ32()));
             }
         }
     }
@@ -192,12 +193,13 @@ library Mechanism {
         unchecked {
             uint256 total;
             for (uint256 i; i < sharesOf.length; ++i) {
-                total += sharesOf[i];
+                total += Mem.get(sharesOf, i);
             }
             if (total == 0) return 0;
             for (uint256 i; i < sharesOf.length; ++i) {
-                if (sharesOf[i] == 0) continue;
-                uint256 payoutWei = Fixed.mulDivDown(potWei, sharesOf[i], total);
+                uint256 share = Mem.get(sharesOf, i);
+                if (share == 0) continue;
+                uint256 payoutWei = Fixed.mulDivDown(potWei, share, total);
                 Standings.leaf(standings, first + i).addPaidWei(payoutWei);
                 paidWei += payoutWei;
             }

@@ -27,11 +27,18 @@ library Reports {
         return _load(report) >> 224;
     }
 
-    /// The 72 bits of row i. Rows of a report of the right length never read past it: 4 + 32 * words >= 23.
-    function row(uint256 report, uint256 words, uint256 i) internal pure returns (uint256) {
+    /// Where the rows begin.
+    function rowsAt(uint256 words) internal pure returns (uint256) {
         unchecked {
-            // The row's last byte ends the loaded word.
-            return _load(report + WORDS_AT + 32 * words + ROW_SIZE * i + ROW_SIZE - 32) & 0xffffffffffffffffff;
+            return WORDS_AT + 32 * words;
+        }
+    }
+
+    /// The 72 bits of the row at this offset in calldata.
+    /// @dev Reads the word that the row ends; 4 + 32 * words > 23 bytes come before it, so it begins within the report.
+    function row(uint256 offset) internal pure returns (uint256) {
+        unchecked {
+            return _load(offset + ROW_SIZE - 32) & 0xffffffffffffffffff;
         }
     }
 
@@ -42,10 +49,11 @@ library Reports {
         returns (uint256 i)
     {
         unchecked {
-            uint256 offset = locate(report);
+            uint256 offset = locate(report) + rowsAt(words);
             for (; i < trainers; ++i) {
-                uint256 packed = row(offset, words, i);
+                uint256 packed = row(offset);
                 if (packed >> 64 > 7 || (packed >> 32) & 0xffffffff == UNSAMPLED) break;
+                offset += ROW_SIZE;
             }
         }
     }

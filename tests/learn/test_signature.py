@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gradmint.learn.signature import BUCKETS, WORD_BITS, distance_bits, sign_words
+from gradmint.learn.signature import BUCKETS, WORD_BITS, _scale, distance_bits, sign_words
 
 SEED = bytes(range(32))
 
@@ -56,3 +56,10 @@ def test_evidence_without_direction_has_the_empty_signature(broken: list[float])
 def test_signatures_of_different_lengths_do_not_compare() -> None:
     with pytest.raises(ValueError):
         distance_bits((1, 2), (1,))
+
+
+@pytest.mark.parametrize("size", [1, 1_000, 1 << 23])
+def test_sums_of_scaled_evidence_are_exact_in_float64(size: int) -> None:
+    greatest = np.float32(1.999)
+    assert 2**20 < _scale(np.full(size, greatest, dtype=np.float32)) * greatest
+    assert _scale(np.full(size, -greatest, dtype=np.float32)) * greatest * size < 2**53

@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 from torch import nn
 
 from gradmint.learn.manifest import Manifest, load_task, preset
@@ -15,7 +17,7 @@ from gradmint.learn.outer import advance
 from gradmint.learn.state import Network, State, initial_state
 from gradmint.learn.tasks import Batch, Task
 from gradmint.learn.tasks.bytes_lm import BytesTask, distinct_paragraphs
-from gradmint.learn.tasks.digits import DigitsTask
+from gradmint.learn.tasks.digits import DigitsTask, read_scans
 from gradmint.learn.train import assigned_indices, compress, local_round
 
 BEACON = b"b" * 32
@@ -32,7 +34,7 @@ def test_shards_come_from_beacon_and_trainer_alone(task: Task, manifest: Manifes
 def test_training_touches_the_shard_and_nothing_else(manifest: Manifest, start: State) -> None:
     class Watched(DigitsTask):
         def __init__(self) -> None:
-            super().__init__()
+            super().__init__(read_scans())
             self.seen: set[int] = set()
 
         def batch(self, indices: Sequence[int]) -> Batch:
@@ -120,3 +122,9 @@ def test_held_out_digits_are_no_training_digits(task: Task) -> None:
     training = {tuple(row.tolist()) for row in task.batch(range(task.samples))[0]}
     held_out = [tuple(row.tolist()) for row in task.validation()[0]]
     assert sum(row in training for row in held_out) <= 0.01 * len(held_out)
+
+
+def test_scans_are_those_that_scikit_learn_loads() -> None:
+    pixels, digits = load_digits(return_X_y=True)
+    scans = read_scans()
+    assert np.array_equal(scans[:, :64], pixels) and np.array_equal(scans[:, 64], digits)

@@ -1,4 +1,4 @@
-"""A real IPFS node (js-ipfs) with a Kubo RPC on the loopback interface, without peers. Installed on first use (2 min)."""
+"""A real IPFS node (js-ipfs) with a Kubo RPC on the loopback interface, no peers. Installed on first use: 2 min."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ipfs_node import ipfs_node
 
 from gradmint.ports.cid import MAX_BLOB_BYTES, cid_of, digest_of
 from gradmint.ports.local_store import LocalStore
@@ -19,6 +18,8 @@ from gradmint.ports.memory_store import MemoryStore
 from gradmint.ports.open_store import open_store
 from gradmint.ports.store import Store
 from gradmint.spec.errors import BlobCorrupt, BlobMissing, Oversize, SettingsError, StoreError, StoreUnreachable
+
+from .ipfs_node import ipfs_node
 
 SIZES = [0, 1, 31, 1_000, 262_144, 262_145, MAX_BLOB_BYTES]
 

@@ -170,9 +170,10 @@ def round_line(round_: Round, metric: Metric) -> str:
     consensus = round_.settlement.consensus if round_.settlement else None
     if consensus is None or round_.settlement is None:
         return f"round {round_.number:>3}  void: no quorum, nobody paid"
+    committee = sum(stake_wei > 0 for stake_wei in round_.stakes_wei)
     return (
         f"round {round_.number:>3}  loss {loss_text(consensus.loss_micronats, metric)}  paid "
-        f"{tokens(round_.settlement.paid_wei)}  cluster {len(consensus.cluster)} of {round_.verifiers}  "
+        f"{tokens(round_.settlement.paid_wei)}  cluster {len(consensus.cluster)} of {committee}  "
         f"{verdict_text(row.verdict for row in consensus.rows)}"
     )
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -117,8 +116,9 @@ def show_run(ledger: Ledger) -> None:
         params = Table.grid(padding=(0, 2))
         params.add_column(style="dim")
         for name, value in params_summary(ledger.params).items():
-            params.add_row(name, " ".join(map(str, value)) if isinstance(value, list) else str(value))
-        console.print(Padding(Text("parameters", style="bold"), (0, 0, 0, 0)), params)
+            shown = f"{exact_tokens(int(value))} tokens" if name.endswith("_wei") else value
+            params.add_row(name, " ".join(map(str, shown)) if isinstance(shown, list) else str(shown))
+        console.print(Text("parameters", "bold"), params, sep="\n")
 
 
 def _round_of(ledger: Ledger) -> str:
@@ -158,15 +158,14 @@ def show_round(round_: RoundAudit, metric: Metric = nats) -> None:
     """One audited round in one line."""
     line = Text.assemble(("round ", "dim"), f"{round_.number:>4}  ")
     if round_.loss_micronats is None:
-        line.append(f"{'void: no quorum, nobody paid':<30}", "yellow")
+        line.append("void: no quorum, nobody paid", "yellow")
     else:
-        line.append(f"loss {loss_text(round_.loss_micronats, metric):<14}")
-        line.append("cluster ", "dim")
-        line.append(f"{len(round_.cluster)} of {len(round_.distances_bits)}", "green")
-        line.append("  bits ", "dim")
+        line.append("loss ", "dim").append(f"{loss_text(round_.loss_micronats, metric):<16}")
+        line.append("  cluster ", "dim").append(" ".join(map(str, round_.cluster)), "green")
+        line.append("  bits", "dim")
         for verifier, distance in enumerate(round_.distances_bits):
             style = "green" if verifier in round_.cluster else "dim" if distance is None else "red"
-            line.append(f"{'-' if distance is None else distance:>3} ", style)
+            line.append(f" {'-' if distance is None else distance:>3}", style)
     line.append("  paid ", "dim").append(f"{tokens(sum(round_.paid_wei.values())):>9}")
     if round_.slashed_wei:
         line.append("  slashed ", "dim").append(tokens(sum(round_.slashed_wei.values())), "red")

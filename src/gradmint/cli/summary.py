@@ -59,6 +59,10 @@ def exact_tokens(wei: int) -> str:
     return f"{'-' if wei < 0 else ''}{whole:,}{decimals}"
 
 
+def percent(share: float) -> str:
+    return "< 0.1 %" if 0 < share < 0.001 else f"{100 * share:.3g} %"
+
+
 def reading(micronats: int, metric: Metric) -> float:
     """A loss in the task's unit."""
     return metric(micronats / 1e6)[0]
@@ -148,6 +152,12 @@ def outcomes(found: Audit, people: Sequence[Mapping[str, str]]) -> list[Outcome]
         )
         for account, name, role, strategy in rows
     ]
+
+
+def seat_outcome(ledger: Ledger, rows: Sequence[Outcome], role: Role, index: int) -> Outcome:
+    """The row of a seat."""
+    account = ledger.seats[role][index].account
+    return next(row for row in rows if row.account == account)
 
 
 def _verdicts(found: Audit, seat: tuple[Role, int] | None) -> dict[str, int]:

@@ -209,4 +209,6 @@ def _parse(line: str) -> Span | None:
 def _time(row: dict[str, Any], name: str) -> float | None:
     """Seconds since the epoch; None for anything else, NaN and infinity included."""
     value = row.get(name)
-    return float(value) if type(value) in (int, float) and abs(value) < 1e11 else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < 1e11 else None

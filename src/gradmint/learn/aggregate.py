@@ -17,12 +17,13 @@ from .codec.update import Floats
 
 
 def clip_factors(updates: Mapping[int, SparseUpdate]) -> dict[int, float]:
-    """min(1, median norm / norm) for each update, float64; the lower median of an even number, 1 for a zero update.
+    """min(1, median norm / norm) for each update, float64; 1 for a zero update. Raises NotFinite.
 
-    Clipping to the median makes a value independent of its update's length. Raises NotFinite.
+    Clipping to the median makes a value independent of its update's length. Of an even number it is the upper median:
+    half the trainers sending nothing must not silence the other half.
     """
     norms = {trainer: update.norm() for trainer, update in updates.items()}
-    median = sorted(norms.values())[(len(norms) - 1) // 2] if norms else 0.0
+    median = sorted(norms.values())[len(norms) // 2] if norms else 0.0
     return {trainer: median / norm if norm > median else 1.0 for trainer, norm in norms.items()}
 
 

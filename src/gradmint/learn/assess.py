@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ..spec.seeds import derive, draw_distinct
@@ -78,37 +77,30 @@ def assess(
     shards, which come from the training beacon. A loss that is not finite gives saturated values and a remark.
     """
     started = time.perf_counter()
+    spec = manifest.assessment
     updates = {t: c.update for t, c in checked.items() if c.verdict == Verdict.OK and c.update is not None}
+    rate = outer_rate(manifest, state.round)
+    scales = {trainer: rate / len(updates) * factor for trainer, factor in clip_factors(updates).items()}
     network = Network(task, manifest.task.seed)
-    scale = outer_rate(manifest, state.round) / max(1, len(updates))
-    factors = clip_factors(updates)
-    scales = {trainer: scale * factor for trainer, factor in factors.items()}
+    probe = task.batch(_drawn(task, assessment_beacon, "probe", spec.probe_samples))
+    common = _drawn(task, assessment_beacon, "common batch", spec.common_samples)
 
     network.theta.copy_(state.theta)
     loss_nats = network.mean_loss(task.validation())
-    probe = task.batch(_drawn(task, assessment_beacon, "probe", manifest.assessment.probe_samples))
-    with torch.no_grad():
-        hidden_before = task.hidden(network.module, probe)
+    hidden_before = network.hidden(probe)
 
-    midpoint = state.theta - clipped_mean(updates, updates, len(state.theta)) * (scale * len(updates) / 2)
+    midpoint = state.theta - clipped_mean(updates, updates, len(state.theta)) * (rate / 2)
     network.theta.copy_(midpoint)
-    with torch.no_grad():
-        moved = task.hidden(network.module, probe) - hidden_before
-    common = _drawn(task, assessment_beacon, "common batch", manifest.assessment.common_samples)
+    moved = network.hidden(probe) - hidden_before
     middle = len(common) // 2
     one = network.gradient(task.batch(common[:middle])).clone()
-    other = network.gradient(task.batch(common[middle:]))
+    other = network.gradient(task.batch(common[middle:])).clone()
     slope = (one * middle + other * (len(common) - middle)) / len(common)
-    work = one - other
     gains = {trainer: update.inner(slope) * scales[trainer] for trainer, update in updates.items()}
-
-    sampled = draw_distinct(
-        derive(assessment_beacon, "assigned trainers"), manifest.assessment.assigned_trainers, trainers
-    )
     assigned_gains = {
         trainer: updates[trainer].inner(_assigned_slope(network, manifest, training_beacon, assessment_beacon, trainer))
         * scales[trainer]
-        for trainer in sampled
+        for trainer in draw_distinct(derive(assessment_beacon, "assigned trainers"), spec.assigned_trainers, trainers)
         if trainer in updates
     }
     exact = tuple(
@@ -117,26 +109,30 @@ def assess(
             cheap_micronats=micronats(gains[trainer]),
             exact_micronats=micronats(_exact_gain(network, midpoint, updates[trainer], scales[trainer], common)),
         )
-        for trainer in _chosen(sorted(updates), assessment_beacon, manifest.assessment.exact_checks)
+        for trainer in _chosen(sorted(updates), assessment_beacon, spec.exact_checks)
     )
-    words = manifest.assessment.words // 2
-    report = Report(
-        loss_micronats=loss_micronats(loss_nats),
-        words=sign_words(moved, derive(assessment_beacon, "outputs"), words)
-        + sign_words(work, derive(assessment_beacon, "work"), words),
-        rows=tuple(_row(t, checked.get(t), gains, assigned_gains) for t in range(trainers)),
-    )
-    found = {
-        "validation loss": loss_nats,
-        **{f"common gain of trainer {t}": gain for t, gain in sorted(gains.items())},
-        **{f"assigned gain of trainer {t}": gain for t, gain in sorted(assigned_gains.items())},
-    }
-    odd = {what: value for what, value in found.items() if not math.isfinite(value)}
+    outputs_seed, work_seed = derive(assessment_beacon, "outputs"), derive(assessment_beacon, "work")
     return Assessment(
-        report=report,
+        report=Report(
+            loss_micronats=loss_micronats(loss_nats),
+            words=sign_words(moved, outputs_seed, spec.words // 2)
+            + sign_words(one - other, work_seed, spec.words // 2),
+            rows=tuple(_row(t, checked.get(t), gains, assigned_gains) for t in range(trainers)),
+        ),
         exact=exact,
-        remarks=tuple(f"{what} is {value}, reported as saturated" for what, value in odd.items()),
+        remarks=_remarks(loss_nats, gains, assigned_gains),
         seconds=time.perf_counter() - started,
+    )
+
+
+def _remarks(loss_nats: float, gains: Mapping[int, float], assigned_gains: Mapping[int, float]) -> tuple[str, ...]:
+    values = {
+        "validation loss": loss_nats,
+        **{f"common gain of trainer {trainer}": gain for trainer, gain in sorted(gains.items())},
+        **{f"assigned gain of trainer {trainer}": gain for trainer, gain in sorted(assigned_gains.items())},
+    }
+    return tuple(
+        f"{what} is {value}, reported as saturated" for what, value in values.items() if not math.isfinite(value)
     )
 
 

@@ -68,7 +68,10 @@ class AssessmentSpec:
     exact_checks: int  # updates whose cheap value is audited by forward passes each round
     probe_samples: int  # inputs whose hidden states enter the signature
     words: int  # signature words of 256 bits; even, half for outputs and half for work
-    #: Positions kept with equal sign, of all kept.
+    #: Positions kept in both with the same sign, of all kept; above it the later update is a DUPLICATE. Honest pairs
+    #: of 5 trainers over whole runs: bytes 2,600-5,400 in one round, 2,000-2,700 across rounds, 1,600-1,900 with one's
+    #: own last update; digits 1,000-4,600, 800-3,400, 0-30. Twice as dense digits reach 5,700, at half of all values
+    #: 7,300. A copy has 10,000; who disguises one must give up a fifth of it.
     duplicate_overlap_bps: int
 
 
@@ -287,6 +290,8 @@ _GENERAL = Manifest(
     outer=OuterSpec(learning_rate=0.8, momentum=0.5, decay_rounds=200, floor=0.1),
     numerics=NumericsSpec(),
 )
+#: 16 rounds take the held-out text to 2.12 bits a byte (2.31 by round 9) with 5 honest trainers of 8, for 0.64 CPU
+#: seconds a trainer and round and 0.5 a verifier and round on one 2.6 GHz core; seeds 0-2 lie within 0.02.
 _BYTES = replace(
     _GENERAL,
     training=replace(_GENERAL.training, steps=60, batch=8, shard=480, learning_rate=5e-3, beta2=0.98),
@@ -294,6 +299,7 @@ _BYTES = replace(
     assessment=replace(_GENERAL.assessment, common_samples=128, assigned_samples=16),
     outer=replace(_GENERAL.outer, learning_rate=1.0, decay_rounds=16),
 )
+#: 8 rounds reach 93.6-94.7 % of held-out digits (seeds 0-3), in hundredths of a second each.
 _DIGITS = replace(
     _GENERAL,
     training=replace(_GENERAL.training, steps=24, batch=32, shard=64, learning_rate=2e-3),

@@ -84,6 +84,11 @@ class Network:
         self.task.loss(self.module, batch).mean().backward()  # type: ignore[no-untyped-call]
         return self.slope
 
+    def hidden(self, batch: Batch) -> Tensor:
+        """Hidden states [n, h] of each sample."""
+        with torch.no_grad():
+            return self.task.hidden(self.module, batch)
+
     def mean_loss(self, batch: Batch) -> float:
         """Mean loss in nats, summed in float64; NaN or infinite when the model is broken."""
         with torch.no_grad():

@@ -43,15 +43,13 @@ def local_round(task: Task, manifest: Manifest, state: State, beacon: bytes, tra
     own = task.batch(shard[: assessment.assigned_samples])
     probe = task.batch(shard[: assessment.probe_samples])
     loss_before = network.mean_loss(own)
-    with torch.no_grad():
-        hidden_before = task.hidden(network.module, probe)
+    hidden_before = network.hidden(probe)
     optimiser = _AdamW(training, len(state.theta))
     for step in range(training.steps):
         at = step * training.batch
         batch = task.batch([shard[i % len(shard)] for i in range(at, at + training.batch)])
         optimiser.step(network.theta, network.gradient(batch))
-    with torch.no_grad():
-        moved = task.hidden(network.module, probe) - hidden_before
+    moved = network.hidden(probe) - hidden_before
     return Trained(
         delta=state.theta - network.theta,
         claimed_gain_micronats=micronats(loss_before - network.mean_loss(own)),

@@ -31,10 +31,14 @@ class Target:
     spend: Spend | None
 
 
-def target_of(call: chain.Call, deployment: Deployment) -> Target:
-    """Raises ChainError when a field does not fit its ABI type, MalformedParams for parameters that no run can have."""
+def target_of(call: chain.Call, deployment: Deployment, token_of: Callable[[int], bytes]) -> Target:
+    """``token_of`` gives a run's token, which a claim has to name.
+
+    Raises ChainError when a field does not fit its ABI type, MalformedParams for parameters that no run can have.
+    """
     contract, name, arguments, spend = _TABLE[type(call)]
-    data = function(contract, name).encode(*arguments(call))
+    extra = (token_of(call.run),) if isinstance(call, chain.Claim) else ()
+    data = function(contract, name).encode(*arguments(call, *extra))
     to: bytes = getattr(deployment, contract.lower())
     return Target(f"{contract}.{name}", to, data, spend(call) if spend else None)
 
@@ -43,13 +47,13 @@ def _params(params: Params) -> tuple[Any, ...]:
     return tuple(getattr(params, item.name) for item in fields(params))
 
 
-def _proof(call: chain.Claim) -> tuple[Any, ...]:
+def _proof(call: chain.Claim, token: bytes) -> tuple[Any, ...]:
     packed = call.standing.pack()
     siblings = b"".join(node.hash + node.sum_wei.to_bytes(16, "big") for node in call.proof.siblings)
-    return call.run, [packed[:32], packed[32:64], packed[64:]], call.proof.right_bits, siblings
+    return call.run, token, [packed[:32], packed[32:64], packed[64:]], call.proof.right_bits, siblings
 
 
-_Row = tuple[str, str, Callable[[Any], tuple[Any, ...]], Callable[[Any], Spend] | None]
+_Row = tuple[str, str, Callable[..., tuple[Any, ...]], Callable[[Any], Spend] | None]
 
 _TABLE: dict[type[chain.Call], _Row] = {
     chain.Open: (

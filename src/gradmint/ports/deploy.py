@@ -34,7 +34,7 @@ def deploy(rpc_url: str, account: LocalAccount, *, with_token: bool = False) -> 
 
     chain_id = as_int(rpc.call("eth_chainId", patience_s=0), "chain id")
     w3 = Web3(Provider())
-    w3.middleware_onion.inject(SignAndSendRawMiddlewareBuilder.build(account), layer=0)  # type: ignore[arg-type]
+    w3.middleware_onion.inject(SignAndSendRawMiddlewareBuilder.build(account), layer=0)
     sender = account.address
     first_block = w3.eth.block_number
     nonce = w3.eth.get_transaction_count(sender, "pending")
@@ -79,7 +79,7 @@ def deploy(rpc_url: str, account: LocalAccount, *, with_token: bool = False) -> 
 
 def _address_at(sender: str, nonce: int) -> bytes:
     """Address of the contract that ``sender`` makes with ``nonce``."""
-    from eth_utils import keccak
-    from rlp import encode
+    from eth_hash.auto import keccak
+    from rlp import encode  # type: ignore[import-untyped]
 
     return keccak(encode([bytes.fromhex(sender[2:]), nonce]))[12:]

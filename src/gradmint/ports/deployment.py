@@ -44,7 +44,8 @@ class Deployment:
         if not isinstance(found, dict) or not set(names[:-1]) <= found.keys() <= set(names):
             keys = sorted(found)[:20] if isinstance(found, dict) else type(found).__name__
             raise SettingsError(f"{source}: expected fields {names}, found {keys}: write it with 'gradmint deploy'")
-        return cls(**{name: _value(name, found[name], source) for name in names if name in found})
+        values: dict[str, Any] = {name: _value(name, found[name], source) for name in names if name in found}
+        return cls(**values)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Deployment:

@@ -60,7 +60,7 @@ class LocalStore:
                 os.close(directory)
         except OSError as error:
             raise StoreUnreachable(
-                f"blob directory {self.directory}: {error}: {len(blob)} bytes were not written; free or replace the disk"
+                f"blob directory {self.directory}: {error}: {len(blob)} bytes not written; free or replace the disk"
             ) from error
 
     def get(self, digest: bytes, max_bytes: int) -> bytes:

@@ -45,6 +45,20 @@ _RENAMED = {
     "Retired.account": "",  # the seat says it already
 }
 _MEANING: dict[str, Callable[[Any], Any]] = {"phase": Phase, "role": Role, "params": Params.decode}
+
+
+def _unstamp(stamp: bytes) -> dict[str, Any]:
+    """Submitted packs three values into one word, for gas."""
+    if stamp[6:8] != bytes(2):
+        raise ValueError(f"stamp 0x{stamp.hex()} has bytes {stamp[6:8].hex()} between gain and transcript")
+    return {
+        "trainer": int.from_bytes(stamp[:2], "big"),
+        "claimed_gain_micronats": int.from_bytes(stamp[2:6], "big", signed=True),
+        "transcript": stamp[8:],
+    }
+
+
+_PACKED = {"stamp": ({"trainer", "claimed_gain_micronats", "transcript"}, _unstamp)}
 _WORD = re.compile(r"(u?int|bytes)(\d+)|address")
 
 
@@ -104,7 +118,10 @@ def _decode(layout: _Layout, topics: list[bytes], data: bytes, entry: dict[str, 
     values: dict[str, Any] = {}
     for field in layout.fields:
         value = field.read(topics[field.topic], 0) if field.topic else field.read(data, field.offset)
-        values[field.attribute] = field.meaning(value) if field.meaning else value
+        if field.attribute in _PACKED:
+            values |= _PACKED[field.attribute][1](value)
+        else:
+            values[field.attribute] = field.meaning(value) if field.meaning else value
     return layout.make(
         position=(as_int(entry.get("blockNumber"), "a log's block"), as_int(entry.get("logIndex"), "a log's index")),
         tx_hash=as_bytes(entry.get("transactionHash"), "a log's transaction", 32),
@@ -132,11 +149,12 @@ def _layout(make: type[ev.Event], contract: str, entry: dict[str, Any]) -> _Layo
         is_dynamic |= item["type"] == "bytes"
         topic += item["indexed"]
         if attribute:
-            place = (topic, 0) if item["indexed"] else (0, offset)
-            found.append(_Field(attribute, *place, _reader(item["type"]), _MEANING.get(attribute)))
+            at, word = (topic, 0) if item["indexed"] else (0, offset)
+            found.append(_Field(attribute, at, word, _reader(item["type"]), _MEANING.get(attribute)))
         offset += 0 if item["indexed"] else 32
     expected = {field.name for field in fields(make)} - {"position", "tx_hash"}
-    names = {field.attribute for field in found}
+    names = {field.attribute for field in found} - _PACKED.keys()
+    names = names.union(*(_PACKED[field.attribute][0] for field in found if field.attribute in _PACKED))
     if names != expected:
         raise LookupError(f"{make.__name__}: the contract says {sorted(names)}, the specification {sorted(expected)}")
     return _Layout(make, contract, tuple(found), offset, is_dynamic, topic + 1)

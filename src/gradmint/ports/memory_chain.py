@@ -18,7 +18,8 @@ from ..spec.events import Event, Position
 from ..spec.keccak import keccak256
 from ..spec.types import Phase
 from .chain import Call, Clock, Escrow, Receipt
-from .memory_rules import ROUNDS, RUNS, STAKES, Rules
+from .memory_rules import Rules
+from .memory_state import ROUNDS, RUNS, STAKES
 from .nonces import Nonces
 from .reverts import reverted
 
@@ -47,6 +48,7 @@ class MemoryWorld:
 
     def mint(self, token: bytes, account: bytes, amount_wei: int) -> None:
         with self.changed:
+            self.rules.tokens.add(token)
             key = (token, account)
             self.rules.balances_wei[key] = self.rules.balances_wei.get(key, 0) + amount_wei
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from threading import Lock
 
-#: A signature that nobody broadcast in this time is taken for abandoned, and its nonce is given again. Whoever sends the
-#: abandoned bytes after all is told "NonceTaken".
+#: A signature that nobody broadcast in this time is taken for abandoned, and its nonce is given again. Whoever sends
+#: the abandoned bytes after all is told "NonceTaken".
 ABANDONED_S = 60.0
 
 

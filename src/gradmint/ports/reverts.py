@@ -37,7 +37,7 @@ WORDS = {
     "AlreadyRefunded": "the rest of run {0} went back to its sponsor before: nothing to do",
     "TotalShrank": "payouts of {0} wei were promised, the settlement says {1}: payouts only grow, this is a defect",
     "Insolvent": "the settlement promises {0} wei, {1} were deposited: this is a defect",
-    "RootMismatch": "the newest root is {0}, the proof leads to {1}: prove against the standings of the last settlement",
+    "SealMismatch": "the run is sealed with {0}, the proof gives {1}: prove against the last settlement's standings",
     "ProofLength": "the proof has {0} bytes, not a multiple of 48: prove again",
     "NothingToClaim": "{1} has been paid all of its {2} wei in run {0}: wait for the next settlement",
     # Stakes
@@ -66,7 +66,8 @@ WORDS = {
     # Of this side
     "NonceTaken": "another transaction took nonce {1} of {0}: sign the call again if it is still wanted",
     "NonceGap": "nonce {0} was signed, but {1} was never broadcast: sign the call again",
-    "OutOfReach": "the transaction was mined and failed without a reason: it may have run out of gas; sign it again",
+    "FeeTooLow": "the fee signed with nonce {0} is below the chain's by now: sign the call again",
+    "Failed": "transaction {0} was mined and failed without a reason, maybe out of gas: sign the call again",
 }
 
 

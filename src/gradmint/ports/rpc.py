@@ -1,8 +1,8 @@
 """JSON-RPC over HTTP with keep-alive: the wire under :mod:`web3_chain`.
 
-The node is not trusted: answers are bounded in size and time and checked before use. A node that is away for a moment is
-asked again. web3's provider does the same job at three times the processor time a call and 0.2 s more at start-up, which
-a dozen participants on one machine feel; :mod:`deploy` uses it, where that does not matter.
+The node is not trusted: answers are bounded in size and time and checked before use. A node that is away for a moment
+is asked again. web3's provider does the same job at three times the processor time a call and 0.2 s more at start-up,
+which a dozen participants on one machine feel; :mod:`deploy` uses web3, where that does not matter.
 """
 
 from __future__ import annotations

@@ -1,0 +1,282 @@
+"""A finished run as one readable file, and the chain reader over it: audits go on when the chain is gone.
+
+The file is not trusted: it is bounded, every value has one spelling and a range, and whether rows fit together is what
+the auditor finds out. Amounts are whole numbers, bytes hex, phases and roles names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from ..spec import events as ev
+from ..spec.errors import ChainError
+from ..spec.events import Event, Position
+from ..spec.params import Params
+from ..spec.types import Phase, Role
+from .chain import ChainReader, Clock, Escrow
+from .deployment import write_atomically
+
+_FORMAT = "gradmint recorded run 1"
+_MAX_BYTES = 256 << 20
+_MAX_TRIES = 5
+
+_EVENTS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
+_SIZES = {
+    20: ("sponsor", "token", "funder", "account", "runs_address", "stakes_address", "rounds_address"),
+    24: ("transcript", "roster"),
+    32: ("beacon", "digest", "base", "commitment", "salt", "root", "standings_hash", "params_hash", "tx_hash"),
+}
+_SIZE_OF = {name: size for size, names in _SIZES.items() for name in names} | {"manifest": 32, "model": 32}
+_HEAD = ("chain_id", "run", "run_count", "now_s", "runs_address", "stakes_address", "rounds_address", "standings_hash")
+_TABLES = ("stakes_wei", "claimed_wei", "token_balances_wei")
+
+
+def record(chain: ChainReader, run: int, path: str | os.PathLike[str], holders: Iterable[bytes] = ()) -> None:
+    """Write everything that an audit of ``run`` reads, balances of ``holders`` as well; all of it or nothing.
+
+    Raises ChainError when the run keeps moving meanwhile, SettingsError when the file cannot be written.
+    """
+    for _ in range(_MAX_TRIES):
+        events = list(chain.events(run))
+        found = _gather(chain, run, events, holders)
+        if not chain.events(run, events[-1].position if events else None):
+            break
+    else:
+        raise ChainError(f"run {run} moved on {_MAX_TRIES} times while it was recorded: record it after its end")
+    write_atomically(Path(path), (json.dumps(found, indent=1) + "\n").encode())
+
+
+def _gather(chain: ChainReader, run: int, events: list[Event], holders: Iterable[bytes]) -> dict[str, Any]:
+    clock, escrow = chain.clock(run), chain.escrow(run)
+    seated = [event.account for event in events if isinstance(event, ev.Admitted)]
+    payees = sorted({*seated, *(event.account for event in events if isinstance(event, ev.Claimed))})
+    owners = sorted({chain.runs_address, chain.stakes_address, escrow.sponsor, *payees, *holders})
+    gas = {tx_hash: chain.gas_used(tx_hash) for tx_hash in {event.tx_hash for event in events}}
+    return {
+        "format": _FORMAT,
+        "chain_id": chain.chain_id,
+        "run": run,
+        "run_count": chain.run_count(),
+        "now_s": chain.now_s(),
+        "runs_address": _show(chain.runs_address),
+        "stakes_address": _show(chain.stakes_address),
+        "rounds_address": _show(chain.rounds_address),
+        "standings_hash": _show(chain.standings_hash(run)),
+        "clock": {item.name: _show(getattr(clock, item.name)) for item in fields(clock)},
+        "escrow": {item.name: _show(getattr(escrow, item.name)) for item in fields(escrow)},
+        "stakes_wei": dict(zip(map(_show, seated), chain.stakes_wei(run, seated), strict=True)),
+        "claimed_wei": {_show(account): chain.claimed_wei(run, account) for account in payees},
+        "token_balances_wei": {_show(owner): chain.token_balance_wei(escrow.token, owner) for owner in owners},
+        "events": [_show_event(event, gas[event.tx_hash]) for event in events],
+    }
+
+
+def _show_event(event: Event, gas: int) -> dict[str, Any]:
+    own = [item.name for item in fields(event) if item.name not in ("run", "position", "tx_hash")]
+    return {
+        "event": type(event).__name__,
+        "block": event.position[0],
+        "log": event.position[1],
+        **{name: _show(getattr(event, name)) for name in own},
+        "tx_hash": _show(event.tx_hash),
+        "gas": gas,
+    }
+
+
+def _show(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return f"0x{value.hex()}"
+    if isinstance(value, Phase | Role):
+        return value.name
+    if isinstance(value, Params):
+        return {item.name: _show(getattr(value, item.name)) for item in fields(value)}
+    return list(value) if isinstance(value, tuple) else value
+
+
+class RecordedChain:
+    """:class:`~gradmint.ports.chain.ChainReader` of the file's one run. Raises ChainError for any other content."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = path
+        found = self._load()
+        expected = {"format", *_HEAD, *_TABLES, "clock", "escrow", "events"}
+        if not isinstance(found, dict) or found.get("format") != _FORMAT or found.keys() != expected:
+            raise self._bad("the file", _keys(found), f"{_FORMAT!r} with exactly {sorted(expected)}")
+        head = {name: self._value(name, found[name], name) for name in _HEAD}
+        self.run: int = head["run"]
+        self._head = head
+        self._clock: Clock = self._make(Clock, "clock", found["clock"])
+        self._escrow: Escrow = self._make(Escrow, "escrow", found["escrow"])
+        self._tables = {name: self._table(name, found[name]) for name in _TABLES}
+        self._gas: dict[bytes, int] = {}
+        self._events = self._rows(found["events"])
+
+    @property
+    def chain_id(self) -> int:
+        return int(self._head["chain_id"])
+
+    @property
+    def rounds_address(self) -> bytes:
+        return bytes(self._head["rounds_address"])
+
+    @property
+    def runs_address(self) -> bytes:
+        return bytes(self._head["runs_address"])
+
+    @property
+    def stakes_address(self) -> bytes:
+        return bytes(self._head["stakes_address"])
+
+    def now_s(self) -> int:
+        return int(self._head["now_s"])
+
+    def run_count(self) -> int:
+        return int(self._head["run_count"])
+
+    def events(self, run: int, after: Position | None = None) -> Sequence[Event]:
+        self._same(run)
+        return [event for event in self._events if after is None or event.position > after]
+
+    def clock(self, run: int) -> Clock:
+        self._same(run)
+        return self._clock
+
+    def escrow(self, run: int) -> Escrow:
+        self._same(run)
+        return self._escrow
+
+    def standings_hash(self, run: int) -> bytes:
+        self._same(run)
+        return bytes(self._head["standings_hash"])
+
+    def stakes_wei(self, run: int, accounts: Sequence[bytes]) -> list[int]:
+        self._same(run)
+        return [self._entry("stakes_wei", account) for account in accounts]
+
+    def claimed_wei(self, run: int, account: bytes) -> int:
+        self._same(run)
+        return self._entry("claimed_wei", account)
+
+    def token_balance_wei(self, token: bytes, account: bytes) -> int:
+        if token != self._escrow.token:
+            raise ChainError(f"{self._path} records token 0x{self._escrow.token.hex()}, not 0x{token.hex()}")
+        return self._entry("token_balances_wei", account)
+
+    def gas_used(self, tx_hash: bytes) -> int:
+        if tx_hash not in self._gas:
+            raise ChainError(f"{self._path} has no transaction 0x{tx_hash.hex()}: record the run again")
+        return self._gas[tx_hash]
+
+    def _same(self, run: int) -> None:
+        if run != self.run:
+            raise ChainError(f"{self._path} records run {self.run}, run {run} was asked for: name the recorded one")
+
+    def _entry(self, table: str, account: bytes) -> int:
+        if account not in self._tables[table]:
+            raise ChainError(f"{self._path} has no {table} of 0x{account.hex()}: record the run again")
+        return self._tables[table][account]
+
+    def _load(self) -> Any:
+        try:
+            with open(self._path, "rb") as file:
+                content = file.read(_MAX_BYTES + 1)
+            if len(content) > _MAX_BYTES:
+                raise ChainError(f"{self._path} has over {_MAX_BYTES} bytes: this is no recorded run")
+            return json.loads(content, object_pairs_hook=self._object, parse_constant=self._constant)
+        except OSError as error:
+            raise ChainError(f"recorded run {self._path}: {error}: record one first") from error
+        except (ValueError, RecursionError) as error:
+            raise ChainError(f"{self._path} is no recorded run: {str(error)[:200]}") from error
+
+    def _rows(self, rows: object) -> list[Event]:
+        if not isinstance(rows, list):
+            raise self._bad("events", type(rows).__name__, "a list")
+        events: list[Event] = []
+        for number, row in enumerate(rows):
+            event = self._row(row, f"event {number}")
+            if events and event.position <= events[-1].position:
+                raise self._bad(f"event {number}", f"position {event.position}", f"one behind {events[-1].position}")
+            events.append(event)
+        return events
+
+    def _row(self, row: object, where: str) -> Event:
+        kind = _EVENTS.get(str(row.get("event"))) if isinstance(row, dict) else None
+        if not isinstance(row, dict) or kind is None:
+            raise self._bad(where, _keys(row), f"one of {sorted(_EVENTS)}")
+        own = [item for item in fields(kind) if item.name not in ("run", "position", "tx_hash")]
+        expected = {"event", "block", "log", "tx_hash", "gas", *(item.name for item in own)}
+        if row.keys() != expected:
+            raise self._bad(where, _keys(row), f"a {kind.__name__} with exactly {sorted(expected)}")
+        values: dict[str, Any] = {item.name: self._value(item.name, row[item.name], where, item.type) for item in own}
+        tx_hash = self._value("tx_hash", row["tx_hash"], where)
+        gas = self._value("gas", row["gas"], where)
+        if self._gas.setdefault(tx_hash, gas) != gas:
+            raise self._bad(where, f"gas {gas}", f"{self._gas[tx_hash]}, as another row of the same transaction says")
+        position = (self._value("block", row["block"], where), self._value("log", row["log"], where))
+        return kind(run=self.run, position=position, tx_hash=tx_hash, **values)
+
+    def _make(self, kind: type[Any], where: str, found: object) -> Any:
+        names = {item.name for item in fields(kind)}
+        if not isinstance(found, dict) or found.keys() != names:
+            raise self._bad(where, _keys(found), f"exactly {sorted(names)}")
+        return kind(**{i.name: self._value(i.name, found[i.name], where, i.type) for i in fields(kind)})
+
+    def _table(self, name: str, found: object) -> dict[bytes, int]:
+        if not isinstance(found, dict):
+            raise self._bad(name, _keys(found), "an object")
+        return {
+            self._value("account", account, name): self._value(name, amount, name) for account, amount in found.items()
+        }
+
+    def _value(self, name: str, value: object, where: str, kind: object = None) -> Any:
+        """One value by the name of its field; ``kind`` is its annotation, as text, where the name does not tell."""
+        if name in _SIZE_OF or kind == "bytes":
+            return self._bytes(name, value, where)
+        if kind in ("Phase", "Role"):
+            names: dict[str, Any] = {member.name: member for member in (Phase if kind == "Phase" else Role)}
+            if isinstance(value, str) and value in names:
+                return names[value]
+            raise self._bad(where, f"{name} {value!r:.40}", f"one of {sorted(names)}")
+        if kind == "Params":
+            return self._make(Params, where, value)
+        if kind == "tuple[int, ...]":
+            if not isinstance(value, list) or len(value) > 64:
+                raise self._bad(where, f"{name} {value!r:.40}", "a list of whole numbers")
+            return tuple(self._value(name, item, where) for item in value)
+        least = -(2**31) if name == "claimed_gain_micronats" else 0
+        if type(value) is int and least <= value < 1 << 256:
+            return value
+        raise self._bad(where, f"{name} {value!r:.40}", f"a whole number from {least}")
+
+    def _bytes(self, name: str, value: object, where: str) -> bytes:
+        size = _SIZE_OF.get(name)
+        if isinstance(value, str) and value.startswith("0x") and value == value.lower():
+            try:
+                data = bytes.fromhex(value[2:])
+            except ValueError:
+                data = None
+            if data is not None and 2 + 2 * len(data) == len(value) and size in (None, len(data)):
+                return data
+        raise self._bad(where, f"{name} {value!r:.40}", f"{size or 'some'} bytes in lower-case hex, 0x...")
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ValueError("a name comes twice in one object")
+        return found
+
+    @staticmethod
+    def _constant(name: str) -> Callable[[], None]:
+        raise ValueError(f"{name} is no number here")
+
+    def _bad(self, where: str, found: str, expected: str) -> ChainError:
+        return ChainError(f"{self._path}, {where}: found {found}, expected {expected}: record the run again")
+
+
+def _keys(found: object) -> str:
+    return str(sorted(found)[:20])[:300] if isinstance(found, dict) else f"a {type(found).__name__}"

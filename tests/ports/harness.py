@@ -1,0 +1,236 @@
+"""A stage for either chain: accounts with money, a run, and shorthand for what its participants do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import pytest
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+
+from gradmint.ports.chain import (
+    Chain,
+    Claim,
+    Close,
+    Commit,
+    Hold,
+    Join,
+    Open,
+    Poke,
+    Receipt,
+    Reveal,
+    Settle,
+    Submit,
+)
+from gradmint.ports.deploy import deploy
+from gradmint.ports.deployment import Deployment
+from gradmint.ports.devnet import Devnet
+from gradmint.ports.memory_chain import MemoryWorld
+from gradmint.ports.web3_chain import Web3Chain
+from gradmint.spec import transcript, tree
+from gradmint.spec.errors import Reverted
+from gradmint.spec.ledger import Ledger
+from gradmint.spec.params import LOCAL, Params
+from gradmint.spec.types import Phase, Report, Role, Row, Verdict
+
+ETHER_WEI = 10**18
+STAKE_WEI = {Role.TRAINER: 10 * ETHER_WEI, Role.VERIFIER: 100 * ETHER_WEI}
+BUDGET_WEI = 1_000 * ETHER_WEI
+MINTED_WEI = 10**9 * ETHER_WEI
+
+TERMS = replace(
+    LOCAL, manifest=b"\1" * 32, model=b"\2" * 32, max_rounds=4, min_trainers=3, min_verifiers=3, words=1,
+    accept_bits=8, slash_bits=32, max_trainers=5, max_verifiers=5,
+)  # fmt: skip
+
+
+class World(Protocol):
+    """Where chains come from."""
+
+    token: bytes
+
+    def connect(self, number: int) -> Chain:
+        """Chain of account ``number``, which has tokens and gas money."""
+        ...
+
+    def reconnect(self, number: int) -> Chain:
+        """The same as a new process would have it."""
+        ...
+
+    def advance(self, seconds: int) -> None: ...
+
+
+class Memory:
+    token = b"\x70" * 20
+
+    def __init__(self) -> None:
+        self.world = MemoryWorld()
+
+    def connect(self, number: int) -> Chain:
+        account = number.to_bytes(20, "big")
+        if not self.world.rules.balances_wei.get((self.token, account)):
+            self.world.mint(self.token, account, MINTED_WEI)
+        return self.world.as_account(account)
+
+    reconnect = connect
+
+    def advance(self, seconds: int) -> None:
+        self.world.advance(seconds)
+
+
+class Anvil:
+    """One devnet and deployment for all tests of a session; each test opens runs of its own."""
+
+    def __init__(self, devnet: Devnet) -> None:
+        self.devnet = devnet
+        self.accounts: dict[int, LocalAccount] = {}
+        self.chains: dict[int, Chain] = {}
+        deployer = self.account(1_000)
+        self.deployment: Deployment = deploy(devnet.rpc_url, deployer, with_token=True)
+        assert self.deployment.token is not None
+        self.token = self.deployment.token
+
+    def account(self, number: int) -> LocalAccount:
+        if number not in self.accounts:
+            self.accounts[number] = Account.from_key((10_000 + number).to_bytes(32, "big"))
+            self.devnet.give_ether([self.accounts[number].address], 1_000 * ETHER_WEI)
+        return self.accounts[number]
+
+    def connect(self, number: int) -> Chain:
+        if number not in self.chains:
+            chain = Web3Chain(self.devnet.rpc_url, self.deployment, self.account(number))
+            chain.mint(self.token, chain.account, MINTED_WEI)
+            self.chains[number] = chain
+        return self.chains[number]
+
+    def reconnect(self, number: int) -> Chain:
+        return Web3Chain(self.devnet.rpc_url, self.deployment, self.account(number))
+
+    def advance(self, seconds: int) -> None:
+        self.devnet.advance(seconds)
+
+
+def rows(gains: Sequence[int]) -> tuple[Row, ...]:
+    return tuple(Row(Verdict.OK if gain else Verdict.MISSING, gain, gain + 1 if gain else -(2**31)) for gain in gains)
+
+
+@dataclass
+class Stage:
+    """A run with its people: account 0 sponsors, 1.. train, 101.. verify."""
+
+    world: World
+    run: int = 0
+    params: Params = TERMS
+    trainers: list[Chain] = field(default_factory=list)
+    verifiers: list[Chain] = field(default_factory=list)
+
+    @property
+    def sponsor(self) -> Chain:
+        return self.world.connect(0)
+
+    def open(self, budget_wei: int = BUDGET_WEI, **terms: object) -> Stage:
+        self.params = replace(TERMS, **terms)  # type: ignore[arg-type]
+        call = Open(params=self.params, token=self.world.token, budget_wei=budget_wei)
+        self.run = self.sponsor.send(call).events[0].run
+        return self
+
+    def join(self, role: Role, stake_wei: int | None = None) -> Receipt:
+        people, base = (self.trainers, 1) if role is Role.TRAINER else (self.verifiers, 101)
+        people.append(self.world.connect(base + len(people)))
+        stake_wei = STAKE_WEI[role] if stake_wei is None else stake_wei
+        return people[-1].send(Join(run=self.run, role=role, stake_wei=stake_wei))
+
+    def enrol(self, trainers: int = 3, verifiers: int = 3) -> Stage:
+        for _ in range(trainers):
+            self.join(Role.TRAINER)
+        for _ in range(verifiers):
+            self.join(Role.VERIFIER)
+        return self
+
+    def ledger(self) -> Ledger:
+        """Every event folded and checked against its transcript."""
+        ledger = Ledger(self.run)
+        for event in self.sponsor.events(self.run):
+            ledger.apply(event)
+        assert ledger.transcript == self.sponsor.clock(self.run).transcript
+        return ledger
+
+    @property
+    def phase(self) -> Phase:
+        return self.sponsor.clock(self.run).phase
+
+    # What people do; each takes the indices of those who do it, in this order.
+
+    def submit(self, *trainers: int) -> None:
+        for i in trainers:
+            self.trainers[i].send(Submit(run=self.run, digest=os.urandom(32), claimed_gain_micronats=-7 + i))
+
+    def close(self) -> Receipt:
+        submissions = self.ledger().round.submissions
+        said = tuple((s.trainer, s.claimed_gain_micronats, s.digest) for s in submissions)
+        return self.trainers[0].send(Close(run=self.run, submissions=said))
+
+    def hold(self, *verifiers: int) -> None:
+        bitmap = bytes([255] * ((self.ledger().round.trainers + 7) // 8))
+        for v in verifiers:
+            self.verifiers[v].send(Hold(run=self.run, bitmap=bitmap, base=b"\3" * 32))
+
+    def report(self, verifier: int, word: int = 0, gains: Sequence[int] | None = None) -> bytes:
+        gains = gains or [10 * (i + 1) for i in range(self.ledger().round.trainers)]
+        return Report(1_000_000 + verifier, (word,), rows(gains)).pack()
+
+    def commit(self, reports: dict[int, bytes]) -> None:
+        number = self.ledger().round.number
+        for v, report in reports.items():
+            chain = self.verifiers[v]
+            bound = transcript.commitment(
+                chain.chain_id, chain.rounds_address, self.run, number, chain.account, report, b"\4" * 32
+            )
+            chain.send(Commit(run=self.run, commitment=bound))
+
+    def reveal(self, reports: dict[int, bytes]) -> None:
+        for v, report in reports.items():
+            self.verifiers[v].send(Reveal(run=self.run, report=report, salt=b"\4" * 32))
+
+    def settlement(self) -> Settle:
+        ledger = self.ledger()
+        reveals = ledger.round.reveals
+        reports = tuple(reveals[v].report for v in sorted(reveals))
+        return Settle(run=self.run, params=self.params, standings=ledger.all_standings(), reports=reports)
+
+    def settle(self) -> Receipt:
+        return self.sponsor.send(self.settlement())
+
+    def play(self, reports: dict[int, bytes] | None = None, everybody: Sequence[int] = (0, 1, 2)) -> Receipt:
+        """One whole round in which everybody acts; ``reports`` per verifier, honest ones by default."""
+        self.submit(*range(self.ledger().round.trainers))
+        self.close()
+        self.hold(*everybody)
+        reports = {v: self.report(v) for v in everybody} if reports is None else reports
+        self.commit(reports)
+        self.reveal(reports)
+        return self.settle()
+
+    def poke(self) -> Receipt:
+        """After the deadline."""
+        clock = self.sponsor.clock(self.run)
+        self.world.advance(max(1, clock.deadline_s - self.sponsor.now_s()))
+        return self.sponsor.send(Poke(run=self.run))
+
+    def claim(self, position: int) -> Claim:
+        leaves = self.ledger().all_standings()
+        return Claim(run=self.run, standing=leaves[position], proof=tree.prove(leaves, position))
+
+
+def refused(name: str, act: Callable[[], object], *operands: object) -> Reverted:
+    """``act`` is refused with this error; the operands are compared as far as they are given, None stands for any."""
+    with pytest.raises(Reverted) as caught:
+        act()
+    assert caught.value.name == name, caught.value
+    for expected, found in zip(operands, caught.value.operands, strict=False):
+        assert expected is None or expected == found, caught.value
+    assert ": " in str(caught.value)
+    return caught.value
