@@ -2,6 +2,7 @@
 """Compile contracts/ with py-solc-x and write the artifacts that the package ships.
 
     python scripts/compile.py            write src/gradmint/abi/*.json and .build/test/*.json
+    python scripts/compile.py --test     write .build/test/*.json only
     python scripts/compile.py --check    exit 1 when a shipped artifact is not what the sources compile to
     python scripts/compile.py --setup    only prepare .build/solc/, where ape looks for the compiler
 
@@ -119,6 +120,7 @@ def render(artifact: dict[str, object]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when shipped artifacts are stale")
+    parser.add_argument("--test", action="store_true", help="write only what the contract tests need")
     parser.add_argument("--setup", action="store_true", help="only prepare the compiler for ape")
     options = parser.parse_args()
 
@@ -140,12 +142,16 @@ def main() -> int:
             print(f"compile: {path.relative_to(ROOT)} is stale; run 'python scripts/compile.py'", file=sys.stderr)
         return 1 if stale else 0
 
-    for name, artifact in compiled.items():
-        if name.startswith("contracts/test/"):
-            wanted[BUILD / "test" / f"{name.split(':')[1]}.json"] = render(artifact)
-    for path, text in wanted.items():
+    tests = {
+        BUILD / "test" / f"{name.split(':')[1]}.json": render(artifact)
+        for name, artifact in compiled.items()
+        if name.startswith("contracts/test/")
+    }
+    for path, text in (tests if options.test else wanted | tests).items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        half_written = path.with_suffix(f".{os.getpid()}")
+        half_written.write_text(text)
+        half_written.replace(path)
     for name, size in sizes.items():
         print(f"compile: {name} {size} bytes", file=sys.stderr)
     return 0

@@ -134,7 +134,7 @@ contract Harness {
 
     /* TREE */
 
-    function root(bytes calldata standings) external pure returns (bytes32 hash, uint256 sumWei) {
+    function treeRoot(bytes calldata standings) external pure returns (bytes32 hash, uint256 sumWei) {
         return StandingTree.root(standings);
     }
 
@@ -179,7 +179,7 @@ contract Harness {
         return Transcript.committed(t, verifier, commitment_);
     }
 
-    function revealed(bytes24 t, uint8 verifier, bytes32 salt, bytes32 reportHash) external pure returns (bytes24) {
+    function revealedRow(bytes24 t, uint8 verifier, bytes32 salt, bytes32 reportHash) external pure returns (bytes24) {
         return Transcript.revealed(t, verifier, salt, reportHash);
     }
 

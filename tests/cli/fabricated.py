@@ -122,20 +122,36 @@ class Fabricator:
                 transcript=b"",
                 tx_hash=_digest(10**6 + 10 * number + phase),
             )
-        common = dict(run=1, transcript=b"")
+        common: dict[str, Any] = {"run": 1, "transcript": b""}
         truth = [self._row(number, trainer) for trainer in range(len(self.trainers))]
         for trainer, row in enumerate(truth):
             if row.verdict is not Verdict.MISSING:
                 round_.submissions.append(
-                    Submitted(**common, trainer=trainer, claimed_gain_micronats=9, digest=_digest(trainer))
+                    Submitted(
+                        **common,
+                        tx_hash=_digest(10**7 + 100 * number + trainer),
+                        trainer=trainer,
+                        claimed_gain_micronats=9,
+                        digest=_digest(trainer),
+                    )
                 )
         words = tuple(draw.getrandbits(256) for _ in range(LOCAL.words))
         present = [v for v in range(len(self.verifiers)) if round_.stakes_wei[v] and not (number == VOID and v < 2)]
         for v in present:
             report = self._report(v, number, words, truth)
-            round_.holds[v] = Held(**common, verifier=v, base=_digest(number), bitmap=b"\xff")
-            round_.commits[v] = Committed(**common, verifier=v, commitment=b"")
-            round_.reveals[v] = Revealed(**common, verifier=v, salt=b"", report=report.pack())
+            round_.holds[v] = Held(
+                **common,
+                tx_hash=_digest(2 * 10**7 + 100 * number + v),
+                verifier=v,
+                base=_digest(number),
+                bitmap=b"\xff",
+            )
+            round_.commits[v] = Committed(
+                **common, tx_hash=_digest(3 * 10**7 + 100 * number + v), verifier=v, commitment=b""
+            )
+            round_.reveals[v] = Revealed(
+                **common, tx_hash=_digest(4 * 10**7 + 100 * number + v), verifier=v, salt=b"", report=report.pack()
+            )
         settlement = settle(
             ledger.terms,
             round_budget_wei(ledger.deposited_wei - ledger.total_wei, number, ledger.terms.max_rounds),

@@ -24,7 +24,7 @@ from eth_utils import keccak, to_checksum_address
 from gradmint.ports import artifacts
 from gradmint.spec import transcript as spec_transcript
 from gradmint.spec.params import Params
-from gradmint.spec.types import Phase, Report, Role, Standing
+from gradmint.spec.types import Phase, Report, Role, Row, Standing, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE_ANVIL = ROOT / "node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
@@ -385,3 +385,28 @@ class World:
 
 def pack(standings: Sequence[Standing]) -> bytes:
     return b"".join(standing.pack() for standing in standings)
+
+
+@contextmanager
+def reverts(name: str, *operands: Any) -> Iterator[None]:
+    """The block must be refused with this custom error; operands are compared where given."""
+    try:
+        yield
+    except Reverted as refusal:
+        found = tuple(o.lower() if isinstance(o, str) else o for o in refusal.operands)
+        wanted = tuple(o.lower() if isinstance(o, str) else o for o in operands)
+        assert refusal.name == name, f"expected {name}, refused with {refusal}"
+        assert not wanted or found == wanted, f"expected {name}{wanted}, refused with {refusal}"
+    else:
+        raise AssertionError(f"expected {name}, but it went through")
+
+
+def rows_of(gains: Sequence[int], assigned: int = 500) -> tuple[Row, ...]:
+    """OK rows with these common gains, each assigned gain ``assigned`` higher."""
+    return tuple(Row(Verdict.OK, gain, gain + assigned) for gain in gains)
+
+
+def report_of(trainers: int, words: int = 4, salt: object = "truth", loss: int = 2_000_000) -> Report:
+    """What an honest verifier says: the same for everyone who uses the same salt."""
+    signature = tuple(int.from_bytes(random_bytes(salt, word), "big") for word in range(words))
+    return Report(loss, signature, rows_of([1_000 * (i + 1) for i in range(trainers)]))

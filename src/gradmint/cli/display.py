@@ -60,6 +60,7 @@ class DemoDisplay:
         self._told = 0  # rounds that have had their line
         self._gas: dict[bytes, int] = {}
         self._counted: set[bytes] = set()
+        self._counted_rounds = 0
 
     def __enter__(self) -> DemoDisplay:
         if self._console.is_terminal and not self._quiet:
@@ -71,8 +72,11 @@ class DemoDisplay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live is not None:
-            self._draw()
-            self._live.stop()
+            try:
+                if kind is None:
+                    self._draw()
+            finally:
+                self._live.stop()
 
     def update(self, ledger: Ledger) -> None:
         """Cheap to call as often as one likes."""
@@ -104,11 +108,12 @@ class DemoDisplay:
         live.update(self.picture(ledger), refresh=True)
 
     def _count_gas(self, ledger: Ledger, gas_used: Callable[[bytes], int]) -> None:
-        for round_ in ledger.rounds[-2:]:
+        for round_ in ledger.rounds[self._counted_rounds :]:
             for account, tx_hash in senders(ledger, round_):
                 if tx_hash not in self._counted:
                     self._gas[account] = self._gas.get(account, 0) + gas_used(tx_hash)
                     self._counted.add(tx_hash)
+        self._counted_rounds = max(0, len(ledger.rounds) - 1)
 
     def picture(self, ledger: Ledger) -> Group:
         """What is on the screen now."""
@@ -186,8 +191,10 @@ def last_word(ledger: Ledger, last: Round | None, role: Role, index: int) -> Tex
     if role is Role.TRAINER:
         if index >= len(consensus.rows):
             return Text("joined since", "dim")
-        verdict = consensus.rows[index].verdict
-        return Text(verdict.name, "green" if verdict is Verdict.OK else "yellow")
+        row = consensus.rows[index]
+        worthless = row.verdict is Verdict.OK and row.common_gain_micronats <= 0
+        good = row.verdict is Verdict.OK and not worthless
+        return Text(f"{row.verdict.name}{', worth nothing' if worthless else ''}", "green" if good else "yellow")
     if index >= last.verifiers or not last.stakes_wei[index]:
         return Text("not in committee", "dim")
     distance = consensus.distances_bits[index]

@@ -62,6 +62,7 @@ STYLE: Any = {
     "figure.facecolor": "none",
 }
 MARKERS = "os^Dvp*X<>"
+MOST_MARKERS = 600  # more would hide each other, and swell the page
 LEADER = 22.0  # pixels between axes and labels
 End = tuple[float, float, str, str]  # where a line ends, its label and colour
 
@@ -157,11 +158,12 @@ def distances(
             axes.axhspan(slash_bits, most_bits * 1.15, color=COLOURS["vermillion"], alpha=0.12, linewidth=0)
             for bits in (accept_bits, slash_bits):
                 axes.axhline(bits, color=COLOURS["ink"], linewidth=1.2, linestyle=(0, (1.5, 2.5)))
+            few = sum(len(item.x) for item in series) <= MOST_MARKERS
             for place, item in enumerate(series):
                 axes.plot(
                     *(item.x, item.y),
                     color=COLOURS[item.colour],
-                    marker=MARKERS[place % len(MARKERS)],
+                    marker=MARKERS[place % len(MARKERS)] if few or len(item.x) < 10 else "",
                     markersize=6 if width >= WIDE else 4,
                     linestyle=_dashes(item),
                     linewidth=1.0,
@@ -409,12 +411,11 @@ def _thousands(value: float, _: object) -> str:
     return f"{value:.3g}"
 
 
-_PAGE_COLOUR = re.compile(r"(fill|stroke|stop-color): ?(#[0-9a-f]{6})")
 _NAMES = {colour: name for name, colour in COLOURS.items()}
-
-
-def _page_colour(found: re.Match[str]) -> str:
-    return f"{found[1]}: var(--{_NAMES[found[2]]})" if found[2] in _NAMES else found[0]
+_COLOUR = re.compile(r"(fill|stroke): ?(#[0-9a-f]{6})")
+_FONT = re.compile(r" font-family: [^;\"]*;?")  # the page's own instead
+_NO_TURN = re.compile(r" transform=\"rotate\(-0 [^\"]*\"")
+_DECIMALS = re.compile(r"(\d\.\d\d)\d+")  # hundredths of a pixel are plenty
 
 
 def _svg(figure: Figure, name: str) -> str:
@@ -424,11 +425,15 @@ def _svg(figure: Figure, name: str) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>|<style type=\"text/css\">.*?</style>|<!--.*?-->", "", text, flags=re.S)
+    text = re.sub(r"<metadata>.*?</metadata>|<style type=\"text/css\">.*?</style>", "", text, flags=re.S)
     used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", text))
-    text = re.sub(r' id="([^"]*)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", text)
-    text = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{name}-", text)
-    text = _PAGE_COLOUR.sub(_page_colour, text)
-    text = re.sub(r" font-family: [^;\"]*;?| transform=\"rotate\(-0 [^\"]*\"", "", text)
+
+    def clean(found: re.Match[str]) -> str:
+        tag = re.sub(r' id="([^"]*)"', lambda id_: f' id="{name}-{id_[1]}"' if id_[1] in used else "", found[0])
+        tag = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{name}-", tag)
+        tag = _COLOUR.sub(lambda pair: f"{pair[1]}: var(--{_NAMES[pair[2]]})" if pair[2] in _NAMES else pair[0], tag)
+        return _DECIMALS.sub(r"\1", _NO_TURN.sub("", _FONT.sub("", tag)))
+
+    text = re.sub(r"<[^>]*>", clean, text)  # tags only: labels stay as they are
     text = re.sub(r'<svg [^>]*viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', text, count=1)
     return re.sub(r"\s*\n\s*", "\n", text)

@@ -160,13 +160,13 @@ def show_round(round_: RoundAudit, metric: Metric = nats) -> None:
     if round_.loss_micronats is None:
         line.append("void: no quorum, nobody paid", "yellow")
     else:
-        line.append("loss ", "dim").append(f"{loss_text(round_.loss_micronats, metric):<16}")
+        line.append("loss ", "dim").append(f"{loss_text(round_.loss_micronats, metric):<11}")
         line.append("  cluster ", "dim").append(" ".join(map(str, round_.cluster)), "green")
         line.append("  bits", "dim")
         for verifier, distance in enumerate(round_.distances_bits):
             style = "green" if verifier in round_.cluster else "dim" if distance is None else "red"
             line.append(f" {'-' if distance is None else distance:>3}", style)
-    line.append("  paid ", "dim").append(f"{tokens(sum(round_.paid_wei.values())):>9}")
+    line.append("  paid ", "dim").append(f"{tokens(sum(round_.paid_wei.values())):>7}")
     if round_.slashed_wei:
         line.append("  slashed ", "dim").append(tokens(sum(round_.slashed_wei.values())), "red")
     line.append("  gas ", "dim").append(f"{sum(round_.gas.values()):>9,}")

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 PEOPLE = "participants.json"
 TEMPLATE = "report.html.j2"
-MOST_ROWS = 3_000  # participants' rows in the details of rounds; the newest rounds have theirs
+MOST_ROWS = 2_000  # participants' rows in the details of rounds; the newest rounds have theirs
 
 
 def write_report(found: Audit, path: Path, out: Path | None = None, reference: tuple[float, str] | None = None) -> None:

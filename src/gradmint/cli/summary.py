@@ -45,11 +45,13 @@ class Outcome:
 
 
 def tokens(wei: int) -> str:
-    """Token amount, shortened: 2 decimals, or 3 significant digits below 1; tiny amounts stay in wei."""
+    """Token amount, shortened: 2 decimals, or 3 significant digits below 1; the tiniest amounts stay in wei."""
     amount = wei / ETHER_WEI
-    if abs(amount) >= 1 or wei == 0:
-        return f"{amount:,.2f}" if wei else "0"
-    return f"{amount:.3g}" if abs(amount) >= 1e-4 else f"{wei:,} wei"
+    if wei == 0:
+        return "0"
+    if abs(wei) < 10**6:
+        return f"{wei:,} wei"
+    return f"{amount:,.2f}" if abs(amount) >= 1 else f"{amount:.3g}"
 
 
 def exact_tokens(wei: int) -> str:

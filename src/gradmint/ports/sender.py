@@ -138,9 +138,11 @@ class Sender:
             pause_s = min(2 * pause_s, 0.2)
 
     def _await_receipt(self, signed: _Signed) -> dict[str, Any]:
-        receipt = self._receipt(signed)  # a node that mines at once has it already
-        if receipt is not None:
-            return receipt
+        for pause_s in (0.0, 0.003):  # a node that mines at once has it by now, or in a moment; subscribing costs more
+            time.sleep(pause_s)
+            receipt = self._receipt(signed)
+            if receipt is not None:
+                return receipt
         channel = f"receipt {signed.tx_hash.hex()}"
         give_up = time.monotonic() + _RECEIPT_S
         try:

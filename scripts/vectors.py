@@ -1,0 +1,329 @@
+#!/usr/bin/env python3
+"""Write tests/vectors/*.json: the specification's answers, replayed by Solidity and by Python.
+
+    python scripts/vectors.py            write
+    python scripts/vectors.py --check    exit 1 when a file is not what the specification says now
+
+Integers of more than 53 bits are decimal strings, bytes are 0x-hex. Everything follows from fixed seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from gradmint.spec import transcript, tree
+from gradmint.spec.agreement import agree, distance_bits, weighted_median
+from gradmint.spec.keccak import keccak256
+from gradmint.spec.mechanism import settle
+from gradmint.spec.params import LOCAL, STANDARD, Params
+from gradmint.spec.types import (
+    GAIN_MAX_MICRONATS,
+    ONE_Q32,
+    UNSAMPLED,
+    Consensus,
+    Phase,
+    Report,
+    Role,
+    Row,
+    Standing,
+    Verdict,
+)
+
+VECTORS = Path(__file__).resolve().parent.parent / "tests" / "vectors"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Input of one settlement."""
+
+    params: Params
+    budget_wei: int
+    trainers: tuple[Standing, ...]
+    verifiers: tuple[Standing, ...]
+    stakes_wei: tuple[int, ...]
+    reports: tuple[Report | None, ...]
+
+    @property
+    def revealed(self) -> int:
+        """Mask of verifiers who gave a report."""
+        return sum(1 << v for v, report in enumerate(self.reports) if report is not None)
+
+
+def random_case(rng: Random) -> Case:
+    """Anything the mechanism can meet: few or many bits apart, all verdicts, extreme gains, absent or stakeless verifiers."""
+    params = random_params(rng)
+    trainers = tuple(random_standing(rng, Role.TRAINER) for _ in range(rng.randint(1, 12)))
+    verifiers = tuple(random_standing(rng, Role.VERIFIER) for _ in range(rng.randint(1, 6)))
+    truth = [rng.getrandbits(256) for _ in range(params.words)]
+    return Case(
+        params,
+        rng.choice((0, 1, rng.randrange(10**6), rng.randrange(10**24), rng.randrange(2**100))),
+        trainers,
+        verifiers,
+        random_stakes(rng, len(verifiers)),
+        tuple(
+            random_report(rng, params, truth, len(trainers)) if rng.random() < 0.85 else None for _ in verifiers
+        ),
+    )
+
+
+def random_params(rng: Random) -> Params:
+    words = rng.choice((1, 1, 2, 4, 4, 16))
+    slash_bits = rng.randrange(256 * words)
+    return replace(
+        rng.choice((LOCAL, STANDARD)),
+        manifest=rng.randbytes(32),
+        model=rng.randbytes(32),
+        words=words,
+        slash_bits=slash_bits,
+        accept_bits=rng.randrange(min(slash_bits, 60) + 1),
+        verifier_share_bps=rng.choice((0, 2_000, 10_000, rng.randrange(10_001))),
+        slash_bps=rng.randrange(10_001),
+        liveness_bps=rng.randrange(10_001),
+        value_weight_bps=rng.randint(1, 10_000),
+        proof_weight_bps=rng.randint(1, 10_000),
+        recovery_bps=rng.randrange(10_001),
+        trust_floor_bps=rng.randrange(10_001),
+        penalty_bps=(10_000, *(rng.randrange(10_001) for _ in range(7))),
+    )
+
+
+def random_standing(rng: Random, role: Role) -> Standing:
+    if rng.random() < 0.2:
+        return Standing(rng.randbytes(20), role)
+    return Standing(
+        account=rng.randbytes(20),
+        role=role,
+        misses=rng.choice((0, 1, 2, 254, 255)),
+        rounds=rng.choice((0, 1, 8, 65_534, 65_535, rng.randrange(65_536))),
+        ban_round=rng.getrandbits(32),
+        paid_wei=rng.choice((0, rng.randrange(10**24), rng.randrange(2**120))),
+        value_q32=rng.choice((0, ONE_Q32, rng.randint(0, ONE_Q32))),
+        proof_q32=rng.choice((0, ONE_Q32, -ONE_Q32, rng.randint(-ONE_Q32, ONE_Q32), rng.randint(0, ONE_Q32))),
+        mu_q32=rng.randint(-(2**63), 2**63 - 1),
+        sigma_q32=rng.getrandbits(64),
+        trust_q32=rng.choice((0, ONE_Q32, rng.randint(0, ONE_Q32))),
+        reputation_q32=rng.choice((0, ONE_Q32, ONE_Q32, rng.getrandbits(33))),
+    )
+
+
+def random_stakes(rng: Random, count: int) -> tuple[int, ...]:
+    """Equal, unlike, or at the edge of a quorum; sometimes none."""
+    kind = rng.randrange(4)
+    return tuple(
+        0
+        if rng.random() < 0.1
+        else (10**20, rng.randint(1, 3), rng.randrange(10**21), rng.getrandbits(127))[kind]
+        for _ in range(count)
+    )
+
+
+def random_report(rng: Random, params: Params, truth: Sequence[int], trainers: int) -> Report:
+    flips = rng.choice((0, 1, params.accept_bits // 2, params.accept_bits, params.slash_bits, 128 * params.words))
+    words = list(truth)
+    for bit in rng.sample(range(256 * params.words), min(flips, 256 * params.words)):
+        words[bit // 256] ^= 1 << bit % 256
+    rows = tuple(
+        Row(
+            Verdict.OK if rng.random() < 0.7 else Verdict(rng.randrange(8)),
+            random_gain(rng),
+            UNSAMPLED if rng.random() < 0.25 else random_gain(rng),
+        )
+        for _ in range(trainers)
+    )
+    return Report(rng.choice((0, 2**32 - 1, rng.getrandbits(22))), tuple(words), rows)
+
+
+def random_gain(rng: Random) -> int:
+    return rng.choice(
+        (0, 1, -1, GAIN_MAX_MICRONATS, -GAIN_MAX_MICRONATS, *(rng.randint(-1_000, 9_000) for _ in range(6)))
+    )
+
+
+# JSON
+
+
+def plain(value: Any) -> Any:
+    """What JSON can say without losing bits."""
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return int(value) if abs(value) < 2**53 else str(int(value))
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value]
+
+
+def consensus_plain(consensus: Consensus | None) -> Any:
+    if consensus is None:
+        return None
+    return plain(asdict(consensus) | {"rows": [row.pack() for row in consensus.rows]})
+
+
+def case_plain(case: Case) -> dict[str, Any]:
+    return {
+        "params": plain(case.params.encode()),
+        "budget_wei": plain(case.budget_wei),
+        "trainers": plain([standing.pack() for standing in case.trainers]),
+        "verifiers": plain([standing.pack() for standing in case.verifiers]),
+        "stakes_wei": plain(case.stakes_wei),
+        "reports": plain([report and report.pack() for report in case.reports]),
+    }
+
+
+def mechanism_vectors() -> Any:
+    rng = Random("mechanism")
+    out = []
+    for _ in range(40):
+        case = random_case(rng)
+        after = settle(
+            case.params, case.budget_wei, case.trainers, case.verifiers, case.stakes_wei, case.reports
+        )
+        out.append(
+            case_plain(case)
+            | {
+                "consensus": consensus_plain(after.consensus),
+                "trainers_after": plain([standing.pack() for standing in after.trainers]),
+                "verifiers_after": plain([standing.pack() for standing in after.verifiers]),
+                "paid_wei": plain(after.paid_wei),
+                "slashed_wei": plain(after.slashed_wei),
+            }
+        )
+    return out
+
+
+def agreement_vectors() -> Any:
+    rng = Random("agreement")
+    out: dict[str, Any] = {"distances": [], "medians": [], "agree": []}
+    for words in (1, 1, 2, 4, 7, 16):
+        a = [rng.getrandbits(256) for _ in range(words)]
+        for b in (a, [word ^ (2**256 - 1) for word in a], [rng.getrandbits(256) for _ in a]):
+            out["distances"].append(
+                {"a": plain([w.to_bytes(32, "big") for w in a]), "b": plain([w.to_bytes(32, "big") for w in b]),
+                 "bits": distance_bits(a, b)}
+            )  # fmt: skip
+    for count in (1, 2, 3, 4, 5, 8, 32):
+        for _ in range(3):
+            values = [rng.randrange(6) for _ in range(count)]
+            weights = [rng.choice((1, rng.randint(1, 5), rng.getrandbits(100) + 1)) for _ in range(count)]
+            out["medians"].append(
+                {"values": values, "weights": plain(weights), "median": weighted_median(values, weights)}
+            )
+    for _ in range(20):
+        case = random_case(rng)
+        consensus = agree(case.stakes_wei, case.reports, case.params.accept_bits)
+        out["agree"].append(
+            {key: value for key, value in case_plain(case).items() if key in ("stakes_wei", "reports")}
+            | {"words": case.params.words, "accept_bits": case.params.accept_bits, "trainers": len(case.trainers),
+               "consensus": consensus_plain(consensus)}
+        )  # fmt: skip
+    return out
+
+
+def tree_vectors() -> Any:
+    rng = Random("tree")
+    out = []
+    for count in (0, 1, 2, 3, 4, 5, 7, 8, 9, 13):
+        standings = [random_standing(rng, Role.TRAINER) for _ in range(count)]
+        top = tree.root(standings)
+        out.append(
+            {
+                "standings": plain([standing.pack() for standing in standings]),
+                "root": plain(top.hash),
+                "sum_wei": plain(top.sum_wei),
+                "proofs": [
+                    {
+                        "right_bits": proof.right_bits,
+                        "siblings": plain([node.hash + node.sum_wei.to_bytes(16, "big") for node in proof.siblings]),
+                    }
+                    for proof in (tree.prove(standings, position) for position in range(count))
+                ],
+            }
+        )
+    return out
+
+
+def transcript_vectors() -> Any:
+    rng = Random("transcript")
+    out: dict[str, Any] = {"rows": [], "beacons": [], "commitments": []}
+    for _ in range(4):
+        report, bitmap = rng.randbytes(rng.randrange(80)), rng.randbytes(rng.randrange(1, 40))
+        operands: dict[str, tuple[Any, ...]] = {
+            "phase": (rng.getrandbits(16), Phase(rng.randrange(7)), rng.getrandbits(40), rng.randbytes(32), rng.randbytes(24)),
+            "submitted": (rng.getrandbits(16), rng.randint(-(2**31), 2**31 - 1), rng.randbytes(32)),
+            "held": (rng.randrange(32), rng.randbytes(32), bitmap),
+            "committed": (rng.randrange(32), rng.randbytes(32)),
+            "revealed": (rng.randrange(32), rng.randbytes(32), report),
+            "settled": (rng.getrandbits(16), rng.randbytes(32), rng.getrandbits(128), rng.randbytes(32),
+                        rng.getrandbits(32), rng.getrandbits(32)),
+            "admitted": (Role(rng.randint(1, 2)), rng.getrandbits(16), rng.randbytes(20), rng.getrandbits(128)),
+            "retired": (Role(rng.randint(1, 2)), rng.getrandbits(16)),
+        }  # fmt: skip
+        for name, values in operands.items():
+            before = rng.randbytes(24)
+            row = getattr(transcript, f"{name}_row")(*values)
+            after = transcript.fold(before, transcript.Kind[name.upper()], row)
+            out["rows"].append(
+                {"kind": name, "before": plain(before), "operands": plain(values), "row": plain(row), "after": plain(after)}
+            )
+        prevrandao, said = rng.getrandbits(256), rng.randbytes(24)
+        out["beacons"].append(
+            {"prevrandao": plain(prevrandao), "transcript": plain(said), "beacon": plain(transcript.beacon(prevrandao, said))}
+        )
+        bound = (rng.getrandbits(32), rng.randbytes(20), rng.getrandbits(40), rng.getrandbits(16), rng.randbytes(20))
+        salt = rng.randbytes(32)
+        out["commitments"].append(
+            {"bound_to": plain(bound), "report": plain(report), "salt": plain(salt),
+             "commitment": plain(transcript.commitment(*bound, report, salt))}
+        )  # fmt: skip
+    return out
+
+
+def params_vectors() -> Any:
+    rng = Random("params")
+    found = [("LOCAL", LOCAL), ("STANDARD", STANDARD), *((f"random {i}", random_params(rng)) for i in range(6))]
+    return [
+        {"name": name, "encoded": plain(params.encode()), "hash": plain(keccak256(params.encode()))}
+        for name, params in found
+    ]
+
+
+def generate() -> dict[str, str]:
+    """File name -> content."""
+    made = {
+        "agreement.json": agreement_vectors(),
+        "mechanism.json": mechanism_vectors(),
+        "params.json": params_vectors(),
+        "transcript.json": transcript_vectors(),
+        "tree.json": tree_vectors(),
+    }
+    return {name: json.dumps(vectors, indent=1, sort_keys=True) + "\n" for name, vectors in made.items()}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is stale")
+    check = parser.parse_args().check
+    stale = 0
+    for name, text in generate().items():
+        path = VECTORS / name
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        elif not path.exists() or path.read_text() != text:
+            print(f"vectors: {path.name} is stale; run 'python scripts/vectors.py'", file=sys.stderr)
+            stale = 1
+    return stale
+
+
+if __name__ == "__main__":
+    sys.exit(main())

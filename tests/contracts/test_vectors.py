@@ -1,0 +1,238 @@
+"""tests/vectors/*.json against Python and against Solidity, and against the script that writes them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import vectors
+from test_fuzz import as_input, check
+from world import Contract, Reverted, params_tuple
+
+from gradmint.spec import transcript, tree
+from gradmint.spec.agreement import agree, weighted_median
+from gradmint.spec.keccak import keccak256
+from gradmint.spec.mechanism import is_ejected, round_budget_wei, settle
+from gradmint.spec.params import LOCAL, Params
+from gradmint.spec.types import Phase, Report, Role, Standing
+
+
+def load(name: str) -> Any:
+    return json.loads((vectors.VECTORS / f"{name}.json").read_text())
+
+
+def hexed(text: str) -> bytes:
+    return bytes.fromhex(text[2:])
+
+
+def case_of(vector: dict[str, Any]) -> vectors.Case:
+    params = Params.decode(hexed(vector["params"]))
+    trainers = tuple(Standing.unpack(hexed(packed)) for packed in vector["trainers"])
+    return vectors.Case(
+        params,
+        int(vector["budget_wei"]),
+        trainers,
+        tuple(Standing.unpack(hexed(packed)) for packed in vector["verifiers"]),
+        tuple(int(stake) for stake in vector["stakes_wei"]),
+        tuple(r and Report.unpack(hexed(r), params.words, len(trainers)) for r in vector["reports"]),
+    )
+
+
+def test_the_script_writes_exactly_these_files() -> None:
+    for name, text in vectors.generate().items():
+        assert (vectors.VECTORS / name).read_text() == text, f"{name} is stale; run 'python scripts/vectors.py'"
+
+
+def test_mechanism(harness: Contract) -> None:
+    for vector in load("mechanism"):
+        case = case_of(vector)
+        after = settle(case.params, case.budget_wei, case.trainers, case.verifiers, case.stakes_wei, case.reports)
+        assert vectors.consensus_plain(after.consensus) == vector["consensus"]
+        assert vectors.plain([s.pack() for s in after.trainers]) == vector["trainers_after"]
+        assert vectors.plain([s.pack() for s in after.verifiers]) == vector["verifiers_after"]
+        assert vectors.plain(after.paid_wei) == vector["paid_wei"]
+        assert vectors.plain(after.slashed_wei) == vector["slashed_wei"]
+        (settled,) = harness.call("settle", [as_input(case)])
+        check(case, settled)
+
+
+def test_distances_and_medians(harness: Contract) -> None:
+    for vector in load("agreement")["distances"]:
+        a, b = (b"".join(hexed(word) for word in vector[side]) for side in "ab")
+        assert harness.call("distanceBits", a, b)[0] == vector["bits"]
+    for vector in load("agreement")["medians"]:
+        values, weights = vector["values"], [int(weight) for weight in vector["weights"]]
+        assert weighted_median(values, weights) == vector["median"]
+        keys = sorted(value << 128 | weight for value, weight in zip(values, weights, strict=True))
+        assert harness.call("weightedMedian", keys, sum(weights)) == vector["median"]
+
+
+def test_agreement(harness: Contract) -> None:
+    for vector in load("agreement")["agree"]:
+        stakes = [int(stake) for stake in vector["stakes_wei"]]
+        reports = [
+            r and Report.unpack(hexed(r), vector["words"], vector["trainers"]) for r in vector["reports"]
+        ]
+        assert vectors.consensus_plain(agree(stakes, reports, vector["accept_bits"])) == vector["consensus"]
+        revealed = sum(1 << v for v, report in enumerate(reports) if report)
+        packed = [report.pack() for report in reports if report]
+        args = (stakes, packed, revealed, vector["words"], vector["accept_bits"], vector["trainers"])
+        (medoid, cluster, _, unanimous, loss, rows), _ = harness.call("agree", *args)
+        expected = vector["consensus"]
+        if expected is None:
+            assert cluster == 0
+        else:
+            assert (medoid, cluster) == (expected["medoid"], sum(1 << v for v in expected["cluster"]))
+            assert (unanimous, loss) == (expected["unanimous"], expected["loss_micronats"])
+            assert [row.to_bytes(9, "big") for row in rows] == [hexed(row) for row in expected["rows"]]
+
+
+@pytest.mark.parametrize("x", [0, 1, 2**255, 2**256 - 1, 2**256 - 2, int("55" * 32, 16), int("80" * 32, 16)])
+def test_popcount_is_exact_at_the_ends(harness: Contract, x: int) -> None:
+    """The shorter 87-gas form found elsewhere says 0 for all ones: a complemented signature would look identical."""
+    assert harness.call("popcount", x) == x.bit_count()
+
+
+def test_tree(harness: Contract) -> None:
+    for vector in load("tree"):
+        packed = [hexed(standing) for standing in vector["standings"]]
+        standings = [Standing.unpack(standing) for standing in packed]
+        top = tree.root(standings)
+        assert (vectors.plain(top.hash), vectors.plain(top.sum_wei)) == (vector["root"], vector["sum_wei"])
+        assert harness.call("treeRoot", b"".join(packed)) == (top.hash, top.sum_wei)
+        for position, proof in enumerate(vector["proofs"]):
+            siblings = [hexed(sibling) for sibling in proof["siblings"]]
+            assert [n.hash + n.sum_wei.to_bytes(16, "big") for n in tree.prove(standings, position).siblings] == siblings
+            words = [packed[position][at : at + 32] for at in (0, 32, 64)]
+            assert harness.call("climb", words, proof["right_bits"], b"".join(siblings)) == top.hash
+            nodes = tuple(tree.Node(s[:32], int.from_bytes(s[32:], "big")) for s in siblings)
+            assert tree.climb(standings[position], tree.Proof(proof["right_bits"], nodes)) == top
+
+
+def test_transcript_rows(harness: Contract) -> None:
+    for vector in load("transcript")["rows"]:
+        kind, before = vector["kind"], hexed(vector["before"])
+        operands = [hexed(o) if isinstance(o, str) and o.startswith("0x") else int(o) for o in vector["operands"]]
+        assert transcript.fold(before, transcript.Kind[kind.upper()], hexed(vector["row"])) == hexed(vector["after"])
+        if kind == "phase":
+            assert transcript.phase_row(operands[0], Phase(operands[1]), *operands[2:]) == hexed(vector["row"])
+        if kind == "revealed":
+            operands[2] = keccak256(operands[2])
+        if kind == "settled":
+            round_, root, total, standings_hash, loss, mask = operands
+            operands = [round_, (root, total, standings_hash, loss, mask)]
+        if kind == "admitted":
+            operands[2] = "0x" + operands[2].hex()
+        name = {"settled": "settledRow", "revealed": "revealedRow"}.get(kind, kind)
+        assert harness.call(name, before, *operands) == hexed(vector["after"])
+
+
+def test_beacons_and_commitments(harness: Contract) -> None:
+    for vector in load("transcript")["beacons"]:
+        args = int(vector["prevrandao"]), hexed(vector["transcript"])
+        assert transcript.beacon(*args) == harness.call("beacon", *args) == hexed(vector["beacon"])
+    for vector in load("transcript")["commitments"]:
+        chain_id, contract, run, round_, account = vector["bound_to"]
+        salt, report = hexed(vector["salt"]), hexed(vector["report"])
+        made = transcript.commitment(chain_id, hexed(contract), run, round_, hexed(account), report, salt)
+        assert made == hexed(vector["commitment"])
+        assert harness.call("commitment", chain_id, contract, run, round_, account, keccak256(report), salt) == made
+
+
+def test_params_hash_alike(harness: Contract) -> None:
+    for vector in load("params"):
+        params = Params.decode(hexed(vector["encoded"]))
+        assert harness.call("paramsHash", params_tuple(params)) == keccak256(params.encode()) == hexed(vector["hash"])
+
+
+def test_fixed_point(harness: Contract) -> None:
+    from gradmint.spec import fixed
+
+    pairs = [(0, 0), (7, 3), (10**24, 9_999), (2**32 - 1, 10_000), (2**100, 1)]
+    for a, b in pairs:
+        assert harness.call("mulDivDown", a, b, 7) == fixed.mul_div_down(a, b, 7)
+        assert harness.call("mulQ32Down", a, b) == fixed.mul_q32_down(a, b)
+        assert harness.call("bpsDown", a, b) == fixed.bps_down(a, b)
+    for old, new, weight in [(0, 2**32, 1_500), (-(2**32), 2**32, 999), (5, -5, 3_333), (-7, -2, 10_000), (3, 3, 1)]:
+        assert harness.call("meanTowardOld", old, new, weight) == fixed.mean_toward_old(old, new, weight)
+    for least, rounds in [(1, 0), (1_000, 7), (1_000, 8), (1_000, 9), (10_000, 0), (1, 65_535)]:
+        assert harness.call("runningWeightBps", least, rounds) == fixed.running_weight_bps(least, rounds)
+
+
+def test_budget_and_ejection(harness: Contract) -> None:
+    for args in [(1_000, 1, 60), (10**24, 60, 60), (7, 3, 5), (0, 1, 1)]:
+        assert harness.call("roundBudgetWei", *args) == round_budget_wei(*args)
+    for stakes in [(49, 100), (50, 100), (51, 100), (0, 1)]:
+        assert harness.call("isEjected", *stakes) == is_ejected(*stakes)
+
+
+def test_a_newcomers_standing(harness: Contract) -> None:
+    for role in (Role.TRAINER, Role.VERIFIER):
+        assert harness.call("initialStanding", "0x" + "ab" * 20, role) == Standing(b"\xab" * 20, role).pack()
+
+
+RULES = {
+    "BadRounds": {"max_rounds": 0},
+    "BadTrainers": {"min_trainers": 0},
+    "BadTrainers ": {"min_trainers": 65},
+    "BadTrainers  ": {"max_trainers": 4_097},
+    "BadVerifiers": {"min_verifiers": 0},
+    "BadVerifiers ": {"min_verifiers": 9},
+    "BadVerifiers  ": {"max_verifiers": 33},
+    "BadDuration": {"hold_s": 0},
+    "BadDuration ": {"settle_s": 0},
+    "ShortExit": {"exit_s": 239},
+    "NoVerifierStake": {"verifier_stake_wei": 0},
+    "BadWords": {"words": 0},
+    "BadWords ": {"words": 17, "slash_bits": 160},
+    "BadBits": {"accept_bits": 161},
+    "BadBits ": {"slash_bits": 1_024},
+    "BadBps": {"verifier_share_bps": 10_001},
+    "BadBps ": {"slash_bps": 10_001},
+    "BadBps  ": {"penalty_bps": (10_000, 10_001, 1, 1, 1, 1, 1, 1)},
+    "BadWeight": {"value_weight_bps": 0},
+    "BadWeight ": {"proof_weight_bps": 10_001},
+    "BadPenalty": {"penalty_bps": (9_999, 1, 1, 1, 1, 1, 1, 1)},
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_params_rules_are_the_specifications(harness: Contract, name: str) -> None:
+    from dataclasses import replace
+
+    from gradmint.spec.errors import MalformedParams
+
+    broken = replace(LOCAL, **RULES[name])
+    with pytest.raises(MalformedParams):
+        broken.check()
+    with pytest.raises(Reverted) as caught:
+        harness.call("check", params_tuple(broken))
+    assert caught.value.name == name.strip()
+    assert harness.call("check", params_tuple(LOCAL)) == keccak256(LOCAL.check().encode())
+
+
+def test_random_params_are_judged_alike(harness: Contract) -> None:
+    from dataclasses import fields, replace
+    from random import Random
+
+    from gradmint.spec.errors import MalformedParams
+
+    rng = Random("rules")
+    names = [f.name for f in fields(Params) if f.name not in ("manifest", "model", "penalty_bps")]
+    widths = {"trainer_stake_wei": 128, "verifier_stake_wei": 128, "target_loss_micronats": 32, "words": 8,
+              "min_verifiers": 8, "max_verifiers": 8}  # fmt: skip
+    refused = 0
+    for _ in range(150):
+        name = rng.choice(names)
+        width = widths.get(name, 32 if name.endswith("_s") else 16)
+        params = replace(LOCAL, **{name: rng.choice((0, 1, rng.getrandbits(width), 10_000, 10_001)) % 2**width})
+        try:
+            params.check()
+        except MalformedParams:
+            refused += 1
+            with pytest.raises(Reverted):
+                harness.call("check", params_tuple(params))
+        else:
+            harness.call("check", params_tuple(params))
+    assert 20 < refused < 130
