@@ -88,15 +88,24 @@ def called(node: ast.Call) -> str:
     return ".".join(reversed([*parts, target.id])) if isinstance(target, ast.Name) else ""
 
 
+def bounded_polls(tree: ast.AST) -> set[ast.AST]:
+    """Everything inside a ``while`` of a function that watches the clock as well.
+
+    Some of what ports wait for gives no event: a shared directory, a node without websocket.
+    """
+    found: set[ast.AST] = set()
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef):
+            inside = list(ast.walk(function))
+            if any(isinstance(node, ast.Call) and called(node) == "time.monotonic" for node in inside):
+                found |= {deep for node in inside if isinstance(node, ast.While) for deep in ast.walk(node)}
+    return found
+
+
 def offences(source: str, own_room: str) -> Iterator[str]:
     """What no file of the package may do, ``line: what``."""
     tree = ast.parse(source)
-    waits = {
-        inner
-        for node in ast.walk(tree)
-        if own_room == "ports" and isinstance(node, ast.FunctionDef) and re.match("_?a?wait", node.name)
-        for inner in ast.walk(node)
-    }
+    polls = bounded_polls(tree) if own_room == "ports" else set()
     for name, line in imports(tree, "any"):
         if name.partition(".")[0] in FORBIDDEN_MODULES:
             yield f"{line}: import of {name}"
@@ -107,9 +116,8 @@ def offences(source: str, own_room: str) -> Iterator[str]:
             name = called(node)
             if name in FORBIDDEN_CALLS:
                 yield f"{node.lineno}: call of {name}"
-            # What a port's ``wait`` or ``_await...`` polls gives no event: a directory, a node without websocket.
-            if name == "time.sleep" and node not in waits:
-                yield f"{node.lineno}: call of time.sleep outside a port's wait"
+            if name == "time.sleep" and node not in polls:
+                yield f"{node.lineno}: call of time.sleep, not in a port's bounded poll"
             for keyword in node.keywords:
                 if keyword.arg in ("allow_pickle", "shell") and getattr(keyword.value, "value", None) is not False:
                     yield f"{node.lineno}: {keyword.arg}"
@@ -188,10 +196,13 @@ def test_what_is_no_offence_is_not_found(source: str) -> None:
     assert not list(offences(source, "ports"))
 
 
-def test_nobody_sleeps_outside_ports() -> None:
-    waiting = "def wait(self):\n    time.sleep(pause_s)"
-    assert not list(offences(waiting, "ports"))
-    assert list(offences(waiting, "roles"))
+def test_only_a_ports_bounded_poll_sleeps() -> None:
+    loop = "    while not ready():\n        time.sleep(pause_s)\n"
+    bounded = "def wait(self):\n    give_up_s = time.monotonic() + 1\n" + loop
+    assert not list(offences(bounded, "ports"))
+    assert list(offences(bounded, "roles"))
+    assert list(offences("def wait(self):\n" + loop, "ports"))
+    assert list(offences(bounded.replace("while", "if"), "ports"))
 
 
 @pytest.mark.parametrize("source", ["x = 1.5", "y = a / b", "a /= 2", "float(x)", "def f(x: float): ..."])

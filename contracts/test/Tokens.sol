@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.37;
 
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 
 import {IRuns} from "../interfaces/IRuns.sol";
@@ -46,7 +47,8 @@ contract NoReturnToken {
     }
 }
 
-/// Does what it was told to: refuses transfers, says false, or calls back into the contracts while it moves.
+/// Does what it was told to: refuses transfers, says false, or tries to deposit
+/// once more in the middle of a deposit, and insists on being stopped by the guard.
 contract HostileToken is ERC20 {
     enum Mood {
         KIND,
@@ -79,8 +81,17 @@ contract HostileToken is ERC20 {
     function transferFrom(address from, address to, uint256 amountWei) public override returns (bool) {
         if (mood == Mood.REVERTS) revert("hostile");
         if (mood == Mood.SAYS_FALSE) return false;
-        if (mood == Mood.FUNDS_AGAIN) IRuns(target).fund(run, amountWei);
-        if (mood == Mood.JOINS_AGAIN) IStakes(target).join(run, 1, amountWei);
+        if (mood == Mood.FUNDS_AGAIN || mood == Mood.JOINS_AGAIN) {
+            bool funds = mood == Mood.FUNDS_AGAIN;
+            mood = Mood.KIND; // the second time it is a deposit like any other
+            _mint(address(this), amountWei);
+            _approve(address(this), target, amountWei);
+            bytes memory call = funds
+                ? abi.encodeCall(IRuns.fund, (run, amountWei))
+                : abi.encodeCall(IStakes.join, (run, 1, amountWei));
+            (bool ok, bytes memory data) = target.call(call);
+            require(!ok && bytes4(data) == ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector, "re-entered");
+        }
         return super.transferFrom(from, to, amountWei);
     }
 }

@@ -75,7 +75,9 @@ class Memory:
             self.world.mint(self.token, account, MINTED_WEI)
         return self.world.as_account(account)
 
-    reconnect = connect
+    def reconnect(self, number: int) -> Chain:
+        self.world.restart()
+        return self.connect(number)
 
     def advance(self, seconds: int) -> None:
         self.world.advance(seconds)

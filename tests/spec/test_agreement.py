@@ -248,13 +248,19 @@ def test_accepted_are_the_valid_ones_with_a_gain(said: list[Row]) -> None:
     assert accepted(None) == ()
 
 
+def test_a_gain_of_one_micronat_is_accepted_none_is_not() -> None:
+    said = tuple(Row(Verdict.OK, gain, UNSAMPLED) for gain in (-1, 0, 1, 2))
+    assert accepted(Consensus(0, (0,), (0,), True, 0, said)) == (2, 3)
+
+
 # What the committee holds
 
 A, B = b"\xaa" * 32, b"\xbb" * 32
 
 
 def test_bit_i_of_byte_i_over_8() -> None:
-    assert held_set({0: (bytes([0b0000_0101, 0b1000_0001]), A)}, [1], 16) == (frozenset({0, 2, 8, 15}), A)
+    assert held_set({0: (bytes([0b0000_0101, 0b1000_0010]), A)}, [1], 16) == (frozenset({0, 2, 9, 15}), A)
+    assert held_set({0: (bytes([0b1000_0000, 0b0000_0001]), A)}, [1], 16)[0] == frozenset({7, 8})
     assert held_set({0: (b"\xff\xff", A)}, [1], 11)[0] == frozenset(range(11))
 
 

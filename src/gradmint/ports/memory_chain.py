@@ -20,10 +20,10 @@ from ..spec.types import Phase
 from .chain import Call, Clock, Escrow, Receipt
 from .memory_rules import Rules
 from .memory_state import ROUNDS, RUNS, STAKES
-from .nonces import Nonces
+from .nonces import Nonces, send_surely
 from .reverts import reverted
 
-_GAP_PATIENCE_S = 1.0
+_GAP_PATIENCE_S = 0.5
 
 
 class MemoryWorld:
@@ -55,7 +55,7 @@ class MemoryWorld:
     def sign(self, account: bytes, call: Call) -> bytes:
         with self.changed:
             self.rules.attempt(account, call)
-            nonce = self._nonces.setdefault(account, Nonces()).take(self._mined.get(account, 0))
+            nonce = self._reservations(account).take(self._mined.get(account, 0))
             signed = sha256(account + nonce.to_bytes(8, "big") + repr(call).encode()).digest()
             self.signed[signed] = (account, nonce, call)
             return signed
@@ -68,9 +68,9 @@ class MemoryWorld:
             if signed in self.receipts:
                 return self.receipts[signed]
             if not self.changed.wait_for(lambda: self._mined.get(account, 0) >= nonce, _GAP_PATIENCE_S):
-                self._nonces[account].release(nonce)
+                self._reservations(account).abandon_below(nonce + 1)
                 raise reverted("NonceGap", nonce, self._mined.get(account, 0))
-            self._nonces[account].release(nonce)
+            self._reservations(account).release(nonce)
             if signed in self.receipts:
                 return self.receipts[signed]
             if self._mined.get(account, 0) > nonce:
@@ -85,6 +85,14 @@ class MemoryWorld:
             receipt = self.receipts[signed] = Receipt(signed, self.rules.block, 0, tuple(new))
             self.changed.notify_all()
             return receipt
+
+    def restart(self) -> None:
+        """Forget what only processes know: nonces of signatures that nobody has broadcast."""
+        with self.changed:
+            self._nonces.clear()
+
+    def _reservations(self, account: bytes) -> Nonces:
+        return self._nonces.setdefault(account, Nonces())
 
 
 class MemoryChain:
@@ -170,7 +178,7 @@ class MemoryChain:
         return self.world.broadcast(signed)
 
     def send(self, call: Call) -> Receipt:
-        return self.broadcast(self.sign(call))
+        return send_surely(self, call)
 
     def _phase(self, run: int) -> tuple[int, int]:
         if not 1 <= run <= self.run_count():

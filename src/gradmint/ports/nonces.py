@@ -6,9 +6,13 @@ import time
 from collections.abc import Callable
 from threading import Lock
 
+from ..spec.errors import Reverted
+from .chain import Call, Chain, Receipt
+
 #: A signature that nobody broadcast in this time is taken for abandoned, and its nonce is given again. Whoever sends
 #: the abandoned bytes after all is told "NonceTaken".
 ABANDONED_S = 60.0
+_ATTEMPTS = 3
 
 
 class Nonces:
@@ -38,3 +42,23 @@ class Nonces:
         """The signature was mined, or will never be."""
         with self._lock:
             self._reserved.pop(nonce, None)
+
+    def abandon_below(self, nonce: int) -> None:
+        """Whoever holds a lesser nonce has not sent it in good time: give those again at once."""
+        with self._lock:
+            self._reserved = {held: since for held, since in self._reserved.items() if held >= nonce}
+
+
+def send_surely(chain: Chain, call: Call) -> Receipt:
+    """Sign and broadcast; sign anew when the nonce was lost to someone else.
+
+    Nothing but these bytes carries the call here, and a lost nonce means that they never take effect: it cannot be said
+    twice.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return chain.broadcast(chain.sign(call))
+        except Reverted as refusal:
+            if refusal.name not in ("NonceTaken", "NonceGap"):
+                raise
+    return chain.broadcast(chain.sign(call))

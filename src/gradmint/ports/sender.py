@@ -21,7 +21,7 @@ from .rpc import Rpc, RpcError, as_bytes, as_dict, as_int, to_hex
 #: Whoever acts last also opens the next phase: a call that was simulated as the last but one may become the last.
 _SPARE_GAS = 120_000
 _RECEIPT_S = 180.0
-_GAP_S = 5.0
+_GAP_S = 2.0
 _LATE_RECEIPT_S = 1.0
 _POLL_S = 1.0
 _TIP_WEI = 10**9
@@ -133,6 +133,7 @@ class Sender:
         pause_s = 0.01
         while (chain_nonce := self._next_nonce()) < signed.nonce:
             if time.monotonic() > give_up:
+                self._nonces.abandon_below(signed.nonce)
                 raise reverted("NonceGap", signed.nonce, chain_nonce)
             time.sleep(pause_s)  # for another thread of this process, between its sign and its broadcast
             pause_s = min(2 * pause_s, 0.2)

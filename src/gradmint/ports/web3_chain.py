@@ -20,6 +20,7 @@ from .deployment import Deployment
 from .heads import Heads
 from .history import History, is_removed
 from .logs import decode_log, topic_for, topic_of
+from .nonces import send_surely
 from .rpc import Rpc, RpcError, as_bytes, as_dict, as_int, to_hex
 from .sender import Sender, refusal
 from .tokens import Token
@@ -183,7 +184,7 @@ class Web3Chain:
         return self._receipt(self._writer.broadcast(signed))
 
     def send(self, call: Call) -> Receipt:
-        return self.broadcast(self.sign(call))
+        return send_surely(self, call)
 
     # Money outside runs, for faucets and local chains
 
