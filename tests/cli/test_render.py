@@ -384,8 +384,8 @@ def test_an_exception_inside_ends_the_display_and_passes(found: Audit) -> None:
     def unreachable(_: bytes) -> int:
         raise AssertionError("no chain any more")
 
-    with pytest.raises(KeyboardInterrupt):
-        with _display(Console(file=io.StringIO(), force_terminal=True), gas_used=unreachable) as progress:
-            progress._drawn_s = float("inf")
-            progress.update(found.ledger)
-            raise KeyboardInterrupt
+    progress = _display(Console(file=io.StringIO(), force_terminal=True), gas_used=unreachable)
+    progress._drawn_s = float("inf")
+    with pytest.raises(KeyboardInterrupt), progress:
+        progress.update(found.ledger)
+        raise KeyboardInterrupt

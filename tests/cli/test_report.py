@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import re
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import fabricated
 import pytest
+from markupsafe import Markup
 
-from gradmint.cli import plots
+from gradmint.cli import figures, plots
+from gradmint.cli.figures import Figure
 from gradmint.cli.report import command, digits, read_people, render_report, write_report
 from gradmint.cli.timing import measure
 from gradmint.roles.auditor import Audit
@@ -74,6 +77,15 @@ def page(found: Audit, tmp_path_factory: pytest.TempPathFactory) -> str:
     return (folder / "sub" / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves the plots out where a test looks at words only: they are what takes time."""
+    blank = Markup("<svg></svg>")
+    monkeypatch.setattr(
+        figures, "_figure", lambda title, alt, caption, _, legend=(): Figure(title, alt, caption, blank, blank, legend)
+    )
+
+
 def test_the_page_stands_alone(page: str) -> None:
     parsed = Parsed(page)
     assert len(page.encode()) < 1_500_000
@@ -108,31 +120,32 @@ def test_colours_are_the_pages_in_light_and_dark(page: str) -> None:
 
 def test_every_plot_is_there_in_two_widths_with_words_for_those_who_do_not_see_it(page: str) -> None:
     alts = [value for tag, name, value in Parsed(page).attributes if (tag, name) == ("div", "aria-label")]
-    for start in ("The loss goes from 6.968 to 2.248", "Verdicts by trainer", "The largest distances", "Gas by kind"):
-        assert len([alt for alt in alts if alt.startswith(start)]) == 2
+    for start in (
+        "The loss goes from 6.968 to 2.248",
+        "Verdicts by",
+        "The largest distances",
+        "Gas by kind of",
+        "Seconds of",
+    ):
+        assert len([alt for alt in alts if alt.startswith(start)]) >= 2
     assert page.count('class="wide" role="img"') == page.count('class="narrow" role="img"') == 9
 
 
 def test_the_same_audit_gives_the_same_bytes(found: Audit, page: str, tmp_path: Path) -> None:
-    """In another process as well, with another order of sets."""
+    """In another process, too, where sets have another order and clocks another zone."""
     script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import fabricated, hashlib\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); import fabricated\n"
         "from gradmint.cli.report import render_report\n"
-        "page = render_report(fabricated.audit(), fabricated.people(), None, 'again')\n"
-        "print(hashlib.sha256(page.encode()).hexdigest())"
+        "sys.stdout.write(render_report(fabricated.audit(), fabricated.people(), None, 'again'))"
     )
-    here = str(Path(__file__).parent)
-    hashes = {
-        subprocess.run(
-            [sys.executable, "-c", script, here],
-            env={"PYTHONHASHSEED": seed, "PATH": "", "HOME": str(tmp_path), "TZ": zone},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed, zone in (("1", "UTC"), ("2", "Asia/Tokyo"))
-    }
-    assert len(hashes) == 1
+    other = subprocess.run(
+        [sys.executable, "-c", script, str(Path(__file__).parent)],
+        env={"PYTHONHASHSEED": "7", "PYTHONUTF8": "1", "HOME": str(tmp_path), "TZ": "Asia/Tokyo"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert other == render_report(found, fabricated.people(), None, "again")
 
 
 def test_a_clean_audit_is_accounted_for_to_the_wei(found: Audit, page: str) -> None:
@@ -145,7 +158,7 @@ def test_a_clean_audit_is_accounted_for_to_the_wei(found: Audit, page: str) -> N
     assert re.search(r"left over\s+0\s", text)
 
 
-def test_money_that_does_not_add_up_shows_as_left_over(found: Audit) -> None:
+def test_money_that_does_not_add_up_shows_as_left_over(undrawn: None) -> None:
     bent = fabricated.audit(3)
     assert bent.balance is not None
     bent.balance = type(bent.balance)(
@@ -175,14 +188,14 @@ def test_key_figures_and_participants(found: Audit, page: str) -> None:
     assert "target 2.326" in text and "gzip -9 2.310" in text
 
 
-def test_overhead_is_shown_when_it_was_measured(found: Audit, page: str, tmp_path: Path) -> None:
+def test_overhead_is_shown_when_it_was_measured(found: Audit, page: str, tmp_path: Path, undrawn: None) -> None:
     timing = measure(fabricated.write_out(tmp_path / "out", found, fabricated.people()))
     assert timing is not None
     assert f"{timing.median_overhead_s:.2f} s in the median round" in Parsed(page).text
     assert "Overhead" not in Parsed(render_report(found, fabricated.people(), None, "")).text
 
 
-def test_a_divergence_leads_the_page_and_nothing_after_it_is_told() -> None:
+def test_a_divergence_leads_the_page_and_nothing_after_it_is_told(undrawn: None) -> None:
     text = Parsed(render_report(fabricated.diverged(), fabricated.people(), None, "")).text
     assert "Diverged in round 13: settlement's paid wei" in text
     assert re.search(r"expected\s+33333333333333333331\s+found\s+35333333333333333331\s+why\s+re-execution", text)
@@ -191,10 +204,10 @@ def test_a_divergence_leads_the_page_and_nothing_after_it_is_told() -> None:
     assert "Where the money is" not in text
 
 
-@pytest.mark.parametrize("rounds", [0, 1, 2])
+@pytest.mark.parametrize("rounds", [0, 1])
 def test_short_runs_have_a_page_too(rounds: int) -> None:
     text = Parsed(render_report(fabricated.audit(rounds), fabricated.people(), None, "")).text
-    assert f"{rounds} rounds replayed" in text or f"{rounds} round replayed" in text
+    assert f"{rounds} round{'' if rounds == 1 else 's'} replayed" in text
 
 
 def test_a_run_that_is_not_there_has_a_page_too() -> None:
@@ -226,7 +239,7 @@ def test_strangers_text_stays_text(found: Audit) -> None:
     assert not parsed.tags & {"script", "img"}
     assert not any(name.startswith("on") for _, name, _ in parsed.attributes)
     assert "<script" not in page
-    assert "\x1b" not in page.replace(HOSTILE, "") and "\u202e" not in re.sub(r"<pre.*?</pre>", "", page, flags=re.S)
+    assert "\x1b" not in page and "\u202e" not in page
     assert "<script>alert(1)</script>" in parsed.text  # shown, as text
     assert "{{ 7*7 }}" in parsed.text
     assert "$x^2$" in parsed.text
@@ -250,10 +263,10 @@ def test_a_large_run_stays_a_page_that_opens() -> None:
     assert "the 40 of 64 trainers with most objections" in text
 
 
-def test_long_runs_share_columns_and_show_the_worst() -> None:
+def test_long_runs_share_columns_and_show_the_worst(undrawn: None) -> None:
     cast = {"trainers": ("honest",) * 5, "verifiers": ("honest",)}
-    page = render_report(fabricated.audit(500, **cast), fabricated.people(**cast), None, "")
-    assert "A column stands for 3 rounds and shows the worst." in Parsed(page).text
+    page = render_report(fabricated.audit(250, **cast), fabricated.people(**cast), None, "")
+    assert "A column stands for 2 rounds and shows the worst." in Parsed(page).text
     assert "1 MISSING" in next(
         value for _, name, value in Parsed(page).attributes if name == "aria-label" and value.startswith("Verdicts")
     )
@@ -265,7 +278,7 @@ def test_labels_keep_their_distance_order_and_bounds(seed: int) -> None:
     wanted = sorted(draw.choice([draw.uniform(-20, 220), 50.0]) for _ in range(draw.randrange(1, 12)))
     places = plots.spread(wanted, 16.0, 0.0, 200.0)
     assert len(places) == len(wanted)
-    assert all(b - a >= 16.0 - 1e-9 for a, b in zip(places, places[1:], strict=False))
+    assert all(b - a >= 16.0 - 1e-9 for a, b in itertools.pairwise(places))
     assert places[0] >= -1e-9 and places[-1] <= 200 + 1e-9
 
 

@@ -12,8 +12,7 @@ from gradmint.spec.params import LOCAL
 from gradmint.spec.transcript import Kind
 from gradmint.spec.types import UNSAMPLED, Phase, Report, Role, Row, Verdict
 
-P = replace(LOCAL, min_trainers=2, min_verifiers=3, max_rounds=3)
-BEYOND = 2**255
+P = replace(LOCAL, min_trainers=2, min_verifiers=3, max_rounds=3, reveal_s=600, exit_s=900)
 
 
 def started(world: World, trainers: int = 2, verifiers: int = 3) -> int:

@@ -369,7 +369,13 @@ class World:
 
     def to_settle(self, run: int, reports: dict[int, Report], trainers: Sequence[int]) -> None:
         """From TRAIN to SETTLE with these reports; phases end early where everyone awaited acts, else by deadline."""
-        self.close(run, self.submit_all(run, trainers))
+        said = self.submit_all(run, trainers)
+        awaited = {256 * k + i for k, word in enumerate(self.rounds.call("awaitedTrainers", run)) for i in range(256) if word >> i & 1}
+        if awaited <= set(trainers):
+            self.close(run, said)
+        else:
+            self.overdue(run)
+            self.rounds.send("poke", run, sender=STRANGER)
         steps = ((self.hold, Phase.HOLD), (self.commit, Phase.COMMIT), (self.reveal, Phase.REVEAL))
         for act, phase in steps:
             for v, report in reports.items():

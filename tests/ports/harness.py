@@ -38,6 +38,8 @@ from gradmint.spec.types import Phase, Report, Role, Row, Verdict
 
 ETHER_WEI = 10**18
 STAKE_WEI = {Role.TRAINER: 10 * ETHER_WEI, Role.VERIFIER: 100 * ETHER_WEI}
+FAR = (1 << 40) - 1  # a word 40 bits away from 0: beyond slash_bits
+GREY = (1 << 20) - 1  # 20 bits away: out of the cluster, not slashed
 BUDGET_WEI = 1_000 * ETHER_WEI
 MINTED_WEI = 10**9 * ETHER_WEI
 

@@ -32,11 +32,7 @@ from gradmint.spec.keccak import keccak256
 from gradmint.spec.tree import Proof
 from gradmint.spec.types import Phase, Role
 
-from .harness import BUDGET_WEI, ETHER_WEI, STAKE_WEI, Stage, World, refused
-
-FAR = (1 << 40) - 1  # a word 40 bits away from 0, beyond slash_bits
-GREY = (1 << 20) - 1  # 20 bits: out of the cluster, not slashed
-
+from .harness import BUDGET_WEI, ETHER_WEI, FAR, GREY, STAKE_WEI, Stage, World, refused
 
 # Whole lives of runs
 

@@ -23,6 +23,7 @@ from gradmint.ports.chain import Join, Open, Submit
 from gradmint.ports.deploy import deploy
 from gradmint.ports.devnet import Devnet
 from gradmint.ports.rpc import Rpc
+from gradmint.ports.tokens import Token
 from gradmint.ports.web3_chain import Web3Chain
 from gradmint.spec.errors import (
     ChainError,
@@ -35,7 +36,7 @@ from gradmint.spec.errors import (
 )
 from gradmint.spec.types import Phase, Role
 
-from .harness import BUDGET_WEI, ETHER_WEI, STAKE_WEI, Anvil, Stage
+from .harness import BUDGET_WEI, ETHER_WEI, STAKE_WEI, Anvil, Stage, refused
 
 Method = Callable[[dict[str, Any]], Any]
 
@@ -107,6 +108,12 @@ def node(anvil: Anvil) -> Iterator[Proxy]:
 @pytest.fixture
 def stage(anvil: Anvil) -> Stage:
     return Stage(anvil)
+
+
+@pytest.fixture(scope="module")
+def enrolled(anvil: Anvil) -> Stage:
+    """For tests that only read. The last logs are PhaseOpened and Joined."""
+    return Stage(anvil).open().enrol()
 
 
 # Connecting
@@ -183,9 +190,8 @@ def test_no_ether(stage: Stage, anvil: Anvil) -> None:
 
 
 def test_allowances_are_exact_and_used_up(stage: Stage, anvil: Anvil) -> None:
-    from gradmint.ports.tokens import Token
-
     stage.open()
+    anvil.connect(1)
     chain = anvil.reconnect(1)
     assert isinstance(chain, Web3Chain)
     token = Token(chain._view, anvil.token)
@@ -236,9 +242,8 @@ def test_pages_of_any_size_give_the_same_events(stage: Stage, anvil: Anvil) -> N
     "words",
     ["query returned more than 10000 results", "block range is too large", "exceeds max results", "request timed out"],
 )
-def test_a_node_that_wants_smaller_pages(stage: Stage, node: Proxy, words: str, anvil: Anvil) -> None:
-    stage.open().enrol()
-    whole = list(stage.sponsor.events(stage.run))
+def test_a_node_that_wants_smaller_pages(enrolled: Stage, node: Proxy, words: str, anvil: Anvil) -> None:
+    whole = list(enrolled.sponsor.events(enrolled.run))
 
     def limited(request: dict[str, Any]) -> Any:
         query = request["params"][0]
@@ -248,7 +253,7 @@ def test_a_node_that_wants_smaller_pages(stage: Stage, node: Proxy, words: str, 
 
     node.rules["eth_getLogs"] = limited
     chain = Web3Chain(node.url, anvil.deployment)
-    assert list(chain.events(stage.run, whole[0].position)) == whole[1:]
+    assert list(chain.events(enrolled.run, whole[0].position)) == whole[1:]
 
 
 def test_a_node_that_gives_nothing(stage: Stage, node: Proxy, anvil: Anvil) -> None:
@@ -291,19 +296,17 @@ LIES: dict[str, Callable[[list[dict[str, Any]]], Any]] = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_forged_logs_are_refused(stage: Stage, node: Proxy, anvil: Anvil, lie: str) -> None:
-    stage.open(min_trainers=1, min_verifiers=1).enrol(1, 1)  # ends with PhaseOpened and Joined
-
+def test_forged_logs_are_refused(enrolled: Stage, node: Proxy, anvil: Anvil, lie: str) -> None:
     def forge(request: dict[str, Any]) -> Any:
         passed = Request(node.target, json.dumps(request).encode(), {"Content-Type": "application/json"})
         with urlopen(passed) as response:
             return {"result": LIES[lie](json.loads(response.read())["result"])}
 
     chain = Web3Chain(node.url, anvil.deployment)
-    assert len(chain.events(stage.run)) == 4
+    assert len(chain.events(enrolled.run)) == 8
     node.rules["eth_getLogs"] = forge
     with pytest.raises(ChainError):
-        chain.events(stage.run)
+        chain.events(enrolled.run)
 
 
 def test_logs_that_a_reorganisation_took_back_and_unknown_ones_are_skipped(
@@ -385,10 +388,9 @@ def test_a_busy_node_is_asked_again(anvil: Anvil) -> None:
 # Sending
 
 
-def test_words_of_other_nodes(node: Proxy, stage: Stage, anvil: Anvil) -> None:
+def test_words_of_other_nodes(node: Proxy, stage: Stage, anvil: Anvil, monkeypatch: pytest.MonkeyPatch) -> None:
     """Geth says "already known" and gives no receipt at first; some put revert data one level deeper."""
-    from .harness import refused
-
+    monkeypatch.setattr(sender_module, "_LATE_RECEIPT_S", 0.2)
     stage.open().enrol()
     chain = Web3Chain(node.url, anvil.deployment, anvil.account(1))
     signed = chain.sign(Submit(run=stage.run, digest=bytes(32), claimed_gain_micronats=0))
@@ -445,8 +447,6 @@ def test_bytes_that_are_not_ours(anvil: Anvil) -> None:
 
 
 def test_a_gap_is_refused_instead_of_lying_in_wait(anvil: Anvil, monkeypatch: pytest.MonkeyPatch) -> None:
-    from .harness import refused
-
     monkeypatch.setattr(sender_module, "_GAP_S", 0.2)
     chain = Web3Chain(anvil.devnet.rpc_url, anvil.deployment, anvil.account(3))
     first = chain._writer.sign(b"\1" * 20, b"", "a transfer", 1, gas=21_000)
@@ -461,9 +461,11 @@ def test_a_gap_is_refused_instead_of_lying_in_wait(anvil: Anvil, monkeypatch: py
 def test_a_chain_that_mines_every_second(tmp_path: Path) -> None:
     """Receipts come with the next head, not by asking all the time."""
     account = Account.create()
-    with Devnet(block_time_s=1) as devnet, proxy(devnet.rpc_url) as node:
+    with Devnet() as devnet, proxy(devnet.rpc_url) as node:
         devnet.give_ether([account.address], ETHER_WEI)
         deployment = deploy(devnet.rpc_url, account)
+        Rpc(devnet.rpc_url).call("evm_setAutomine", False)
+        Rpc(devnet.rpc_url).call("evm_setIntervalMining", 1)
         chain = Web3Chain(devnet.rpc_url, deployment, account)
         started, used = time.monotonic(), time.process_time()
         for _ in range(2):

@@ -18,7 +18,9 @@ from .settings import deployment_option, json_option, rpc_option, run_option, st
 @run_option
 @task_option
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Audit a finished demo's folder instead; nothing needs to be running."
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Audit a finished demo's folder instead; nothing needs to be running.",
 )
 @click.option("--reassess", is_flag=True, help="Also value every update again and compare signatures. Slower.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a self-contained page with plots.")

@@ -204,7 +204,9 @@ class Demo:
         params = self._params()
         sponsor.mint(deployed.token, bytes.fromhex(self.sponsor.address[2:]), BUDGET_WEI)
         for person in self.cast:
-            sponsor.mint(deployed.token, bytes.fromhex(person.account.address[2:]), self._stake_wei(params, person.role))
+            sponsor.mint(
+                deployed.token, bytes.fromhex(person.account.address[2:]), self._stake_wei(params, person.role)
+            )
         manifest = preset(self.plan.task, self.plan.seed)
         journal = Journal(self.out / "homes" / "sponsor.sqlite", identity(sponsor))
         store = LocalStore(self.out / "blobs")

@@ -60,7 +60,9 @@ def key_new(path: Path) -> None:
 @deployment_option
 @run_option
 @keystore_option
-@click.option("--role", type=click.Choice([role.name.lower() for role in Role]), required=True, help="The seat to take.")
+@click.option(
+    "--role", type=click.Choice([role.name.lower() for role in Role]), required=True, help="The seat to take."
+)
 @click.option("--stake", type=click.IntRange(min=0), help="In wei; the run's required stake by default.")
 def join(rpc: str, deployment: Path, run_: int, keystore: Path | None, role: str, stake: int | None) -> None:
     """Stake and take a seat. Before round 1 at once, later from the next round on.
@@ -161,5 +163,3 @@ def refund(rpc: str, deployment: Path, run_: int, keystore: Path | None) -> None
     chain = _connect(rpc, deployment, keystore)
     receipt = chain.send(Refund(run=run_))
     click.echo(f"run {run_} refunded, {receipt.gas_used} gas")
-
-

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -421,7 +422,8 @@ _DECIMALS = re.compile(r"(\d\.\d\d)\d+")  # hundredths of a pixel are plenty
 def _svg(figure: Figure, name: str) -> str:
     """The figure's ``<svg>`` element, fit to stand in a page beside others: no ids but its own, the page's colours."""
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": name}):
+    with mpl.rc_context({"svg.hashsalt": name}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # it is the reader's browser that needs the glyph
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]

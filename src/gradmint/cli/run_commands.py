@@ -92,7 +92,11 @@ def run_group() -> None:
 @click.option("--token", help="Reward and stake token; the deployment's own by default.")
 @click.option("--budget", type=click.IntRange(min=1), required=True, help="In wei, escrowed until the run's end.")
 @click.option(
-    "--preset", type=click.Choice(sorted(PRESETS)), default="local", show_default=True, help="Run parameters to start from."
+    "--preset",
+    type=click.Choice(sorted(PRESETS)),
+    default="local",
+    show_default=True,
+    help="Run parameters to start from.",
 )
 @click.option(
     "--set",

@@ -95,7 +95,13 @@ def store_option(command: F) -> F:
 
 def run_option(command: F) -> F:
     return click.option(
-        "--run", "run_", envvar="GRADMINT_RUN", type=click.IntRange(min=1), default=1, show_default=True, help="The run."
+        "--run",
+        "run_",
+        envvar="GRADMINT_RUN",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="The run.",
     )(command)
 
 

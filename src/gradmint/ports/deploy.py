@@ -5,19 +5,26 @@ from __future__ import annotations
 from typing import Any, cast
 
 from eth_account.signers.local import LocalAccount
+from eth_hash.auto import keccak
 
 from ..spec.errors import ChainError, Unfunded
 from . import artifacts
 from .deployment import Deployment
 from .rpc import Rpc, RpcError, as_int
 
+#: Upper bound of a creation: 200 gas a byte of code, 16 of calldata, 2 a word of initcode; then storage and the rest.
+_GAS_PER_BYTE, _GAS_PER_CONTRACT = 220, 150_000
+_RECEIPT_S = 180
+
 
 def deploy(rpc_url: str, account: LocalAccount, *, with_token: bool = False) -> Deployment:
     """Deploy Runs, Stakes, Rounds and Settlement, each given the addresses that the others will have.
 
-    Raises ChainUnreachable, Unfunded naming what is missing, ChainError when the account sent something in between.
+    A deployment that broke off half-way left nothing that can be used, and a new one can start at once. Raises
+    ChainUnreachable, Unfunded before anything is spent, ChainError when the account sent something in between.
     """
     from web3 import Web3  # 0.2 s that only this command pays
+    from web3.exceptions import Web3Exception
     from web3.middleware import SignAndSendRawMiddlewareBuilder
     from web3.providers.base import JSONBaseProvider
 
@@ -33,42 +40,40 @@ def deploy(rpc_url: str, account: LocalAccount, *, with_token: bool = False) -> 
                 return {"jsonrpc": "2.0", "id": 1, "error": {"code": error.code, "message": str(error)}}
 
     chain_id = as_int(rpc.call("eth_chainId", patience_s=0), "chain id")
+    sender = account.address
+    names = (*artifacts.CONTRACTS, artifacts.DEV_TOKEN) if with_token else artifacts.CONTRACTS
     w3 = Web3(Provider())
     w3.middleware_onion.inject(SignAndSendRawMiddlewareBuilder.build(account), layer=0)
-    sender = account.address
-    first_block = w3.eth.block_number
-    nonce = w3.eth.get_transaction_count(sender, "pending")
-    siblings = [_address_at(sender, nonce + i) for i in range(len(artifacts.CONTRACTS))]
-    names = list(artifacts.CONTRACTS) + ([artifacts.DEV_TOKEN] if with_token else [])
-
     deployed: dict[str, bytes] = {}
-    for i, name in enumerate(names):
-        artifact = artifacts.load(name)
-        arguments = [Web3.to_checksum_address(address) for address in siblings] if name in artifacts.CONTRACTS else []
-        contract = w3.eth.contract(abi=artifact.abi, bytecode=artifact.bytecode)
-        creation = contract.constructor(*arguments)
-        fee_wei = 2 * w3.eth.get_block("latest").get("baseFeePerGas", w3.to_wei(1, "gwei")) + w3.to_wei(1, "gwei")
-        gas = creation.estimate_gas({"from": sender}) * 5 // 4
-        balance_wei = w3.eth.get_balance(sender)
-        if balance_wei < gas * fee_wei:
-            raise Unfunded(
-                f"account {sender} holds {balance_wei} wei, deploying {name} may cost {gas * fee_wei} wei: send it "
-                f"{gas * fee_wei - balance_wei} wei more on chain {chain_id}"
-            )
-        tx_hash = creation.transact({"from": sender, "gas": gas, "nonce": cast(Any, nonce + i)})
-        receipt = w3.eth.wait_for_transaction_receipt(tx_hash, timeout=120, poll_latency=0.02)
-        expected = _address_at(sender, nonce + i)
-        found = bytes.fromhex(str(receipt["contractAddress"])[2:])
-        if receipt["status"] != 1 or found != expected:
-            raise ChainError(
-                f"{name} should be at 0x{expected.hex()}, it is at 0x{found.hex()} with status {receipt['status']}: "
-                f"{sender} sent something else meanwhile; deploy again from an account that nothing else uses"
-            )
-        deployed[name] = found
-    rpc.close()
+    try:
+        head = w3.eth.get_block("latest")
+        fee_wei = 2 * head.get("baseFeePerGas", 0) + w3.eth.max_priority_fee
+        _require_funds(names, fee_wei, w3.eth.get_balance(w3.to_checksum_address(sender)), sender, chain_id)
+        nonce = w3.eth.get_transaction_count(w3.to_checksum_address(sender), "pending")
+        addresses = [_address_at(sender, nonce + i) for i in range(len(names))]
+        siblings = [w3.to_checksum_address(address) for address in addresses[: len(artifacts.CONTRACTS)]]
+        for i, name in enumerate(names):
+            artifact = artifacts.load(name)
+            contract = w3.eth.contract(abi=artifact.abi, bytecode=artifact.bytecode)
+            creation = contract.constructor(*(siblings if name in artifacts.CONTRACTS else ()))
+            # One after the other: a contract checks its own address, so only the next nonce can be simulated.
+            tx_hash = creation.transact({"from": w3.to_checksum_address(sender), "nonce": cast(Any, nonce + i)})
+            receipt = w3.eth.wait_for_transaction_receipt(tx_hash, timeout=_RECEIPT_S, poll_latency=0.02)
+            found = bytes.fromhex(str(receipt["contractAddress"])[2:])
+            if receipt["status"] != 1 or found != addresses[i]:
+                raise ChainError(
+                    f"{name} is at 0x{found.hex()} with status {receipt['status']}, not at 0x{addresses[i].hex()}: "
+                    f"{sender} sent something else meanwhile; deploy again from an account that nothing else uses"
+                )
+            deployed[name] = found
+    except Web3Exception as error:
+        done = ", ".join(deployed) or "nothing"
+        raise ChainError(f"deployment broke off after {done}: {str(error)[:300]}: deploy again") from error
+    finally:
+        rpc.close()
     return Deployment(
         chain_id=chain_id,
-        block=first_block,
+        block=int(head["number"]),
         runs=deployed["Runs"],
         stakes=deployed["Stakes"],
         rounds=deployed["Rounds"],
@@ -77,9 +82,18 @@ def deploy(rpc_url: str, account: LocalAccount, *, with_token: bool = False) -> 
     )
 
 
+def _require_funds(names: tuple[str, ...], fee_wei: int, balance_wei: int, sender: str, chain_id: int) -> None:
+    code_bytes = sum(len(artifacts.load(name).bytecode) for name in names)
+    needed_wei = (code_bytes * _GAS_PER_BYTE + len(names) * _GAS_PER_CONTRACT) * fee_wei
+    if balance_wei < needed_wei:
+        raise Unfunded(
+            f"account {sender} holds {balance_wei} wei, deploying {', '.join(names)} may cost {needed_wei} wei: send "
+            f"it {needed_wei - balance_wei} wei more on chain {chain_id}"
+        )
+
+
 def _address_at(sender: str, nonce: int) -> bytes:
     """Address of the contract that ``sender`` makes with ``nonce``."""
-    from eth_hash.auto import keccak
     from rlp import encode  # type: ignore[import-untyped]
 
     return keccak(encode([bytes.fromhex(sender[2:]), nonce]))[12:]

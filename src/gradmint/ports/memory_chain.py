@@ -178,7 +178,7 @@ class MemoryChain:
         return self.world.broadcast(signed)
 
     def send(self, call: Call) -> Receipt:
-        return send_surely(self, call)
+        return send_surely(lambda: self.sign(call), self.broadcast)
 
     def _phase(self, run: int) -> tuple[int, int]:
         if not 1 <= run <= self.run_count():

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from threading import Lock
+from typing import TypeVar
 
 from ..spec.errors import Reverted
-from .chain import Call, Chain, Receipt
+
+_T = TypeVar("_T")
 
 #: A signature that nobody broadcast in this time is taken for abandoned, and its nonce is given again. Whoever sends
 #: the abandoned bytes after all is told "NonceTaken".
@@ -49,7 +51,7 @@ class Nonces:
             self._reserved = {held: since for held, since in self._reserved.items() if held >= nonce}
 
 
-def send_surely(chain: Chain, call: Call) -> Receipt:
+def send_surely(sign: Callable[[], bytes], broadcast: Callable[[bytes], _T]) -> _T:
     """Sign and broadcast; sign anew when the nonce was lost to someone else.
 
     Nothing but these bytes carries the call here, and a lost nonce means that they never take effect: it cannot be said
@@ -57,8 +59,8 @@ def send_surely(chain: Chain, call: Call) -> Receipt:
     """
     for _ in range(_ATTEMPTS - 1):
         try:
-            return chain.broadcast(chain.sign(call))
+            return broadcast(sign())
         except Reverted as refusal:
             if refusal.name not in ("NonceTaken", "NonceGap"):
                 raise
-    return chain.broadcast(chain.sign(call))
+    return broadcast(sign())

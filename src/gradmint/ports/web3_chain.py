@@ -184,14 +184,14 @@ class Web3Chain:
         return self._receipt(self._writer.broadcast(signed))
 
     def send(self, call: Call) -> Receipt:
-        return send_surely(self, call)
+        return send_surely(lambda: self.sign(call), self.broadcast)
 
     # Money outside runs, for faucets and local chains
 
     def send_ether(self, to: bytes, amount_wei: int) -> Receipt:
         """Raises Unfunded."""
-        signed = self._writer.sign(to, b"", f"a transfer of {amount_wei} wei", amount_wei, gas=21_000)
-        return self.broadcast(signed)
+        what = f"a transfer of {amount_wei} wei"
+        return send_surely(lambda: self._writer.sign(to, b"", what, amount_wei, gas=21_000), self.broadcast)
 
     def send_token(self, token: bytes, to: bytes, amount_wei: int) -> Receipt:
         """Raises NotAToken, Unfunded, Reverted."""
@@ -270,7 +270,7 @@ class Web3Chain:
             )
 
     def _send_data(self, to: bytes, data: bytes, what: str) -> Receipt:
-        return self.broadcast(self._writer.sign(to, data, what))
+        return send_surely(lambda: self._writer.sign(to, data, what), self.broadcast)
 
     def _receipt(self, found: dict[str, Any]) -> Receipt:
         logs = found.get("logs")

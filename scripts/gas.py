@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Measure what each step costs, whole transactions on Anvil (Prague), and write snapshots/gas.json.
+
+    python scripts/gas.py            write
+    python scripts/gas.py --check    exit 1 when a figure is not the snapshot's; everything here is deterministic
+
+Steady state: a later round, all slots written before, nobody new. Every trainer is sampled by the beacon and the
+verifiers differ in every gain: the dearest honest round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "contracts"))
+
+from world import (  # noqa: E402
+    DEPLOYER,
+    ETHER,
+    SPONSOR,
+    STRANGER,
+    WIRING,
+    Chain,
+    World,
+    address,
+    anvil,
+    create_address,
+    deploy,
+    pack,
+    random_bytes,
+    test_artifact,
+    trainer,
+    verifier,
+)
+
+from gradmint.ports import artifacts  # noqa: E402
+from gradmint.spec import mechanism, tree  # noqa: E402
+from gradmint.spec.params import STANDARD  # noqa: E402
+from gradmint.spec.types import Report, Role, Row, Standing, Verdict  # noqa: E402
+
+SNAPSHOT = ROOT / "snapshots" / "gas.json"
+VERIFIERS = 4
+TREASURER = address(77)
+
+
+def reports_of(rng: Random, trainers: int) -> dict[int, Report]:
+    """Four honest verifiers: 1-4 bits apart, gains a few micro-nats apart."""
+    truth = [rng.getrandbits(256) for _ in range(STANDARD.words)]
+    gains = [rng.randrange(1_000, 100_000) for _ in range(trainers)]
+    found = {}
+    for v in range(VERIFIERS):
+        words = tuple(word ^ 1 << rng.randrange(256) for word in truth)
+        rows = tuple(Row(Verdict.OK, g + rng.randrange(100), g + 500 + rng.randrange(100)) for g in gains)
+        found[v] = Report(2_000_000 + rng.randrange(1_000), words, rows)
+    return found
+
+
+def measure_rounds(world: World, trainers: int) -> dict[str, int]:
+    """Two rounds; the second is the steady state."""
+    params = replace(
+        STANDARD, min_trainers=trainers, min_verifiers=VERIFIERS, train_s=10**6, hold_s=10**6, commit_s=10**6,
+        reveal_s=10**6, settle_s=10**6, exit_s=10**7,
+    )  # fmt: skip
+    run = world.open(params, 1_000_000 * ETHER)
+    world.enrol(run, params, trainers, VERIFIERS)
+    everyone = [Standing(bytes.fromhex(trainer(i)[2:]), Role.TRAINER) for i in range(trainers)]
+    committee = [Standing(bytes.fromhex(verifier(v)[2:]), Role.VERIFIER) for v in range(VERIFIERS)]
+    before, figures, rng = b"", {}, Random(trainers)
+    for round_ in (1, 2):
+        reports = reports_of(rng, trainers)
+        said = []
+        for i in range(trainers):
+            said.append((i, -1 - i, random_bytes("digest", round_, i)))
+            receipt = world.rounds.send("submit", run, said[-1][2], said[-1][1], sender=trainer(i))
+        figures["submit"] = receipt.gas
+        figures[f"close_{trainers}"] = world.close(run, said).gas
+        # The first of the four; the last also opens the next phase.
+        figures[f"hold_{trainers}"] = [world.hold(run, v) for v in reports][0].gas
+        figures["commit"] = [world.commit(run, v, report) for v, report in reports.items()][0].gas
+        figures[f"reveal_{trainers}"] = [world.reveal(run, v, report) for v, report in reports.items()][0].gas
+        budget = mechanism.round_budget_wei(world.runs.call("unpaid", run), round_, params.max_rounds)
+        settled = world.settle(run, params, list(reports.values()), before)
+        stakes = [params.verifier_stake_wei] * VERIFIERS
+        after = mechanism.settle(params, budget, everyone, committee, stakes, list(reports.values()))
+        everyone, committee = list(after.trainers), list(after.verifiers)
+        before = pack(everyone + committee)
+        assert settled["Settled"].paidWei == after.paid_wei
+    figures[f"settle_{trainers}"] = settled.gas
+    figures[f"settle_{trainers}_per_participant"] = -(-settled.gas // trainers)
+    return figures
+
+
+def measure_claims(chain: Chain) -> dict[str, int]:
+    """A thousand leaves: proofs of ten siblings. The account holds tokens already."""
+    nonce = int(chain.rpc("eth_getTransactionCount", DEPLOYER, "latest"), 16)
+    wired = [*(create_address(DEPLOYER, nonce + k) for k in range(3)), TREASURER]
+    three = [deploy(chain, artifacts.load(name), WIRING, wired, DEPLOYER) for name in artifacts.CONTRACTS[:3]]
+    token = deploy(chain, artifacts.load(artifacts.DEV_TOKEN), (), (), DEPLOYER)
+    world = World(chain, *three, settlement=three[0], token=token)
+    run = world.open(STANDARD, 1_000_000 * ETHER)
+    token.send("mint", trainer(5), ETHER, sender=STRANGER)
+    rng, figures = Random("claims"), {}
+    for rounds, name in ((20, "claim_depth_10_first"), (40, "claim_depth_10_again")):
+        leaves = [
+            Standing(
+                bytes.fromhex(trainer(i)[2:]), Role.TRAINER, rounds=rounds, paid_wei=rounds * rng.randrange(10**16, 10**18),
+                value_q32=rng.randrange(2**24), proof_q32=rng.randrange(2**31, 2**32), trust_q32=2**32 - rng.randrange(9),
+            )
+            for i in range(1_000)
+        ]  # fmt: skip
+        top, proof, packed = tree.root(leaves), tree.prove(leaves, 5), leaves[5].pack()
+        assert len(proof.siblings) == 10
+        world.runs.send("post", run, top.hash, top.sum_wei, sender=TREASURER)
+        siblings = b"".join(node.hash + node.sum_wei.to_bytes(16, "big") for node in proof.siblings)
+        words = [packed[at : at + 32] for at in (0, 32, 64)]
+        receipt = world.runs.send("claim", run, token.address, words, proof.right_bits, siblings, sender=SPONSOR)
+        figures[name] = receipt.gas
+    return figures
+
+
+def measure_hamming(chain: Chain) -> dict[str, int]:
+    harness = deploy(chain, test_artifact("Harness"), (), (), DEPLOYER)
+    a, b = (b"".join(random_bytes(side, word) for word in range(16)) for side in "ab")
+    (_, sixteen), (_, one) = harness.call("distanceBits", a, b), harness.call("distanceBits", a[:32], b[:32])
+    signatures = b"".join(random_bytes("pair", k) for k in range(7 * 4))
+    return {
+        "hamming_per_word_x100": (sixteen - one) * 100 // 15,
+        "hamming_all_pairs_7x4_words": harness.call("allPairs", signatures, 4)[1],
+    }
+
+
+def measure() -> dict[str, int]:
+    figures: dict[str, int] = {}
+    for trainers in (8, 64, 256):
+        with anvil() as chain:
+            figures |= measure_rounds(World.on(chain), trainers)
+    with anvil() as chain:
+        figures |= measure_claims(chain) | measure_hamming(chain)
+    return figures
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a figure changed")
+    check = parser.parse_args().check
+    figures = measure()
+    recorded = json.loads(SNAPSHOT.read_text()) if SNAPSHOT.exists() else {}
+    for name in sorted(figures.keys() | recorded.keys()):
+        was, now = recorded.get(name), figures.get(name)
+        print(f"{name:40} {now if now is not None else '-':>10}" + ("" if was in (None, now) else f"   was {was}"))
+    if check:
+        return int(recorded != figures)
+    SNAPSHOT.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""One round through the four contracts as its participants live it: eight trainers, four verifiers, one of them lying."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from test_settlement import start
+from world import STRANGER, World, report_of, reverts, trainer, verifier
+
+from gradmint.spec import tree
+from gradmint.spec.params import LOCAL
+from gradmint.spec.types import Phase, Report, Row, Verdict
+
+P = replace(LOCAL, min_trainers=8, min_verifiers=4, max_rounds=2)
+
+
+def opinion(salt: str, noise: int) -> Report:
+    """Trainer 6 repeats another's update, trainer 7's blob never came; the rest are worth 1, 2, 3.. thousand micro-nats."""
+    honest = report_of(8, salt=salt)
+    rows = [Row(Verdict.OK, 1_000 * (i + 1) + noise, 1_000 * (i + 1) + 400 - noise) for i in range(6)]
+    rows += [Row(Verdict.DUPLICATE, 3_000, 3_400), Row(Verdict.MISSING, 0, -(2**31))]
+    return replace(honest, rows=tuple(rows))
+
+
+def test_a_full_round(world: World) -> None:
+    mirror = start(world, P, trainers=8, verifiers=4)
+    run = mirror.run
+    reports = {0: opinion("truth", 0), 1: opinion("truth", 3), 2: opinion("truth", -2), 3: opinion("lie", 0)}
+    assert world.phase(run) is Phase.TRAIN
+
+    sent = mirror.settle(reports, list(range(8)))
+
+    assert mirror.settled and mirror.settled.consensus
+    assert sent["Settled"].clusterMask == 0b0111
+    assert [row.verdict for row in mirror.settled.consensus.rows] == [0] * 6 + [Verdict.DUPLICATE, Verdict.MISSING]
+    paid = [standing.paid_wei for standing in mirror.trainers]
+    assert paid[:6] == sorted(paid[:6]) and paid[0] > 0 and paid[6:] == [0, 0]
+    assert [standing.paid_wei > 0 for standing in mirror.verifiers] == [True, True, True, False]
+    assert sent["Slashed"].account == verifier(3).lower()
+    assert world.stakes.call("burnable", run) == P.verifier_stake_wei * P.slash_bps // 10_000
+
+    leaves = mirror.trainers + mirror.verifiers
+    escrow = world.token.call("balanceOf", world.runs.address)
+    for position, account in enumerate([trainer(i) for i in range(8)] + [verifier(v) for v in range(4)]):
+        packed, proof = leaves[position].pack(), tree.prove(leaves, position)
+        siblings = b"".join(node.hash + node.sum_wei.to_bytes(16, "big") for node in proof.siblings)
+        args = (run, world.token.address, [packed[at : at + 32] for at in (0, 32, 64)], proof.right_bits, siblings)
+        before = world.token.call("balanceOf", account)
+        if leaves[position].paid_wei == 0:
+            with reverts("NothingToClaim", run, account, 0):
+                world.runs.send("claim", *args, sender=STRANGER)
+        else:
+            world.runs.send("claim", *args, sender=STRANGER)
+        assert world.token.call("balanceOf", account) - before == leaves[position].paid_wei
+    assert escrow - world.token.call("balanceOf", world.runs.address) == mirror.settled.paid_wei
+    world.stakes.send("burn", run, sender=STRANGER)
+    assert world.clock(run)[2:] == (2, Phase.TRAIN)
+
+
+def test_one_of_each_is_enough(world: World) -> None:
+    mirror = start(world, replace(P, min_trainers=1, min_verifiers=1), trainers=1, verifiers=1)
+    mirror.settle({0: report_of(1)})
+    assert mirror.trainers[0].paid_wei > 0 and mirror.verifiers[0].paid_wei > 0
