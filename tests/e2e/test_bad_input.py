@@ -1,8 +1,8 @@
 """Every bad input there is a name for: a typed error that says what to do, nothing lost, nobody else blocked.
 
-The first table is what a user meets at the command line, the second what a peer may do to a run on a real chain; after
-each of the latter the round goes on and settles. Hostile blobs: the decoder itself is fuzzed in tests/learn/test_codec.py,
-and tests/roles/test_round.py sends such blobs through whole rounds.
+The first table is what a user meets at the command line, the second what a peer may do to a run on a real chain;
+after each of the latter the round goes on and settles. Hostile blobs: the decoder itself is fuzzed in
+tests/learn/test_codec.py, and tests/roles/test_round.py sends such blobs through whole rounds.
 """
 
 from __future__ import annotations

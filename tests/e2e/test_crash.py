@@ -1,4 +1,4 @@
-"""Each role is killed (SIGKILL) at each phase and started again: no salt lost, nothing said twice, every round settles."""
+"""Each role is killed (SIGKILL) at each phase and started again: no salt lost, nothing said twice, all rounds settle."""
 
 from __future__ import annotations
 

@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 
 from gradmint.ports.cid import cid_of
+from gradmint.ports.recorded_chain import RecordedChain
+from gradmint.spec.events import Event
+from gradmint.spec.ledger import Ledger
+from gradmint.spec.transcript import Kind, fold
 
 from .conftest import Played, gradmint
 
@@ -61,7 +65,7 @@ def test_a_blob(copy: Path, played: Played) -> None:
 
 def test_a_missing_blob(copy: Path) -> None:
     recorded = json.loads((copy / "chain.json").read_text())
-    submission = [row for row in recorded["events"] if row["event"] == "Submitted"][0]
+    submission = next(row for row in recorded["events"] if row["event"] == "Submitted")
     (copy / "blobs" / cid_of(bytes.fromhex(submission["digest"][2:]))).unlink()
     assert audited(copy)["round"] == 1
 
@@ -103,12 +107,54 @@ def test_a_settlements_outcome(copy: Path, field: str) -> None:
 
 
 def test_a_settlements_input(copy: Path) -> None:
-    """A report that was settled on is replaced, consistently with its own transcript row: the commitment gives it away."""
+    """A report that was settled on, replaced without care: its row no longer hashes to the transcript."""
     recorded = json.loads((copy / "chain.json").read_text())
     report = [row for row in recorded["events"] if row["event"] == "Revealed"][4]["report"]
-    flipped = report[:-1] + ("0" if report[-1] != "0" else "1")
-    edit(copy, "Revealed", 4, {"report": flipped})
+    edit(copy, "Revealed", 4, {"report": report[:-1] + ("0" if report[-1] != "0" else "1")})
     assert audited(copy)["round"] == 2
+
+
+class Forger(Ledger):
+    """Folds whatever it is given and notes the transcript that would fit."""
+
+    def __init__(self, run: int) -> None:
+        super().__init__(run)
+        self.fitting: list[bytes] = []
+
+    def _fold(self, kind: Kind, row: bytes, event: Event, recorded: bytes) -> None:
+        is_roster = kind in (Kind.ADMITTED, Kind.RETIRED)
+        self.fitting.append(fold(self.roster if is_roster else self.transcript, kind, row))
+        if is_roster:
+            self.roster = self.fitting[-1]
+        else:
+            self.transcript = self.fitting[-1]
+
+
+def test_a_settlements_input_with_every_hash_made_to_fit(copy: Path) -> None:
+    """The liar's report, which no median depends on, is replaced, and all transcripts after it as well: only the
+    commitment gives it away."""
+    recorded = json.loads((copy / "chain.json").read_text())
+    reveals = [row for row in recorded["events"] if row["event"] == "Revealed"]
+    nth = next(i for i, row in enumerate(reveals) if row["verifier"] == 3 and i >= 4)
+    report = reveals[nth]["report"]
+    edit(copy, "Revealed", nth, {"report": report[:-1] + ("0" if report[-1] != "0" else "1")})
+
+    chain = RecordedChain(copy / "chain.json")
+    forger = Forger(chain.run)
+    for event in chain.events(chain.run):
+        forger.apply(event)
+    recorded = json.loads((copy / "chain.json").read_text())
+    fitting = iter(forger.fitting)
+    for row in recorded["events"]:
+        if "transcript" in row:
+            row["transcript"] = "0x" + next(fitting).hex()
+    recorded["clock"]["transcript"] = "0x" + forger.transcript.hex()
+    (copy / "chain.json").write_text(json.dumps(recorded))
+
+    found = audited(copy)
+    assert found["round"] == 2
+    assert found["row"] == "report of verifier 3"
+    assert "not what was committed" in found["why"]
 
 
 def test_a_settlements_paid_amount_is_recomputed(copy: Path) -> None:

@@ -95,7 +95,7 @@ GETS: dict[str, tuple[Answer, type[Exception]]] = {
     "silence": (hang, BlobMissing),
     "not found": (say(500, b'{"Message":"block was not found locally","Code":0,"Type":"error"}'), BlobMissing),
     "500 garbage": (say(500, b"<html>oops</html>"), StoreUnreachable),
-    "500 endless": (babble(500), Oversize),
+    "500 endless": (babble(500), StoreUnreachable),
     "500 nested": (say(500, b"[" * 900), StoreUnreachable),
     "404": (say(404, b"404 page not found"), StoreUnreachable),
     "redirect": (say(302, b"", Location="http://127.0.0.1:1/elsewhere"), StoreUnreachable),
@@ -141,6 +141,11 @@ def test_put_is_bounded_and_typed(name: str) -> None:
         with pytest.raises(error):
             store.put(BLOB)
         assert time.monotonic() - started < 3
+
+
+def test_a_long_error_is_no_oversize() -> None:
+    with endpoint(say(500, b'{"Message":"%s"}' % (b"x" * 2_000))) as store, pytest.raises(BlobMissing):
+        store.get(DIGEST, 10)
 
 
 def test_put_accepts_the_right_name() -> None:

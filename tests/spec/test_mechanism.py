@@ -241,7 +241,7 @@ def test_no_weight_for_any_failed_check(verdict: Verdict) -> None:
 
 @pytest.mark.parametrize("proof_q32", [0, -1, -ONE_Q32])
 def test_no_weight_without_proof(proof_q32: int) -> None:
-    assert weights([veteran(0, proof_q32=proof_q32)], [FAIR]) == [0]
+    assert weights([veteran(0, proof_q32=proof_q32, value_q32=ONE_Q32)], [FAIR]) == [0]
 
 
 def test_weight_is_the_product() -> None:
@@ -302,6 +302,12 @@ def test_only_positive_valid_gains_share_the_value() -> None:
     ]
     after = settled(said, before).trainers
     assert [s.value_q32 for s in after] == [bps_down(3 * ONE_Q32 // 4, 1_500), bps_down(ONE_Q32 // 4, 1_500), 0, 0]
+
+
+def test_nobody_has_a_share_of_no_gain() -> None:
+    newest_only = replace(SMALL, value_weight_bps=10_000)
+    after = settled([Row(Verdict.OK, 0, 1), Row(Verdict.OK, -5, 1)], [veteran(0), veteran(1)], params=newest_only)
+    assert [s.value_q32 for s in after.trainers] == [0, 0]
 
 
 def test_a_round_without_any_gain_changes_no_veterans_share() -> None:

@@ -1,7 +1,7 @@
 """Attacks, one small class each: the demo, the tests and the simulation use them, and anyone may bring their own.
 
-An attack is a :class:`gradmint.roles.trainer.TrainerStrategy` or :class:`gradmint.roles.verifier.VerifierStrategy` with a
-method overridden. Name it on a command line by its short name here, or as ``package.module:Class``.
+An attack is a :class:`gradmint.roles.trainer.TrainerStrategy` or :class:`gradmint.roles.verifier.VerifierStrategy` with
+a method overridden. Name it on a command line by its short name here, or as ``package.module:Class``.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ NOISE = 1e-6
 
 
 class FreeRider(TrainerStrategy):
-    """Trains nothing: a zero update with a little noise, and a bold claim. Met by: value near zero, proof a coin toss."""
+    """Trains nothing: a zero update with a little noise, and a bold claim. Met by: value zero, proof a coin toss."""
 
     name = "free-rider"
     CLAIM_MICRONATS = 100_000

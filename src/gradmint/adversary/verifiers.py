@@ -11,7 +11,7 @@ from ..spec.types import Report, Row, Verdict
 
 
 class Liar(VerifierStrategy):
-    """Makes its whole report up: random words, plausible gains. Met by: half of all bits away from everyone, slashed."""
+    """Makes its whole report up: random words, plausible gains. Met by: half of all bits away, so slashed."""
 
     name = "liar"
     GAIN_MICRONATS = 1_000
@@ -26,7 +26,7 @@ class Liar(VerifierStrategy):
 
 
 class Flatterer(VerifierStrategy):
-    """Assesses honestly, then triples one friend's gain. Met by: the median; it is paid, its friend is not the richer."""
+    """Assesses honestly, then triples one friend's gain. Met by: the median; its friend is not the richer."""
 
     name = "flatterer"
     FRIEND = 0

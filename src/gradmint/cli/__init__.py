@@ -1,4 +1,4 @@
-"""The command line: parse, call a role, render. Each command imports what it needs when it runs, so --help is instant."""
+"""The command line: parse, call a role, render. A command imports what it needs when it runs, so --help is instant."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Plan:
             raise SettingsError(f"{len(self.adversaries)} adversaries among {self.trainers} trainers leave none honest")
         if 3 * (self.verifiers - len(self.bad_verifiers)) <= 2 * self.verifiers:
             raise SettingsError(
-                f"{len(self.bad_verifiers)} bad verifiers of {self.verifiers}: more than 2/3 must be honest for a quorum"
+                f"{len(self.bad_verifiers)} bad verifiers of {self.verifiers}: a quorum takes more than 2/3 honest ones"
             )
         return self
 
@@ -298,9 +298,8 @@ class Demo:
         """A participant that dies is shown, and the run goes on; when nobody is left, the demo does not."""
         running = [person for person in self.cast if person.process and person.process.poll() is None]
         if not running:
-            raise GradmintError(
-                f"every participant has stopped in round {len(watcher.ledger.rounds)}; see the logs in {self.out / 'logs'}"
-            )
+            number = len(watcher.ledger.rounds)
+            raise GradmintError(f"every participant has stopped in round {number}; see the logs in {self.out / 'logs'}")
 
     def _await_children(self) -> list[str]:
         """Participants leave by themselves when the run has ended. Returns what went wrong."""
@@ -347,9 +346,8 @@ class Demo:
         honest = [row.earned_wei for row in rows if row.role == "trainer" and row.strategy == "honest"]
         for row in rows:
             if row.role == "trainer" and row.strategy != "honest" and row.earned_wei >= min(honest):
-                broken.append(
-                    f"{row.name} ({row.strategy}) earned {row.earned_wei} wei, the least-paid honest trainer {min(honest)}"
-                )
+                earned = f"{row.name} ({row.strategy}) earned {row.earned_wei} wei"
+                broken.append(f"{earned}, the least-paid honest trainer {min(honest)}")
             if row.role == "verifier" and row.strategy == "liar" and row.earned_wei:
                 broken.append(f"{row.name} lied and earned {row.earned_wei} wei")
         return broken

@@ -1,4 +1,4 @@
-"""``gradmint demo``: the whole loop on one machine, adversaries included. A script over the commands a user runs by hand."""
+"""``gradmint demo``: the whole loop on one machine, adversaries included, by the commands that a user runs by hand."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def demo(
 ) -> None:
     """Start a chain, deploy, open and fund a run, let trainers and verifiers loose on it as processes, claim, audit.
 
-    Exit code 0 only if the audit is clean, every wei is accounted for, the task's target was met, no adversary earned as
-    much as the least-paid honest trainer, and no lying verifier earned anything.
+    Exit code 0 only if the audit is clean, every wei is accounted for, the task's target was met, no adversary earned
+    as much as the least-paid honest trainer, and no lying verifier earned anything.
 
     \b
     Examples:

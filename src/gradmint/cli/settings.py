@@ -1,4 +1,4 @@
-"""Where settings come from: flag, then environment, then ``gradmint.toml``, in that order. Keys never come from a flag."""
+"""Where settings come from: flag, then environment, then ``gradmint.toml``. Keys never come from a flag."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Chain port: calls in, events out. Adapters: ``web3_chain`` (any EVM node), ``memory_chain`` (the twin, for unit tests and
-simulation) and ``recorded_chain`` (a finished run on disk, read only).
+"""Chain port: calls in, events out. Adapters: ``web3_chain`` (any EVM node), ``memory_chain`` (the twin, for tests
+and simulation) and ``recorded_chain`` (a finished run on disk, read only).
 
-A call is data. :meth:`Chain.sign` turns it into bytes that may be journaled, :meth:`Chain.broadcast` sends those bytes as
-often as needed: the same bytes can take effect once only.
+A call is data. :meth:`Chain.sign` turns it into bytes that may be journaled, :meth:`Chain.broadcast` sends those bytes
+as often as needed: the same bytes can take effect once only.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ class Chain(ChainReader, Protocol):
     def account(self) -> bytes: ...
 
     def wait(self, run: int, timeout_s: float) -> None:
-        """Block until a phase of ``run`` opens or the time passes; spurious returns are allowed, missed phases are not."""
+        """Block until a phase of ``run`` opens or the time passes. Spurious returns happen, missed phases do not."""
         ...
 
     def sign(self, call: Call) -> bytes:

@@ -23,12 +23,14 @@ _START_S = 20.0
 _STOP_S = 20.0
 _STATE_INTERVAL_S = 5
 _PR_SET_PDEATHSIG = 1
+#: Loaded here, because between fork and exec a child of a threaded program must not take any lock.
+_LIBC = ctypes.CDLL(None) if platform.system() == "Linux" else None
 
 
 def die_with_parent() -> None:
     """For ``preexec_fn``: the child is terminated when the thread that started it ends. No effect outside Linux."""
-    if platform.system() == "Linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def find_anvil() -> str:

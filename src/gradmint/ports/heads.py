@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _CONNECT_S = 3.0
 _MAX_BYTES = 1 << 20
+_PENDING = object()
 _RETRY_S = 5.0  # a node without websockets is not asked again sooner
 
 
@@ -46,7 +47,7 @@ class Heads:
         self._socket: ClientConnection | None = None
         self._next_try = 0.0
         self._ids: dict[str, str] = {}  # subscription id -> channel
-        self._answers: dict[int, object] = {}
+        self._answers: dict[int, object] = {}  # of subscriptions that somebody waits for
         self._number = 0
 
     def follow(self, channel: str, params: list[object]) -> int | None:
@@ -109,8 +110,9 @@ class Heads:
         if channel in self._ids.values():
             return True
         number = self._ask("eth_subscribe", self._channels[channel].params)
-        self._changed.wait_for(lambda: number in self._answers or self._socket is None, _CONNECT_S)
-        identity = self._answers.pop(number, None)
+        self._answers[number] = _PENDING
+        self._changed.wait_for(lambda: self._answers[number] is not _PENDING or self._socket is None, _CONNECT_S)
+        identity = self._answers.pop(number)
         if not isinstance(identity, str):
             self._next_try = time.monotonic() + _RETRY_S
             return False
@@ -152,6 +154,6 @@ class Heads:
                 for name in [channel] if channel else list(self._channels):
                     if name in self._channels:
                         self._channels[name].count += 1
-            elif isinstance(message.get("id"), int):
+            elif isinstance(message.get("id"), int) and message["id"] in self._answers:
                 self._answers[message["id"]] = message.get("result")
             self._changed.notify_all()

@@ -46,11 +46,14 @@ def _bounded(limit_bytes: int, deadline: float) -> Callable[..., requests.Respon
     def hook(response: requests.Response, *_: object, **__: object) -> requests.Response:
         def iter_content(*_: object, **__: object) -> Iterator[bytes]:
             total = 0
+            most = limit_bytes if response.ok else _ANSWER_BYTES
             # read1 returns what has arrived: a node that sends one byte at a time meets the deadline too.
             while chunk := response.raw.read1(_READ_BYTES, decode_content=False):
                 total += len(chunk)
-                if total > limit_bytes:
+                if total > most and response.ok:
                     raise _TooMuch
+                if total > most:
+                    return  # an error text this long says nothing; what came so far will do
                 if time.monotonic() > deadline:
                     raise _TooSlow
                 yield chunk

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -13,6 +14,8 @@ from ..spec.keccak import keccak256
 from ..spec.params import Params
 from ..spec.types import Phase, Role
 from .reverts import reverted
+
+Effect = Callable[[], None]
 
 RUNS, STAKES, ROUNDS, DEAD = (sha256(name).digest()[:20] for name in (b"Runs", b"Stakes", b"Rounds", b"dead"))
 
