@@ -54,8 +54,7 @@ contract Rounds is IRounds, Wired {
         if (seat_.role != Role.TRAINER || seat_.retired) revert NotSeated(run, msg.sender, Role.TRAINER);
         if (seat_.sinceRound > round) revert NotYet(seat_.sinceRound, round);
 
-        bytes24 transcript =
-            Transcript.submitted(clock_.transcript, trainer, claimedGainMicronats, digest);
+        bytes24 transcript = Transcript.submitted(clock_.transcript, trainer, claimedGainMicronats, digest);
         assembly ("memory-safe") {
             sstore(clock_.slot, or(shl(192, shr(192, word)), shr(64, transcript))) // the transcript is the low 192 bits
         }
@@ -136,7 +135,9 @@ contract Rounds is IRounds, Wired {
     /// @inheritdoc IRounds
     function poke(uint256 run) external {
         Clock memory clock_ = _clocks[run];
-        if (clock_.phase == Phase.ENROL || clock_.phase == Phase.ENDED) revert WrongPhase(run, Phase.TRAIN, clock_.phase);
+        if (clock_.phase == Phase.ENROL || clock_.phase == Phase.ENDED) {
+            revert WrongPhase(run, Phase.TRAIN, clock_.phase);
+        }
         if (block.timestamp < clock_.deadline) revert NotOverdue(clock_.deadline, block.timestamp);
 
         if (clock_.phase == Phase.TRAIN) {
@@ -208,13 +209,10 @@ contract Rounds is IRounds, Wired {
     }
 
     /// @inheritdoc IRounds
-    function conclude(
-        uint256 run,
-        Outcome calldata outcome,
-        uint256[] calldata awaited,
-        uint32 ejected,
-        bool reached
-    ) external only(address(settlement)) {
+    function conclude(uint256 run, Outcome calldata outcome, uint256[] calldata awaited, uint32 ejected, bool reached)
+        external
+        only(address(settlement))
+    {
         Clock memory clock_ = _clocks[run];
         clock_.transcript = Transcript.settled(clock_.transcript, clock_.round, outcome);
         _awaitTrainers(run, awaited);

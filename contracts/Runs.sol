@@ -105,13 +105,9 @@ contract Runs is IRuns, Wired, ReentrancyGuardTransient {
     /// @inheritdoc IRuns
     /// @dev Not guarded against re-entry: `claimed` is written before the token is called, and a claim inside a deposit
     /// can only lower what that deposit is credited with.
-    function claim(
-        uint256 run,
-        address token,
-        bytes32[3] calldata standing,
-        uint256 rightBits,
-        bytes calldata proof
-    ) external {
+    function claim(uint256 run, address token, bytes32[3] calldata standing, uint256 rightBits, bytes calldata proof)
+        external
+    {
         bytes32 root = StandingTree.climb(standing, rightBits, proof);
         bytes32 seal = _runs[run].seal;
         if (_seal(root, token) != seal) revert SealMismatch(seal, _seal(root, token), root);

@@ -94,13 +94,8 @@ interface IRounds {
     /// @param awaited Bitmap words of the trainers to wait for from now on; empty leaves them as they are.
     /// @param ejected Mask of verifiers who leave.
     /// @param reached Whether the run's target is reached.
-    function conclude(
-        uint256 run,
-        Outcome calldata outcome,
-        uint256[] calldata awaited,
-        uint32 ejected,
-        bool reached
-    ) external;
+    function conclude(uint256 run, Outcome calldata outcome, uint256[] calldata awaited, uint32 ejected, bool reached)
+        external;
 
     function clock(uint256 run) external view returns (Clock memory);
     function masks(uint256 run) external view returns (Masks memory);

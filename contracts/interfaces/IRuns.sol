@@ -11,9 +11,7 @@ import {Params, Run} from "./Types.sol";
 /// @dev Nobody can block a payout of others: no push payments, no owner, no pause. A token may refuse a recipient (block
 /// list); then only that recipient's claim fails.
 interface IRuns {
-    event Opened(
-        uint256 indexed run, address indexed sponsor, address token, bytes params, uint256 budgetWei
-    );
+    event Opened(uint256 indexed run, address indexed sponsor, address token, bytes params, uint256 budgetWei);
     event Funded(uint256 indexed run, address indexed from, uint256 amountWei);
     event Claimed(uint256 indexed run, address indexed account, uint256 amountWei, uint256 cumulativeWei);
     event Refunded(uint256 indexed run, address indexed sponsor, uint256 amountWei);
@@ -59,13 +57,8 @@ interface IRuns {
     /// @param rightBits Bit k is set when our node is the right child at step k.
     /// @param proof Siblings from leaf to root, 48 bytes each: hash 32 | sum uint128.
     /// @dev Proofs are against the newest root; a claim that a settlement overtakes reverts and is repeated with a new proof.
-    function claim(
-        uint256 run,
-        address token,
-        bytes32[3] calldata standing,
-        uint256 rightBits,
-        bytes calldata proof
-    ) external;
+    function claim(uint256 run, address token, bytes32[3] calldata standing, uint256 rightBits, bytes calldata proof)
+        external;
 
     /// @notice After the end: sends what was deposited and never promised to the sponsor. Once; anyone may call.
     function refund(uint256 run) external;

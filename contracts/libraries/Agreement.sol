@@ -21,9 +21,11 @@ struct Consensus {
 library Agreement {
     uint256 internal constant NONE = type(uint256).max;
 
-    /// Offset between int32 and an unsigned order of the same values.
-    uint256 private constant BIAS = 0x80000000;
-    uint256 private constant LANE = 0xffffffff;
+    /// Columns of a row, and what turns its int32 into unsigned numbers of the same order.
+    uint256 private constant VERDICT = 0xff << 64;
+    uint256 private constant COMMON = 0xffffffff << 32;
+    uint256 private constant ASSIGNED = 0xffffffff;
+    uint256 private constant BIAS = 0x8000000080000000;
 
     /// Reports that count, in verifier order.
     struct Present {
@@ -74,12 +76,11 @@ library Agreement {
     }
 
     /// Position of the report with the most neighbouring stake; ties by least total distance to its neighbours, then order.
-    function findMedoid(
-        uint256[] memory distancesBits,
-        uint256[] memory stakesWei,
-        uint256 count,
-        uint256 acceptBits
-    ) internal pure returns (uint256 medoid) {
+    function findMedoid(uint256[] memory distancesBits, uint256[] memory stakesWei, uint256 count, uint256 acceptBits)
+        internal
+        pure
+        returns (uint256 medoid)
+    {
         uint256 mostWei;
         uint256 leastBits = type(uint256).max;
         for (uint256 i; i < count; ++i) {
@@ -188,57 +189,70 @@ library Agreement {
     ) private pure {
         unchecked {
             uint256 n = present.count;
-            uint256[] memory reports = present.reports;
             Poll memory poll = Poll(n, new uint256[](n), present.stakesWei, new uint256[](n), totalWei);
 
             for (uint256 k; k < n; ++k) {
-                Mem.set(poll.said, k, Reports.lossMicronats(Mem.get(reports, k)));
+                poll.said[k] = Reports.lossMicronats(present.reports[k]);
             }
-            consensus.lossMicronats = _column(poll, 0, 0);
+            consensus.lossMicronats = _column(poll, 224, 96);
 
             uint256[] memory rows = new uint256[](trainers);
             uint256 rowAt = Reports.rowsAt(words);
-            for (uint256 i; i < trainers; ++i) {
-                uint256 row = Reports.row(Mem.get(reports, 0) + rowAt);
-                uint256 differs;
-                for (uint256 k; k < n; ++k) {
-                    uint256 other = Reports.row(Mem.get(reports, k) + rowAt);
-                    Mem.set(poll.said, k, other);
-                    differs |= row ^ other;
-                }
-                // Where all say the same, that is the median.
-                if (differs >> 64 != 0) row = row & ~(LANE << 64) | _column(poll, 64, 0) << 64;
-                if (differs >> 32 & LANE != 0) row = row & ~(LANE << 32) | _column(poll, 32, BIAS) << 32;
-                if (differs & LANE != 0) row = row & ~LANE | _column(poll, 0, BIAS);
-                Mem.set(rows, i, row);
+            uint256 end = Mem.end(rows);
+            for (uint256 to = Mem.first(rows); to < end; to += 32) {
+                (uint256 row, uint256 differs) = _hear(poll, present.reports, rowAt);
+                // Where all say the same, that is the median; else it is what the cluster's stakes say.
+                if (differs & VERDICT != 0) row = row & ~VERDICT | _column(poll, 184, 120) << 64;
+                if (differs & COMMON != 0) row = row & ~COMMON | _column(poll, 192, 96) << 32;
+                if (differs & ASSIGNED != 0) row = row & ~ASSIGNED | _column(poll, 224, 96);
+                Mem.write(to, row ^ BIAS);
                 rowAt += Reports.ROW_SIZE;
             }
             consensus.rows = rows;
         }
     }
 
-    /// Weighted median of 32 bits of what everybody said; `bias` turns int32 into an unsigned order and back.
-    function _column(Poll memory poll, uint256 shift, uint256 bias) private pure returns (uint256) {
+    /// Notes everybody's row, biased so that its signed columns compare like unsigned numbers. Returns the first of them and
+    /// the bits in which any other differs.
+    function _hear(Poll memory poll, uint256[] memory reports, uint256 rowAt)
+        private
+        pure
+        returns (uint256 row, uint256 differs)
+    {
+        uint256 offset = Mem.first(reports);
+        uint256 end = offset + 32 * poll.count;
+        uint256 to = Mem.first(poll.said);
+        row = Reports.row(Mem.read(offset) + rowAt) ^ BIAS;
+        for (; offset < end; (offset, to) = (offset + 32, to + 32)) {
+            uint256 other = Reports.row(Mem.read(offset) + rowAt) ^ BIAS;
+            differs |= row ^ other;
+            Mem.write(to, other);
+        }
+    }
+
+    /// Weighted median of one column of what everybody said: `left` shifts it to the top of a word, where the columns behind
+    /// it break ties at most; `right` shifts the median's upper half down to the column alone.
+    function _column(Poll memory poll, uint256 left, uint256 right) private pure returns (uint256) {
         uint256[] memory said = poll.said;
         uint256[] memory stakesWei = poll.stakesWei;
         uint256[] memory keys = poll.keys;
         uint256 n = poll.count;
         assembly ("memory-safe") {
-            // Insertion sort: at most 32 keys, and the loop costs less than any set-up.
-            for { let k := shl(5, n) } k { k := sub(k, 0x20) } {
-                let value := xor(and(shr(shift, mload(add(said, k))), LANE), bias)
-                let key := or(shl(128, value), mload(add(stakesWei, k)))
-                // Sorted so far: the keys after place k.
+            // Insertion sort from the back: at most 32 keys, and any other way costs more to set up.
+            let size := shl(5, n)
+            let last := add(keys, size)
+            for { let k := size } k { k := sub(k, 0x20) } {
+                let key := or(shl(left, mload(add(said, k))), mload(add(stakesWei, k)))
                 let place := add(keys, k)
-                for { let last := add(keys, shl(5, n)) } lt(place, last) {} {
-                    let next := mload(add(place, 0x20))
-                    if iszero(gt(key, next)) { break }
-                    mstore(place, next)
+                for {} lt(place, last) {} {
+                    let after := mload(add(place, 0x20))
+                    if iszero(gt(key, after)) { break }
+                    mstore(place, after)
                     place := add(place, 0x20)
                 }
                 mstore(place, key)
             }
         }
-        return weightedMedian(keys, poll.totalWei) ^ bias;
+        return weightedMedian(keys, poll.totalWei) >> right;
     }
 }

@@ -69,10 +69,10 @@ library Mechanism {
     function prove(Params calldata params, bytes memory standings, uint256[] memory rows) internal pure {
         unchecked {
             uint256 leastBps = params.proofWeightBps;
-            for (uint256 i; i < rows.length; ++i) {
-                uint256 row = Mem.get(rows, i);
+            (Leaf leaf, uint256 place, uint256 end) = _walk(standings, rows);
+            for (; place < end; (leaf, place) = (leaf.next(), place + 32)) {
+                uint256 row = Mem.read(place);
                 if (_verdict(row) != OK || _assigned(row) == type(int32).min) continue;
-                Leaf leaf = Standings.leaf(standings, i);
                 int256 observed = Fixed.sign(_assigned(row) - _common(row)) * int256(Fixed.ONE_Q32);
                 uint256 weightBps = Fixed.runningWeightBps(leastBps, leaf.rounds());
                 leaf.setProofQ32(Fixed.meanTowardOld(leaf.proofQ32(), observed, weightBps));
@@ -83,18 +83,13 @@ library Mechanism {
     /// Running mean of the share of the round's positive common gain; a failed check counts as share 0.
     function value(Params calldata params, bytes memory standings, uint256[] memory rows) internal pure {
         unchecked {
-            uint256 total;
-            for (uint256 i; i < rows.length; ++i) {
-                total += _gain(Mem.get(rows, i));
-            }
             uint256 leastBps = params.valueWeightBps;
-            for (uint256 i; i < rows.length; ++i) {
-                Leaf leaf = Standings.leaf(standings, i);
-                uint256 shareQ32 = total == 0 ? 0 : Fixed.mulDivDown(_gain(Mem.get(rows, i)), Fixed.ONE_Q32, total);
+            (Leaf leaf, uint256 place, uint256 end) = _walk(standings, rows);
+            uint256 total = _totalGain(place, end);
+            for (; place < end; (leaf, place) = (leaf.next(), place + 32)) {
+                uint256 shareQ32 = total == 0 ? 0 : Fixed.mulDivDown(_gain(Mem.read(place)), Fixed.ONE_Q32, total);
                 uint256 weightBps = Fixed.runningWeightBps(leastBps, leaf.rounds());
-                leaf.setValueQ32(
-                    uint256(Fixed.meanTowardOld(int256(leaf.valueQ32()), int256(shareQ32), weightBps))
-                );
+                leaf.setValueQ32(uint256(Fixed.meanTowardOld(int256(leaf.valueQ32()), int256(shareQ32), weightBps)));
             }
         }
     }
@@ -104,34 +99,31 @@ library Mechanism {
         unchecked {
             uint256 floorQ32 = Fixed.bpsDown(Fixed.ONE_Q32, params.trustFloorBps);
             uint256 recoveryBps = params.recoveryBps;
-            for (uint256 i; i < rows.length; ++i) {
-                Leaf leaf = Standings.leaf(standings, i);
-                uint256 verdict = _verdict(Mem.get(rows, i));
-                uint256 afterQ32 = leaf.trustQ32();
+            (Leaf leaf, uint256 place, uint256 end) = _walk(standings, rows);
+            for (; place < end; (leaf, place) = (leaf.next(), place + 32)) {
+                uint256 verdict = _verdict(Mem.read(place));
+                uint256 trustQ32 = leaf.trustQ32();
                 if (verdict == OK) {
-                    afterQ32 =
-                        uint256(Fixed.meanTowardOld(int256(afterQ32), int256(Fixed.ONE_Q32), recoveryBps));
+                    trustQ32 = uint256(Fixed.meanTowardOld(int256(trustQ32), int256(Fixed.ONE_Q32), recoveryBps));
                 } else {
-                    afterQ32 = Fixed.bpsDown(afterQ32, params.penaltyBps[verdict]);
-                    if (afterQ32 < floorQ32) afterQ32 = floorQ32;
+                    trustQ32 = Fixed.bpsDown(trustQ32, params.penaltyBps[verdict]);
+                    if (trustQ32 < floorQ32) trustQ32 = floorQ32;
                 }
-                leaf.setTrustQ32(afterQ32);
+                leaf.setTrustQ32(trustQ32);
             }
         }
     }
 
     function attendTrainers(bytes memory standings, uint256[] memory rows) internal pure {
         unchecked {
-            for (uint256 i; i < rows.length; ++i) {
-                attend(Standings.leaf(standings, i), _verdict(Mem.get(rows, i)) != MISSING);
+            (Leaf leaf, uint256 place, uint256 end) = _walk(standings, rows);
+            for (; place < end; (leaf, place) = (leaf.next(), place + 32)) {
+                attend(leaf, _verdict(Mem.read(place)) != MISSING);
             }
         }
     }
 
-    function attendVerifiers(bytes memory standings, uint256 first, uint256 verifiers, uint256 revealed)
-        internal
-        pure
-    {
+    function attendVerifiers(bytes memory standings, uint256 first, uint256 verifiers, uint256 revealed) internal pure {
         unchecked {
             for (uint256 v; v < verifiers; ++v) {
                 attend(Standings.leaf(standings, first + v), (revealed >> v) & 1 == 1);
@@ -159,13 +151,14 @@ library Mechanism {
     {
         unchecked {
             weightsQ32 = new uint256[](rows.length);
-            for (uint256 i; i < rows.length; ++i) {
-                Leaf leaf = Standings.leaf(standings, i);
+            uint256 to = Mem.first(weightsQ32);
+            (Leaf leaf, uint256 place, uint256 end) = _walk(standings, rows);
+            for (; place < end; (leaf, place, to) = (leaf.next(), place + 32, to + 32)) {
                 int256 proof = leaf.proofQ32();
-                if (_verdict(Mem.get(rows, i)) != OK || proof <= 0) continue;
+                if (_verdict(Mem.read(place)) != OK || proof <= 0) continue;
                 uint256 weight = Fixed.mulQ32Down(leaf.valueQ32(), uint256(proof));
                 weight = Fixed.mulQ32Down(weight, leaf.trustQ32());
-                Mem.set(weightsQ32, i, Fixed.mulQ32Down(weight, leaf.reputationQ32()));
+                Mem.write(to, Fixed.mulQ32Down(weight, leaf.reputationQ32()));
             }
         }
     }
@@ -191,28 +184,26 @@ library Mechanism {
         returns (uint256 paidWei)
     {
         unchecked {
+            (uint256 place, uint256 end) = (Mem.first(sharesOf), Mem.end(sharesOf));
             uint256 total;
-            for (uint256 i; i < sharesOf.length; ++i) {
-                total += Mem.get(sharesOf, i);
+            for (uint256 share = place; share < end; share += 32) {
+                total += Mem.read(share);
             }
             if (total == 0) return 0;
-            for (uint256 i; i < sharesOf.length; ++i) {
-                uint256 share = Mem.get(sharesOf, i);
-                if (share == 0) continue;
-                uint256 payoutWei = Fixed.mulDivDown(potWei, share, total);
-                Standings.leaf(standings, first + i).addPaidWei(payoutWei);
+            for (Leaf leaf = Standings.leaf(standings, first); place < end; (leaf, place) = (leaf.next(), place + 32)) {
+                uint256 payoutWei = Fixed.mulDivDown(potWei, Mem.read(place), total);
+                leaf.addPaidWei(payoutWei);
                 paidWei += payoutWei;
             }
         }
     }
 
     /// Stake each verifier loses: for a far-off report when the rest is unanimous, or for no reveal. Rounded down.
-    function slash(
-        Params calldata params,
-        uint256[] memory stakesWei,
-        uint256[] memory distancesBits,
-        bool unanimous
-    ) internal pure returns (uint256[] memory slashedWei) {
+    function slash(Params calldata params, uint256[] memory stakesWei, uint256[] memory distancesBits, bool unanimous)
+        internal
+        pure
+        returns (uint256[] memory slashedWei)
+    {
         unchecked {
             slashedWei = new uint256[](stakesWei.length);
             for (uint256 v; v < stakesWei.length; ++v) {
@@ -232,6 +223,24 @@ library Mechanism {
     /// A verifier that lost more than half of the required stake leaves the committee.
     function isEjected(uint256 stakeWei, uint256 requiredWei) internal pure returns (bool) {
         return 2 * stakeWei < requiredWei;
+    }
+
+    /* WALKING: a leaf, and the row that goes with it */
+
+    function _walk(bytes memory standings, uint256[] memory rows)
+        private
+        pure
+        returns (Leaf leaf, uint256 place, uint256 end)
+    {
+        return (Standings.leaf(standings, 0), Mem.first(rows), Mem.end(rows));
+    }
+
+    function _totalGain(uint256 place, uint256 end) private pure returns (uint256 total) {
+        unchecked {
+            for (; place < end; place += 32) {
+                total += _gain(Mem.read(place));
+            }
+        }
     }
 
     /* ROWS: verdict 8 | common 32 | assigned 32, as in a report */

@@ -1,17 +1,30 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.37;
 
-/// Memory arrays without bounds checks, for loops that count to the array's own length.
+/// Words in memory without bounds checks, for loops that walk an array from its first to its end.
 library Mem {
-    function get(uint256[] memory array, uint256 i) internal pure returns (uint256 word) {
+    function first(uint256[] memory array) internal pure returns (uint256 pointer) {
         assembly ("memory-safe") {
-            word := mload(add(add(array, 0x20), shl(5, i)))
+            pointer := add(array, 0x20)
         }
     }
 
-    function set(uint256[] memory array, uint256 i, uint256 word) internal pure {
+    /// Just behind the last word.
+    function end(uint256[] memory array) internal pure returns (uint256 pointer) {
         assembly ("memory-safe") {
-            mstore(add(add(array, 0x20), shl(5, i)), word)
+            pointer := add(add(array, 0x20), shl(5, mload(array)))
+        }
+    }
+
+    function read(uint256 pointer) internal pure returns (uint256 word) {
+        assembly ("memory-safe") {
+            word := mload(pointer)
+        }
+    }
+
+    function write(uint256 pointer, uint256 word) internal pure {
+        assembly ("memory-safe") {
+            mstore(pointer, word)
         }
     }
 }

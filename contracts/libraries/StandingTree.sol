@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.37;
 
-
 import {IRuns} from "../interfaces/IRuns.sol";
 
 /// Merkle-sum tree over standings: the root commits to the total. src/gradmint/spec/tree.py.
@@ -21,17 +20,19 @@ library StandingTree {
         assembly ("memory-safe") {
             let nodes := mload(0x40)
             let node := add(nodes, shl(6, count)) // scratch beyond the nodes: tag and up to 96 bytes
+            let tagged := add(node, 0x1f) // the tag is the last byte of the word before
             let at := nodes
-            // The tag is the last byte of the word before; what precedes it is not hashed.
-            mstore(node, 0x00)
-            let tagged := add(node, 0x1f)
-            for { let from := add(standings, 0x20) } lt(at, node) { from := add(from, 0x60) at := add(at, 0x40) } {
-                let second := mload(add(from, 0x20))
-                mstore(add(node, 0x20), mload(from))
-                mstore(add(node, 0x40), second)
-                mstore(add(node, 0x60), mload(add(from, 0x40)))
-                mstore(at, keccak256(tagged, 97))
-                mstore(add(at, 0x20), shr(128, second))
+            for { let from := add(standings, 0x20) } lt(at, node) {
+                from := add(from, 0x60)
+                at := add(at, 0x40)
+            } {
+                // A leaf is hashed where it lies: the byte before it makes way for the tag.
+                let tag := sub(from, 1)
+                let before := mload(sub(from, 0x20))
+                mstore8(tag, 0x00)
+                mstore(at, keccak256(tag, 97))
+                mstore(sub(from, 0x20), before)
+                mstore(add(at, 0x20), shr(128, mload(add(from, 0x20))))
             }
             mstore(node, 0x01)
             for {} gt(count, 1) { count := shr(1, add(count, 1)) } {

@@ -27,6 +27,13 @@ library Standings {
         }
     }
 
+    /// The leaf after this one.
+    function next(Leaf self) internal pure returns (Leaf found) {
+        assembly ("memory-safe") {
+            found := add(self, 96)
+        }
+    }
+
     function count(bytes memory standings) internal pure returns (uint256) {
         return standings.length / SIZE;
     }

@@ -48,9 +48,10 @@ library Transcript {
 
     /// What Submitted logs beside the digest: trainer uint16 | claimed gain int32 | 2 zero bytes | transcript 24.
     function stamp(uint16 trainer, int32 claimedGainMicronats, bytes24 transcript) internal pure returns (bytes32) {
-        return bytes32(
-            uint256(trainer) << 240 | uint256(uint32(claimedGainMicronats)) << 208 | uint256(uint192(transcript))
-        );
+        return
+            bytes32(
+                uint256(trainer) << 240 | uint256(uint32(claimedGainMicronats)) << 208 | uint256(uint192(transcript))
+            );
     }
 
     /// verifier uint8 | base digest 32 | bitmap.

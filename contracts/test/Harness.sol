@@ -40,12 +40,10 @@ contract Harness {
         for (uint256 i; i < cases.length; ++i) {
             Case calldata c = cases[i];
             bytes memory standings = c.standings;
-            Result memory result = Mechanism.settle(
-                c.params, c.budgetWei, standings, c.trainers, c.stakesWei, c.reports, c.revealed
-            );
+            Result memory result =
+                Mechanism.settle(c.params, c.budgetWei, standings, c.trainers, c.stakesWei, c.reports, c.revealed);
             (bytes32 root, uint256 totalWei) = StandingTree.root(standings);
-            settled[i] =
-                Settled(result.consensus, standings, result.paidWei, result.slashedWei, root, totalWei);
+            settled[i] = Settled(result.consensus, standings, result.paidWei, result.slashedWei, root, totalWei);
         }
     }
 

@@ -209,11 +209,11 @@ def test_demo_json_totals_are_the_sums_of_its_rows(found: Audit) -> None:
 
 
 def test_demo_json_carries_the_overhead_when_it_was_measured(found: Audit) -> None:
-    timing = Timing((RoundTime(1, 10.0, 2.5, {"HOLD": PhaseTime(3.0, 2.5)}),), (), 0)
+    timing = Timing((RoundTime(1, 10.0, 2.5, {"TRAIN": PhaseTime(3.0, 2.5)}),), (), 0)
     assert demo_json(found, [], timing)["overhead"] == {
         "median_share": 0.25,
         "median_s": 2.5,
-        "rounds": [{"round": 1, "wall_s": 10.0, "overhead_s": 2.5, "phases": {"HOLD": 2.5}}],
+        "rounds": [{"round": 1, "wall_s": 10.0, "overhead_s": 2.5, "phases": {"TRAIN": 2.5}}],
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import fabricated
 import pytest
 
-from gradmint.cli.timing import PHASES, UNSEEN, Span, measure, read_spans, round_times, span_times, union
+from gradmint.cli.timing import PHASES, UNSEEN, Span, Timing, measure, read_spans, round_times, span_times, union
 
 
 def phases(round_: int, *edges: float) -> list[Span]:
@@ -145,6 +145,17 @@ def test_measure_reads_a_demos_folder(tmp_path: Path) -> None:
         assert 0 < item.overhead_s < item.wall_s
         assert sum(phase.overhead_s for phase in item.phases.values()) == pytest.approx(item.overhead_s)
     assert timing.median_overhead_s == sorted(item.overhead_s for item in timing.rounds)[1]
+
+
+def test_medians_leave_out_rounds_whose_training_nobody_saw() -> None:
+    work = [Span(r, "train", 100 * r, 100 * r + 9) for r in (1, 2, 3)]
+    seen = [span for r in (1, 2, 3) for span in phases(r, *(100 * r + edge for edge in (0, 10, 11, 12, 13, 14)))]
+    rounds = round_times(work, seen[1:])  # the observer came late
+    timing = Timing(tuple(rounds), (), 0)
+    assert rounds[0].share == 1
+    assert timing.median_share == pytest.approx(5 / 14)
+    assert timing.median_overhead_s == pytest.approx(5)
+    assert Timing(tuple(rounds[:1]), (), 0).median_share == 1
 
 
 def test_no_observer_no_measurement(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Each role is killed (SIGKILL) at each phase and started again: no salt lost, nothing said twice, all rounds settle."""
+"""Each role is killed (SIGKILL) at each phase and started again: no salt lost, nothing said twice, rounds settle."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ class Figures:
             ]
             if points:
                 row = seat_outcome(self.ledger, self.rows, Role.VERIFIER, index)
-                series.append(_series(row, ("blue", "green", "purple", "sky")[index % 4], *zip(*points, strict=True)))
+                series.append(_series(row, ("blue", "green", "purple")[index % 3], *zip(*points, strict=True)))
         if not series:
             return None
         terms = self.ledger.terms
@@ -197,7 +197,7 @@ class Figures:
         series = []
         for label, colour, kinds, role in (
             ("a trainer", "blue", ("submit",), Role.TRAINER),
-            ("a verifier", "orange", ("hold", "commit", "reveal"), Role.VERIFIER),
+            ("a verifier", "green", ("hold", "commit", "reveal"), Role.VERIFIER),
         ):
             points = []
             for audited, round_ in zip(self.rounds, self.ledger.rounds, strict=False):

@@ -30,7 +30,7 @@ COLOURS = {
     name: f"#{0x30 + 8 * place:02x}{0xA0 - 5 * place:02x}{0x11 + 7 * place:02x}"
     for place, name in enumerate(
         (
-            *("ink", "muted", "rule", "paper", "calm", "void"),
+            *("ink", "dark", "muted", "rule", "paper", "calm", "void"),
             *("blue", "orange", "green", "vermillion", "purple", "sky", "yellow", "grey"),
         )
     )
@@ -226,7 +226,7 @@ def matrix(
                         if key and kinds[key].letter:
                             axes.text(
                                 *(x[column], row, kinds[key].letter),
-                                color=COLOURS["paper"],
+                                color=COLOURS[letter_colour(kinds[key].colour)],
                                 fontsize=min(11.0, wide),
                                 fontweight="bold",
                                 ha="center",
@@ -247,6 +247,11 @@ def matrix(
             return _svg(figure, f"{name}-{width}")
 
     return draw
+
+
+def letter_colour(colour: str) -> str:
+    """What is legible on ``colour``, in light and dark."""
+    return "dark" if colour in ("yellow", "sky", "orange") else "paper"
 
 
 def _dashes(item: Series) -> Any:

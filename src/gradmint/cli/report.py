@@ -14,7 +14,7 @@ from markupsafe import Markup
 from ..spec.errors import SettingsError
 from ..spec.types import UNSAMPLED, Role, Verdict
 from .figures import Figures, gas_kinds, loss_points
-from .plots import WIDE
+from .plots import WIDE, letter_colour
 from .summary import (
     Metric,
     Outcome,
@@ -96,6 +96,7 @@ def render_report(
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(plain=plain, tokens=tokens, digits=digits, hexed=hexed, brief=brief)
+    environment.filters["letter_colour"] = letter_colour
     page = Page(found, people, timing, reference)
     return environment.get_template(TEMPLATE).render(page=page, audit=found, timing=timing, again=again)
 

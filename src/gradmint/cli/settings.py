@@ -24,9 +24,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def read_settings(group: click.Group, path: Path) -> dict[str, Any]:
-    """``gradmint.toml`` as click's default map: top-level keys hold for every command, [trainer] for that one.
+    """``gradmint.toml`` as click's default map: top-level keys hold for every command, [trainer] for that one alone.
 
-    Raises SettingsError for a key that no command knows.
+    Keys are the long options without their dashes. Raises SettingsError for one that no command knows.
     """
     if not path.exists():
         return {}
@@ -36,33 +36,37 @@ def read_settings(group: click.Group, path: Path) -> dict[str, Any]:
         found = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: {error}") from error
-    common = {key.replace("-", "_"): value for key, value in found.items() if not isinstance(value, dict)}
-    unknown = set(common)
-    defaults = _defaults(group, common, found, unknown, path)
-    if unknown:
-        raise SettingsError(f"{path}: no command has a setting {', '.join(sorted(unknown))}; see 'gradmint --help'")
+    common = {key: value for key, value in found.items() if not isinstance(value, dict)}
+    tables = {key: value for key, value in found.items() if isinstance(value, dict)}
+    used: set[str] = set()
+    defaults = _defaults(group, common, tables, used, path)
+    if unknown := sorted(common.keys() - used):
+        raise SettingsError(f"{path}: no command has a setting {', '.join(unknown)}; see 'gradmint --help'")
     return defaults
 
 
 def _defaults(
-    group: click.Group, common: dict[str, Any], found: dict[str, Any], unknown: set[str], path: Path
+    group: click.Group, common: dict[str, Any], tables: dict[str, Any], used: set[str], path: Path
 ) -> dict[str, Any]:
+    """The default map of a group; notes in ``used`` which common keys some command takes."""
+    if strange := sorted(tables.keys() - group.commands.keys()):
+        raise SettingsError(f"{path}: [{strange[0]}] is no command; there are {', '.join(sorted(group.commands))}")
     defaults: dict[str, Any] = {}
-    tables = {key for key, value in found.items() if isinstance(value, dict)}
-    if strange := tables - group.commands.keys():
-        raise SettingsError(f"{path}: [{sorted(strange)[0]}] is no command of {sorted(group.commands)}")
     for name, command in group.commands.items():
-        own = found.get(name, {})
+        own = tables.get(name, {})
         if isinstance(command, click.Group):
-            merged = {**{key: value for key, value in own.items() if isinstance(value, dict)}}
-            defaults[name] = _defaults(command, common, merged, unknown, path)
+            defaults[name] = _defaults(command, common, own, used, path)
             continue
-        names = {parameter.name for parameter in command.params}
-        own = {key.replace("-", "_"): value for key, value in own.items()}
-        if strange := own.keys() - names:
-            raise SettingsError(f"{path}: [{name}] has no setting {sorted(strange)[0]}; see 'gradmint {name} --help'")
-        defaults[name] = {**{key: value for key, value in common.items() if key in names}, **own}
-        unknown -= names & common.keys()
+        names = {
+            option.removeprefix("--"): parameter.name
+            for parameter in command.params
+            for option in parameter.opts
+            if option.startswith("--")
+        }
+        if strange := sorted(own.keys() - names.keys()):
+            raise SettingsError(f"{path}: [{name}] has no setting {strange[0]}; see 'gradmint {name} --help'")
+        used |= names.keys() & common.keys()
+        defaults[name] = {names[key]: value for key, value in {**common, **own}.items() if key in names}
     return defaults
 
 

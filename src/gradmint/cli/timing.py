@@ -73,7 +73,10 @@ class SpanTime:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """All rounds of a run. ``skipped`` counts lines that were torn by a killed process."""
+    """All rounds of a run, one at least. ``skipped`` counts lines that were torn by a killed process.
+
+    Medians are over the rounds whose training was observed: without it a round looks like nothing but overhead.
+    """
 
     rounds: tuple[RoundTime, ...]
     spans: tuple[SpanTime, ...]
@@ -81,11 +84,15 @@ class Timing:
 
     @property
     def median_share(self) -> float:
-        return median(item.share for item in self.rounds) if self.rounds else 0.0
+        return median(item.share for item in self._whole)
 
     @property
     def median_overhead_s(self) -> float:
-        return median(item.overhead_s for item in self.rounds) if self.rounds else 0.0
+        return median(item.overhead_s for item in self._whole)
+
+    @property
+    def _whole(self) -> Sequence[RoundTime]:
+        return [item for item in self.rounds if Phase.TRAIN.name in item.phases] or self.rounds
 
 
 def measure(out: Path) -> Timing | None:
