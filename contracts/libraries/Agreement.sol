@@ -41,7 +41,7 @@ library Agreement {
         uint256 count;
         uint256[] said;
         uint256[] stakesWei;
-        uint256[] keys;
+        uint256[] keys; // and a sentinel
         uint256 totalWei;
     }
 
@@ -189,22 +189,23 @@ library Agreement {
     ) private pure {
         unchecked {
             uint256 n = present.count;
-            Poll memory poll = Poll(n, new uint256[](n), present.stakesWei, new uint256[](n), totalWei);
+            Poll memory poll = Poll(n, new uint256[](n), present.stakesWei, new uint256[](n + 1), totalWei);
+            poll.keys[n] = type(uint256).max; // no key is above it
 
             for (uint256 k; k < n; ++k) {
-                poll.said[k] = Reports.lossMicronats(present.reports[k]);
+                poll.said[k] = Reports.lossMicronats(present.reports[k]) << 224;
             }
-            consensus.lossMicronats = _column(poll, 224, 96);
+            consensus.lossMicronats = _column(poll, 0, 96);
 
             uint256[] memory rows = new uint256[](trainers);
             uint256 rowAt = Reports.rowsAt(words);
             uint256 end = Mem.end(rows);
             for (uint256 to = Mem.first(rows); to < end; to += 32) {
-                (uint256 row, uint256 differs) = _hear(poll, present.reports, rowAt);
+                (uint256 row, uint256 differs) = _hear(poll.said, present.reports, n, rowAt);
                 // Where all say the same, that is the median; else it is what the cluster's stakes say.
-                if (differs & VERDICT != 0) row = row & ~VERDICT | _column(poll, 184, 120) << 64;
-                if (differs & COMMON != 0) row = row & ~COMMON | _column(poll, 192, 96) << 32;
-                if (differs & ASSIGNED != 0) row = row & ~ASSIGNED | _column(poll, 224, 96);
+                if (differs & VERDICT != 0) row = row & ~VERDICT | _column(poll, 0, 120) << 64;
+                if (differs & COMMON != 0) row = row & ~COMMON | _column(poll, 8, 96) << 32;
+                if (differs & ASSIGNED != 0) row = row & ~ASSIGNED | _column(poll, 40, 96);
                 Mem.write(to, row ^ BIAS);
                 rowAt += Reports.ROW_SIZE;
             }
@@ -212,21 +213,23 @@ library Agreement {
         }
     }
 
-    /// Notes everybody's row, biased so that its signed columns compare like unsigned numbers. Returns the first of them and
-    /// the bits in which any other differs.
-    function _hear(Poll memory poll, uint256[] memory reports, uint256 rowAt)
+    /// Notes everybody's row at the top of a word, biased so that its signed columns compare like unsigned numbers. Returns
+    /// the last of them and the bits in which any other differs.
+    function _hear(uint256[] memory said, uint256[] memory reports, uint256 count, uint256 rowAt)
         private
         pure
         returns (uint256 row, uint256 differs)
     {
-        uint256 offset = Mem.first(reports);
-        uint256 end = offset + 32 * poll.count;
-        uint256 to = Mem.first(poll.said);
-        row = Reports.row(Mem.read(offset) + rowAt) ^ BIAS;
-        for (; offset < end; (offset, to) = (offset + 32, to + 32)) {
-            uint256 other = Reports.row(Mem.read(offset) + rowAt) ^ BIAS;
-            differs |= row ^ other;
-            Mem.write(to, other);
+        assembly ("memory-safe") {
+            rowAt := sub(rowAt, 23) // of the word that the row ends, as in Reports.row
+            let k := shl(5, count)
+            row := xor(calldataload(add(mload(add(reports, k)), rowAt)), BIAS)
+            for {} k { k := sub(k, 0x20) } {
+                let other := xor(calldataload(add(mload(add(reports, k)), rowAt)), BIAS)
+                differs := or(differs, xor(row, other))
+                mstore(add(said, k), shl(184, other))
+            }
+            row := and(row, 0xffffffffffffffffff)
         }
     }
 
@@ -236,19 +239,17 @@ library Agreement {
         uint256[] memory said = poll.said;
         uint256[] memory stakesWei = poll.stakesWei;
         uint256[] memory keys = poll.keys;
-        uint256 n = poll.count;
+        uint256 size = 32 * poll.count;
         assembly ("memory-safe") {
-            // Insertion sort from the back: at most 32 keys, and any other way costs more to set up.
-            let size := shl(5, n)
-            let last := add(keys, size)
+            // Insertion sort from the back, up to the sentinel behind the last key: at most 32 keys.
             for { let k := size } k { k := sub(k, 0x20) } {
                 let key := or(shl(left, mload(add(said, k))), mload(add(stakesWei, k)))
                 let place := add(keys, k)
-                for {} lt(place, last) {} {
-                    let after := mload(add(place, 0x20))
-                    if iszero(gt(key, after)) { break }
+                let next := add(place, 0x20)
+                for { let after := mload(next) } gt(key, after) { after := mload(next) } {
                     mstore(place, after)
-                    place := add(place, 0x20)
+                    place := next
+                    next := add(next, 0x20)
                 }
                 mstore(place, key)
             }

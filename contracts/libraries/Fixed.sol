@@ -43,7 +43,10 @@ library Fixed {
         }
     }
 
-    function sign(int256 x) internal pure returns (int256) {
-        return x > 0 ? int256(1) : x < 0 ? -1 : int256(0);
+    /// -1, 0 or 1.
+    function sign(int256 x) internal pure returns (int256 s) {
+        assembly ("memory-safe") {
+            s := sub(sgt(x, 0), slt(x, 0))
+        }
     }
 }

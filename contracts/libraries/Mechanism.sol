@@ -25,6 +25,7 @@ struct Result {
 library Mechanism {
     uint256 private constant OK = 0;
     uint256 private constant MISSING = 1;
+    int256 private constant UNSAMPLED = type(int32).min; // assigned gain of a trainer whom the beacon did not choose
 
     /// One round's transition.
     /// @param standings Packed, `trainers` trainers before the verifiers, each in index order.
@@ -72,8 +73,9 @@ library Mechanism {
             (Leaf leaf, uint256 place, uint256 end) = _walk(standings, rows);
             for (; place < end; (leaf, place) = (leaf.next(), place + 32)) {
                 uint256 row = Mem.read(place);
-                if (_verdict(row) != OK || _assigned(row) == type(int32).min) continue;
-                int256 observed = Fixed.sign(_assigned(row) - _common(row)) * int256(Fixed.ONE_Q32);
+                int256 assigned = _assigned(row);
+                if (_verdict(row) != OK || assigned == UNSAMPLED) continue;
+                int256 observed = Fixed.sign(assigned - _common(row)) * int256(Fixed.ONE_Q32);
                 uint256 weightBps = Fixed.runningWeightBps(leastBps, leaf.rounds());
                 leaf.setProofQ32(Fixed.meanTowardOld(leaf.proofQ32(), observed, weightBps));
             }
@@ -257,9 +259,8 @@ library Mechanism {
         return int32(uint32(row));
     }
 
-    /// What counts of a row: positive common gain of a valid update.
+    /// What counts of a row: positive common gain of a valid update. Verdict and sign are all that is above bit 62.
     function _gain(uint256 row) private pure returns (uint256) {
-        int256 common = _common(row);
-        return _verdict(row) == OK && common > 0 ? uint256(common) : 0;
+        return row >> 63 == 0 ? row >> 32 : 0;
     }
 }

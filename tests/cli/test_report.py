@@ -266,8 +266,8 @@ def test_a_large_run_stays_a_page_that_opens() -> None:
 
 def test_long_runs_share_columns_and_show_the_worst(undrawn: None) -> None:
     cast = {"trainers": ("honest",) * 5, "verifiers": ("honest",)}
-    page = render_report(fabricated.audit(250, **cast), fabricated.people(**cast), None, "")
-    assert "A column stands for 2 rounds and shows the worst." in Parsed(page).text
+    page = render_report(fabricated.audit(490, **cast), fabricated.people(**cast), None, "")
+    assert "A column stands for 3 rounds and shows the worst." in Parsed(page).text
     assert "1 MISSING" in next(
         value for _, name, value in Parsed(page).attributes if name == "aria-label" and value.startswith("Verdicts")
     )
@@ -281,6 +281,11 @@ def test_labels_keep_their_distance_order_and_bounds(seed: int) -> None:
     assert len(places) == len(wanted)
     assert all(b - a >= 16.0 - 1e-9 for a, b in itertools.pairwise(places))
     assert places[0] >= -1e-9 and places[-1] <= 200 + 1e-9
+
+
+def test_cells_that_stand_for_several_rounds_are_as_wide() -> None:
+    cells = [["OK", "OK", "", "D"], ["D", "OK", "D", "D"]]
+    assert plots._runs(cells, 0.5, 3, "D") == [(9.5, -0.5, 3, 1), (0.5, 0.5, 3, 1), (6.5, 0.5, 6, 1)]
 
 
 def test_labels_with_room_stay_where_they_belong() -> None:

@@ -59,7 +59,7 @@ def test_a_blob(copy: Path, played: Played) -> None:
     blob.chmod(0o644)
     blob.write_bytes(bytes(content))
     found = audited(copy)
-    assert found["round"] == 2  # five trainers: the eighth submission is round 2's
+    assert found["round"] == 2  # six trainers: the eighth submission is round 2's
     assert submission["digest"][2:] in found["why"]
 
 
@@ -73,7 +73,7 @@ def test_a_missing_blob(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "nth", "change", "round_"),
     [
-        ("Submitted", 6, {"claimed_gain_micronats": 123_456_789}, 2),
+        ("Submitted", 7, {"claimed_gain_micronats": 123_456_789}, 2),
         ("Held", 5, {"base": "0x" + "11" * 32}, 2),
         ("Committed", 1, {"commitment": "0x" + "22" * 32}, 1),
         ("PhaseOpened", 1, {"beacon": "0x" + "33" * 32}, 1),

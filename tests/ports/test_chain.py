@@ -641,6 +641,16 @@ def test_wait_gives_up_in_time_at_no_cost(stage: Stage) -> None:
     assert time.process_time() - used < 0.1
 
 
+def test_what_was_seen_does_not_wake(stage: Stage) -> None:
+    stage.open().enrol()
+    for look in ("events", "clock"):
+        watcher = stage.world.reconnect(1)
+        getattr(watcher, look)(stage.run)
+        started = time.monotonic()
+        watcher.wait(stage.run, 0.4)
+        assert time.monotonic() - started > 0.35
+
+
 def test_every_waiting_thread_wakes(stage: Stage) -> None:
     stage.open().enrol(verifiers=2)
     watcher = stage.world.reconnect(1)

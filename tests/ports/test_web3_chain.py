@@ -19,7 +19,7 @@ import pytest
 from eth_account import Account
 
 import gradmint.ports.sender as sender_module
-from gradmint.ports.chain import Join, Open, Submit
+from gradmint.ports.chain import Join, Open, Poke, Submit
 from gradmint.ports.deploy import deploy
 from gradmint.ports.devnet import Devnet
 from gradmint.ports.rpc import Rpc
@@ -478,6 +478,70 @@ def test_a_chain_that_mines_every_second(tmp_path: Path) -> None:
 
 
 # Waiting
+
+
+def test_waiting_asks_nothing_and_wakes_at_once(stage: Stage, anvil: Anvil) -> None:
+    stage.open(min_trainers=1, min_verifiers=1).enrol(1, 0)
+    watcher = Web3Chain(anvil.devnet.rpc_url, anvil.deployment)
+    watcher.events(stage.run)
+    asked: list[str] = []
+    call = watcher.rpc.call
+
+    def counted(method: str, *params: object, **options: Any) -> Any:
+        asked.append(method)
+        return call(method, *params, **options)
+
+    watcher.rpc.call = counted  # type: ignore[method-assign]
+    watcher.wait(stage.run, 1.2)
+    assert len(asked) <= 3
+    woken: list[float] = []
+
+    def wait() -> None:
+        watcher.events(stage.run)
+        watcher.wait(stage.run, 10)
+        woken.append(time.monotonic())
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    time.sleep(0.3)
+    stage.join(Role.VERIFIER)
+    joined = time.monotonic()
+    waiter.join(10)
+    assert woken[0] - joined < 0.25
+
+
+def test_an_overdue_phase_on_a_quiet_chain_is_poked(stage: Stage) -> None:
+    """No block has been mined since the deadline: by the last block's time the phase is not over."""
+    stage.open(train_s=1, exit_s=1_000).enrol()
+    deadline_s = stage.sponsor.clock(stage.run).deadline_s
+    refused("NotOverdue", lambda: stage.sponsor.sign(Poke(run=stage.run)), deadline_s)
+    while stage.sponsor.now_s() < deadline_s:
+        time.sleep(0.1)
+    stage.sponsor.send(Poke(run=stage.run))
+
+
+def test_a_hidden_or_forged_settlement_shows_in_the_seal(stage: Stage, node: Proxy, anvil: Anvil) -> None:
+    stage.open().enrol()
+    stage.play()
+    chain = Web3Chain(node.url, anvil.deployment)
+    root = chain.escrow(stage.run).root
+    assert root == stage.sponsor.escrow(stage.run).root != bytes(32)
+
+    def forged(change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> Method:
+        def forge(request: dict[str, Any]) -> Any:
+            passed = Request(node.target, json.dumps(request).encode(), {"Content-Type": "application/json"})
+            with urlopen(passed) as response:
+                return {"result": change(json.loads(response.read())["result"])}
+
+        return forge
+
+    def another_root(logs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [log | {"data": log["data"].replace(root.hex(), "77" * 32)} for log in logs]
+
+    for change in (lambda logs: [log for log in logs if root.hex() not in log["data"]], another_root):
+        node.rules["eth_getLogs"] = forged(change)
+        with pytest.raises(ChainError, match="ask another node"):
+            chain.escrow(stage.run)
 
 
 def test_waiting_without_a_websocket(stage: Stage, node: Proxy, anvil: Anvil) -> None:

@@ -152,11 +152,14 @@ ALLOWED: list[dict[str, object]] = [
     {"train_s": 1, "hold_s": 1, "commit_s": 1, "reveal_s": 1, "settle_s": 1, "exit_s": 5},
     {"exit_s": 2**32 - 1},
     {"trainer_stake_wei": 0, "verifier_stake_wei": 1},
+    {"trainer_stake_wei": 2**128 - 1, "verifier_stake_wei": 2**128 - 1},
+    {"words": 1},
     {"words": MAX_WORDS, "slash_bits": 256 * MAX_WORDS - 1},
     {"accept_bits": 0, "slash_bits": 0},
     {"verifier_share_bps": 0},
     {"verifier_share_bps": 10_000},
     {"value_weight_bps": 10_000, "proof_weight_bps": 1},
+    {"value_weight_bps": 1, "proof_weight_bps": 10_000},
     {"penalty_bps": (10_000, 0, 0, 0, 0, 0, 0, 10_000)},
 ]
 

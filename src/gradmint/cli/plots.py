@@ -146,10 +146,7 @@ def distances(
 
     def draw(width: int) -> str:
         with mpl.rc_context(STYLE):
-            ends = [
-                (math.inf, accept_bits, "↓ accepted", "ink"),
-                (math.inf, slash_bits, "↑ slashed", "ink"),
-            ]
+            ends = [(math.inf, accept_bits, "↓ accepted", "ink"), (math.inf, slash_bits, "↑ slashed", "ink")]
             ends += _ends(series, width)
             figure, axes = _frame(width, 300, left=52, right=_label_room(ends, width), top=22)
             axes.set_yscale("symlog", linthresh=4, linscale=0.6, base=2)
@@ -208,7 +205,11 @@ def bars(
 def matrix(
     name: str, rows: Sequence[tuple[str, str]], x: Sequence[int], cells: Sequence[Sequence[str]], kinds: dict[str, Cell]
 ) -> Draw:
-    """Categories by row and round. ``rows``: (label, short label); ``cells[row][column]``: a key of ``kinds`` or ""."""
+    """Categories by row and round. ``rows``: (label, short label); ``cells[row][column]``: a key of ``kinds`` or "".
+
+    ``x`` is the first round of each column; all columns stand for equally many.
+    """
+    step = x[1] - x[0] if len(x) > 1 else 1
     tall = max(10.0, min(26.0, 700 / max(1, len(rows))))
 
     def draw(width: int) -> str:
@@ -218,26 +219,26 @@ def matrix(
             height = int(len(rows) * tall + 46)
             figure, axes = _frame(width, height, left=left, right=8, top=4)
             for key, kind in kinds.items():
-                _boxes(axes, _runs(cells, x, key), kind.colour)
+                _boxes(axes, _runs(cells, x[0] - 0.5, step, key), kind.colour)
             wide = (width - left - 8) / max(1, len(x))
             if wide >= 9 and tall >= 12:
                 for row, line in enumerate(cells):
                     for column, key in enumerate(line):
                         if key and kinds[key].letter:
                             axes.text(
-                                *(x[column], row, kinds[key].letter),
+                                *(x[column] + (step - 1) / 2, row, kinds[key].letter),
                                 color=COLOURS[letter_colour(kinds[key].colour)],
                                 fontsize=min(11.0, wide),
                                 fontweight="bold",
                                 ha="center",
                                 va="center_baseline",
                             )
+            edges = [at - 0.5 for at in (*x, x[-1] + step)]
             if wide >= 6:
-                axes.vlines([at + 0.5 for at in x], -0.5, len(rows) - 0.5, color=COLOURS["paper"], linewidth=1)
-            axes.hlines(
-                [row + 0.5 for row in range(len(rows))], *(x[0] - 0.5, x[-1] + 0.5), color=COLOURS["paper"], linewidth=2
-            )
-            axes.set_xlim(x[0] - 0.5, x[-1] + 0.5)
+                axes.vlines(edges[1:], -0.5, len(rows) - 0.5, color=COLOURS["paper"], linewidth=1)
+            between = [row + 0.5 for row in range(len(rows))]
+            axes.hlines(between, edges[0], edges[-1], color=COLOURS["paper"], linewidth=2)
+            axes.set_xlim(edges[0], edges[-1])
             axes.set_ylim(len(rows) - 0.5, -0.5)
             axes.set_yticks(range(len(rows)), [_cut(label, left - 12) for label in names])
             axes.tick_params(axis="y", labelcolor=COLOURS["ink"])
@@ -384,7 +385,7 @@ def _boxes(axes: Axes, boxes: Sequence[tuple[float, float, float, float]], colou
     axes.add_patch(PathPatch(Outline(corners, codes), facecolor=COLOURS[colour], linewidth=0))
 
 
-def _runs(cells: Sequence[Sequence[str]], x: Sequence[int], key: str) -> list[tuple[float, float, float, float]]:
+def _runs(cells: Sequence[Sequence[str]], left: float, step: int, key: str) -> list[tuple[float, float, float, float]]:
     """Boxes around neighbouring cells of one kind."""
     boxes: list[tuple[float, float, float, float]] = []
     for row, line in enumerate(cells):
@@ -394,7 +395,7 @@ def _runs(cells: Sequence[Sequence[str]], x: Sequence[int], key: str) -> list[tu
             if inside and start is None:
                 start = column
             elif not inside and start is not None:
-                boxes.append((x[start] - 0.5, row - 0.5, x[column - 1] - x[start] + 1, 1))
+                boxes.append((left + start * step, row - 0.5, (column - start) * step, 1))
                 start = None
     return boxes
 

@@ -1,0 +1,37 @@
+"""Attacks that a user brings along: ``--adversaries own_attacks:Noisy --bad-verifiers own_attacks:Mumbler``."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import torch
+
+from gradmint.learn.codec import quantise
+from gradmint.roles.trainer import Draft, TrainerStrategy
+from gradmint.roles.verifier import VerifierStrategy
+from gradmint.spec.ledger import Round
+from gradmint.spec.types import Report
+
+
+class Noisy(TrainerStrategy):
+    """Sends noise of a believable size."""
+
+    name = "noisy"
+
+    def draft(self, round_: Round) -> Draft:
+        replica = self.desk.replica
+        generator = torch.Generator().manual_seed(round_.number)
+        noise = 0.02 * torch.randn(replica.layout.dimension, generator=generator)
+        update = quantise(noise, replica.manifest.codec.chunk, replica.manifest.codec.keep)
+        return self.seal(round_, update, 1_000_000, (0,) * replica.manifest.assessment.words)
+
+
+class Mumbler(VerifierStrategy):
+    """Assesses honestly and signs with other words."""
+
+    name = "mumbler"
+
+    def report(self, round_: Round) -> Report:
+        honest = super().report(round_)
+        return replace(honest, words=tuple(int.from_bytes(os.urandom(32), "big") for _ in honest.words))
