@@ -14,6 +14,7 @@ import click
 from ape.cli import ConnectedProviderCommand
 
 from gradmint.cli.render import show_audit_end, show_round
+from gradmint.cli.summary import nats
 from gradmint.ports.deployment import Deployment
 from gradmint.ports.open_store import open_store
 from gradmint.ports.web3_chain import Web3Chain
@@ -31,7 +32,7 @@ def cli(provider, deployment: Path, store: str, run_: int, task: str | None) -> 
         open_store(store),
         run_,
         own_task=task,
-        progress=show_round,
+        progress=lambda found, row: show_round(row, found.metric or nats),
     )
     show_audit_end(found, None)
     sys.exit(0 if found.ok else 1)

@@ -82,7 +82,9 @@ def compile_sources(solc: Path) -> dict[str, dict[str, object]]:
     except solcx.exceptions.SolcError as error:
         sys.exit(f"compile: {error.message}")
     for error in answer.get("errors", []):
-        if error.get("sourceLocation", {}).get("file", "").startswith("contracts/"):  # dependencies' warnings are theirs
+        if (
+            error.get("sourceLocation", {}).get("file", "").startswith("contracts/")
+        ):  # dependencies' warnings are theirs
             print(error["formattedMessage"], file=sys.stderr)
     return {
         f"{path}:{name}": {

@@ -127,10 +127,10 @@ def measure_claims(chain: Chain) -> dict[str, int]:
 def measure_hamming(chain: Chain) -> dict[str, int]:
     harness = deploy(chain, test_artifact("Harness"), (), (), DEPLOYER)
     a, b = (b"".join(random_bytes(side, word) for word in range(16)) for side in "ab")
-    (_, sixteen), (_, one) = harness.call("distanceBits", a, b), harness.call("distanceBits", a[:32], b[:32])
+    (_, sixteen), (_, four) = harness.call("distanceBits", a, b), harness.call("distanceBits", a[:128], b[:128])
     signatures = b"".join(random_bytes("pair", k) for k in range(7 * 4))
     return {
-        "hamming_per_word_x100": (sixteen - one) * 100 // 15,
+        "hamming_per_word_x100": (sixteen - four) * 100 // 12,
         "hamming_all_pairs_7x4_words": harness.call("allPairs", signatures, 4)[1],
     }
 

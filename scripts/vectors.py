@@ -68,9 +68,7 @@ def random_case(rng: Random) -> Case:
         trainers,
         verifiers,
         random_stakes(rng, len(verifiers)),
-        tuple(
-            random_report(rng, params, truth, len(trainers)) if rng.random() < 0.85 else None for _ in verifiers
-        ),
+        tuple(random_report(rng, params, truth, len(trainers)) if rng.random() < 0.85 else None for _ in verifiers),
     )
 
 
@@ -118,9 +116,7 @@ def random_stakes(rng: Random, count: int) -> tuple[int, ...]:
     """Equal, unlike, or at the edge of a quorum; sometimes none."""
     kind = rng.randrange(4)
     return tuple(
-        0
-        if rng.random() < 0.1
-        else (10**20, rng.randint(1, 3), rng.randrange(10**21), rng.getrandbits(127))[kind]
+        0 if rng.random() < 0.1 else (10**20, rng.randint(1, 3), rng.randrange(10**21), rng.getrandbits(127))[kind]
         for _ in range(count)
     )
 
@@ -185,9 +181,7 @@ def mechanism_vectors() -> Any:
     out = []
     for _ in range(40):
         case = random_case(rng)
-        after = settle(
-            case.params, case.budget_wei, case.trainers, case.verifiers, case.stakes_wei, case.reports
-        )
+        after = settle(case.params, case.budget_wei, case.trainers, case.verifiers, case.stakes_wei, case.reports)
         out.append(
             case_plain(case)
             | {
@@ -273,11 +267,21 @@ def transcript_vectors() -> Any:
             row = getattr(transcript, f"{name}_row")(*values)
             after = transcript.fold(before, transcript.Kind[name.upper()], row)
             out["rows"].append(
-                {"kind": name, "before": plain(before), "operands": plain(values), "row": plain(row), "after": plain(after)}
+                {
+                    "kind": name,
+                    "before": plain(before),
+                    "operands": plain(values),
+                    "row": plain(row),
+                    "after": plain(after),
+                }
             )
         prevrandao, said = rng.getrandbits(256), rng.randbytes(24)
         out["beacons"].append(
-            {"prevrandao": plain(prevrandao), "transcript": plain(said), "beacon": plain(transcript.beacon(prevrandao, said))}
+            {
+                "prevrandao": plain(prevrandao),
+                "transcript": plain(said),
+                "beacon": plain(transcript.beacon(prevrandao, said)),
+            }
         )
         bound = (rng.getrandbits(32), rng.randbytes(20), rng.getrandbits(40), rng.getrandbits(16), rng.randbytes(20))
         salt = rng.randbytes(32)

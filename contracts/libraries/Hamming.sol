@@ -10,30 +10,41 @@ library Hamming {
     uint256 private constant ONES = 0x0001000100010001000100010001000100010001000100010001000100010001;
 
     /// Number of differing bits of two signatures in calldata, `words` words each; a and b are their offsets.
-    /// @dev Two words are counted together: a nibble holds at most 4 of each, a byte lane at most 16 of both. Byte lanes are
-    /// summed over all words and folded once; they hold at most 8 a word, so 31 words are the most, and 16 is the protocol's
+    /// @dev Four words at a time, and before them the few that do not fill four. A nibble counts at most 4 of a word, 8 of two;
+    /// byte lanes are summed over all words, at most 8 a word, and folded once: 31 words are the most, 16 is the protocol's
     /// limit. The 16-bit lanes then hold at most 2 * 8 * 31, their sum at most 7,936. No lane overflows: the count is exact.
     function distanceBits(uint256 a, uint256 b, uint256 words) internal pure returns (uint256 bits) {
         assembly ("memory-safe") {
             let lanes := 0
-            let end := add(a, shl(5, words))
-            if and(words, 1) {
-                end := sub(end, 0x20)
-                let x := xor(calldataload(end), calldataload(add(b, sub(end, a))))
+            b := sub(b, a)
+            for { let end := add(a, shl(5, and(words, 3))) } lt(a, end) { a := add(a, 0x20) } {
+                let x := xor(calldataload(a), calldataload(add(a, b)))
                 x := sub(x, and(shr(1, x), PAIRS))
                 x := add(and(x, NIBBLES), and(shr(2, x), NIBBLES))
-                lanes := and(add(x, shr(4, x)), BYTES)
+                lanes := add(lanes, and(add(x, shr(4, x)), BYTES))
             }
-            for {} lt(a, end) {} {
-                let x := xor(calldataload(a), calldataload(b))
+            // Written out: a function of Yul would cost a fifth more.
+            for { let end := add(a, shl(7, shr(2, words))) } lt(a, end) {} {
+                let x := xor(calldataload(a), calldataload(add(a, b)))
                 x := sub(x, and(shr(1, x), PAIRS))
                 x := add(and(x, NIBBLES), and(shr(2, x), NIBBLES))
-                let y := xor(calldataload(add(a, 0x20)), calldataload(add(b, 0x20)))
+                a := add(a, 0x20)
+                let y := xor(calldataload(a), calldataload(add(a, b)))
                 y := sub(y, and(shr(1, y), PAIRS))
-                x := add(x, add(and(y, NIBBLES), and(shr(2, y), NIBBLES)))
+                y := add(and(y, NIBBLES), and(shr(2, y), NIBBLES))
+                a := add(a, 0x20)
+                x := add(x, y)
                 lanes := add(lanes, add(and(x, BYTES), and(shr(4, x), BYTES)))
-                a := add(a, 0x40)
-                b := add(b, 0x40)
+                let z := xor(calldataload(a), calldataload(add(a, b)))
+                z := sub(z, and(shr(1, z), PAIRS))
+                z := add(and(z, NIBBLES), and(shr(2, z), NIBBLES))
+                a := add(a, 0x20)
+                let w := xor(calldataload(a), calldataload(add(a, b)))
+                w := sub(w, and(shr(1, w), PAIRS))
+                w := add(and(w, NIBBLES), and(shr(2, w), NIBBLES))
+                a := add(a, 0x20)
+                z := add(z, w)
+                lanes := add(lanes, add(and(z, BYTES), and(shr(4, z), BYTES)))
             }
             lanes := add(and(lanes, LANES), and(shr(8, lanes), LANES))
             bits := shr(240, mul(lanes, ONES))

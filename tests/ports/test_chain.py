@@ -642,10 +642,12 @@ def test_wait_gives_up_in_time_at_no_cost(stage: Stage) -> None:
 
 
 def test_what_was_seen_does_not_wake(stage: Stage) -> None:
-    stage.open().enrol()
-    for look in ("events", "clock"):
+    stage.open().enrol(verifiers=2)
+    for look in ("events", "clock", "events again"):
+        if look == "events again":  # no longer in enrolment
+            stage.join(Role.VERIFIER)
         watcher = stage.world.reconnect(1)
-        getattr(watcher, look)(stage.run)
+        getattr(watcher, look.split()[0])(stage.run)
         started = time.monotonic()
         watcher.wait(stage.run, 0.4)
         assert time.monotonic() - started > 0.35

@@ -55,6 +55,7 @@ def audit(
     from ..ports.web3_chain import Web3Chain
     from ..roles.auditor import audit as replay
     from .render import audit_summary, show_audit_end, show_round
+    from .summary import nats
 
     torch.set_num_threads(1)
     chain: ChainReader
@@ -69,7 +70,7 @@ def audit(
         run_,
         own_task=task,
         reassess=reassess,
-        progress=(lambda _: None) if as_json else show_round,
+        progress=(lambda _, __: None) if as_json else (lambda found, row: show_round(row, found.metric or nats)),
     )
     if html is not None:
         from .report import write_report

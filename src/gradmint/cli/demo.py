@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 import os
@@ -21,7 +20,8 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 from ..adversary import trainer_strategy, verifier_strategy
-from ..learn.manifest import preset
+from ..learn.manifest import load_task, preset
+from ..learn.tasks import Task, reference_of
 from ..ports.chain import Join, Refund
 from ..ports.deploy import deploy
 from ..ports.deployment import Deployment
@@ -42,13 +42,15 @@ from ..spec.types import Phase, Role
 from .render import DemoDisplay, Outcome, demo_json, outcomes
 from .report import write_report
 from .settings import PASSWORD, seal_key
+from .timing import measure
 
 BUDGET_WEI = 1_000 * ETHER_WEI
 GAS_MONEY_WEI = 10 * ETHER_WEI
 KEYSTORE_ROUNDS = 4_096  # scrypt's cost: these keys guard play money for minutes
 FAREWELL_S = 20.0  # time for children to notice the end
 MARKER = "participants.json"
-MOST_ROUNDS = {"bytes": 60, "digits": 8}  # without --rounds; the bytes task ends earlier, when it beats gzip
+MOST_ROUNDS = 30  # without --rounds, for a task with a mark to beat; it ends when the mark is beaten
+ROUNDS = 8  # without --rounds, for others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +180,8 @@ class Demo:
         return deployed
 
     def _params(self) -> Params:
-        rounds = self.plan.rounds or MOST_ROUNDS.get(self.plan.task, MOST_ROUNDS["digits"])
         target = self._target_nats() if self.plan.rounds is None else None
+        rounds = self.plan.rounds or (ROUNDS if target is None else MOST_ROUNDS)
         return replace(
             LOCAL,
             max_rounds=rounds,
@@ -191,13 +193,9 @@ class Demo:
         )
 
     def _target_nats(self) -> float | None:
-        """For the bytes task what gzip -9 makes of the same text, in nats per byte; other tasks run their rounds."""
-        if self.plan.task != "bytes":
-            return None
-        from ..learn.tasks.bytes_lm import read_text
-
-        text = read_text()
-        return 8 * len(gzip.compress(text, 9)) / len(text) * math.log(2)
+        """The mark that the task wants to beat, such as gzip's; a task without one runs its rounds."""
+        known = reference_of(self._task())
+        return None if known is None else known[0]
 
     def _open(self, sponsor: Web3Chain, deployed: Deployment) -> int:
         assert deployed.token is not None
@@ -270,9 +268,12 @@ class Demo:
         """Show the run until it ends; note when each phase was seen to open, for the breakdown of overhead."""
         trace = Trace(self.out / "demo.jsonl")
         names = {bytes.fromhex(person.account.address[2:]): (person.name, person.strategy) for person in self.cast}
-        opened: PhaseOpened | None = None
+        # The first phase opened with the last join, just before; the next ones are noted as they come.
+        opened = (watcher.ledger.round.number, watcher.ledger.phase)
         opened_s = time.time()
-        with DemoDisplay(names=names, metric=self._metric(), quiet=self.plan.quiet) as display:
+        with DemoDisplay(
+            names=names, metric=self._task().metric, gas_used=chain.gas_used, quiet=self.plan.quiet
+        ) as display:
             display.update(watcher.ledger)
             while watcher.ledger.phase is not Phase.ENDED:
                 chain.wait(watcher.run, 0.5)
@@ -280,19 +281,16 @@ class Demo:
                     self._saw(event)
                     if isinstance(event, PhaseOpened):
                         now_s = time.time()
-                        if opened is not None:
-                            trace.note(opened.round, f"phase {opened.phase.name}", opened_s, now_s)
-                        opened, opened_s = event, now_s
+                        trace.note(opened[0], f"phase {opened[1].name}", opened_s, now_s)
+                        opened, opened_s = (event.round, event.phase), now_s
                 display.update(watcher.ledger)
                 self._check_alive(watcher)
 
     def _saw(self, event: Event) -> None:
         """For those who want to interfere: tests kill processes here."""
 
-    def _metric(self) -> Any:
-        from ..learn.manifest import load_task
-
-        return load_task(preset(self.plan.task, self.plan.seed)).metric
+    def _task(self) -> Task:
+        return load_task(preset(self.plan.task, self.plan.seed))
 
     def _check_alive(self, watcher: Follower) -> None:
         """A participant that dies is shown, and the run goes on; when nobody is left, the demo does not."""
@@ -325,7 +323,7 @@ class Demo:
         people = json.loads((self.out / MARKER).read_text())
         rows = outcomes(found, people)
         return Result(
-            summary=demo_json(found, people),
+            summary=demo_json(found, people, measure(self.out)),
             outcomes=rows,
             report=report,
             failures=failures + self._broken_promises(found, rows),

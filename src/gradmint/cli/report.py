@@ -43,16 +43,16 @@ TEMPLATE = "report.html.j2"
 MOST_ROWS = 2_000  # participants' rows in the details of rounds; the newest rounds have theirs
 
 
-def write_report(found: Audit, path: Path, out: Path | None = None, reference: tuple[float, str] | None = None) -> None:
+def write_report(found: Audit, path: Path, out: Path | None = None) -> None:
     """Write the page to ``path``.
 
-    ``out`` is a demo's folder, for names, strategies and timing; ``reference`` a known loss in the task's unit to
-    compare with, and whose it is. Raises SettingsError when ``out`` holds a ``participants.json`` that is none.
+    ``out`` is a demo's folder, for names, strategies and timing. Raises SettingsError when it holds a
+    ``participants.json`` that is none.
     """
     people = read_people(out) if out is not None else []
     timing = measure(out) if out is not None else None
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render_report(found, people, timing, command(found, path, out), reference), encoding="utf-8")
+    path.write_text(render_report(found, people, timing, command(found, path, out)), encoding="utf-8")
 
 
 def read_people(out: Path) -> list[dict[str, str]]:
@@ -85,7 +85,6 @@ def render_report(
     people: Sequence[Mapping[str, str]],
     timing: Timing | None,
     again: str,
-    reference: tuple[float, str] | None = None,
 ) -> str:
     """The page's text. ``again`` is the command that makes it."""
     environment = jinja2.Environment(
@@ -97,7 +96,7 @@ def render_report(
     )
     environment.filters.update(plain=plain, tokens=tokens, digits=digits, hexed=hexed, brief=brief)
     environment.filters["letter_colour"] = letter_colour
-    page = Page(found, people, timing, reference)
+    page = Page(found, people, timing)
     return environment.get_template(TEMPLATE).render(page=page, audit=found, timing=timing, again=again)
 
 
@@ -116,10 +115,13 @@ class Page:
         found: Audit,
         people: Sequence[Mapping[str, str]],
         timing: Timing | None,
-        reference: tuple[float, str] | None,
     ) -> None:
         self.found, self.ledger, self.rounds, self.timing = found, found.ledger, found.rounds, timing
         self.metric: Metric = found.metric or nats
+        reference = None
+        if found.reference is not None:
+            loss_nats, whose = found.reference
+            reference = (self.metric(loss_nats)[0], whose)
         self.outcomes = outcomes(found, people)
         self.figures = Figures(found, self.outcomes, timing, reference)
         self.losses = loss_points(found)

@@ -94,10 +94,11 @@ class Web3Chain:
 
     def events(self, run: int, after: Position | None = None) -> Sequence[Event]:
         events = self._history.read(run, after)
-        for event in reversed(events):
-            if isinstance(event, PhaseOpened):
-                self._remember(run, (event.round, event.phase))
-                break
+        phases = [event for event in events if isinstance(event, PhaseOpened)]
+        if phases:
+            self._remember(run, (phases[-1].round, phases[-1].phase))
+        elif after is None:
+            self._remember(run, (0, Phase.ENROL))
         return events
 
     def clock(self, run: int) -> Clock:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ..learn.assess import assess
+from ..learn.tasks import reference_of
 from ..ports.chain import ChainReader
 from ..ports.store import Store
 from ..spec import tree
@@ -70,6 +71,7 @@ class Audit:
     model: bytes = b""  # digest after the last round
     loss_nats: float | None = None  # of that model, on the task's validation batch, measured here
     metric: Callable[[float], tuple[float, str]] | None = None  # the task's reading of a loss: number and unit
+    reference: tuple[float, str] | None = None  # a loss in nats that people know, and whose it is
     balance: Balance | None = None
     divergence: Divergence | None = None
 
@@ -85,7 +87,7 @@ def audit(
     *,
     own_task: str | None = None,
     reassess: bool = False,
-    progress: Callable[[RoundAudit], None] = lambda _: None,
+    progress: Callable[[Audit, RoundAudit], None] = lambda _, __: None,
 ) -> Audit:
     """Replay ``run``. ``reassess`` also values every update again and compares signatures: slower, and the only part
     that involves floats.
@@ -98,13 +100,13 @@ def audit(
         result.ledger = _fold(chain, run)
         _same_head(chain, result.ledger)
         replica = Replica(result.ledger.terms, store, own_task=own_task)
+        result.metric, result.reference = replica.task.metric, reference_of(replica.task)
         for round_ in result.ledger.rounds:
             if round_.is_over:
                 audited = _audit_round(chain, result.ledger, replica, round_, reassess)
                 result.rounds.append(audited)
-                progress(audited)
+                progress(result, audited)
         result.model = replica.base
-        result.metric = replica.task.metric
         result.loss_nats = replica.validation_loss_nats()
         result.balance = _balance(chain, result.ledger)
     except Divergence as found:

@@ -20,7 +20,7 @@ class Task(Protocol):
 
     ``name`` is shown to people. ``data_sha256`` is the hex digest of the data's bytes, which the manifest pins.
     ``samples`` is the number of training samples; the protocol draws indices in [0, samples) for shards, common
-    batches and probes.
+    batches and probes. Two members are optional: ``preset(manifest)`` and ``reference()``, see :func:`reference_of`.
     """
 
     name: str
@@ -47,6 +47,12 @@ class Task(Protocol):
 
     def describe(self, model: nn.Module) -> str:
         """One line about the model on the validation batch."""
+
+
+def reference_of(task: Task) -> tuple[float, str] | None:
+    """A loss in nats that people know, and whose it is, for the tasks that name one: the mark to beat."""
+    known = getattr(task, "reference", None)
+    return None if known is None else known()
 
 
 Factory = TypeVar("Factory", bound=Callable[[], Task])
