@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +86,7 @@ class Fabricator:
             model=_digest(self.rounds + 1),
             loss_nats=self._loss(self.rounds + 1) / 1e6,
             metric=bits_per_byte,
+            reference=(2.31 * math.log(2), "gzip -9"),
             balance=Balance(
                 deposited_wei=ledger.deposited_wei,
                 claimed_wei=ledger.total_wei,

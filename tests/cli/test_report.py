@@ -74,7 +74,7 @@ def page(found: Audit, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A demo's report, with everything in it."""
     folder = tmp_path_factory.mktemp("report")
     out = fabricated.write_out(folder / "demo-out", found, fabricated.people())
-    write_report(found, folder / "sub" / "report.html", out, (2.31, "gzip -9"))
+    write_report(found, folder / "sub" / "report.html", out)
     return (folder / "sub" / "report.html").read_text(encoding="utf-8")
 
 
