@@ -32,7 +32,8 @@ def test_nothing_is_known_before_the_run_opens() -> None:
     ledger = Ledger(RUN)
     with pytest.raises(LookupError, match=f"run {RUN} is not open"):
         _ = ledger.terms
-    assert (ledger.phase, ledger.total_wei, ledger.seat(bytes(20))) == (Phase.ENROL, 0, None)
+    assert (ledger.phase, ledger.deadline_s, ledger.total_wei) == (Phase.ENROL, 0, 0)
+    assert ledger.seat(bytes(20)) is None
 
 
 def test_opening_and_funding() -> None:
@@ -304,6 +305,9 @@ def test_the_budget_of_a_void_round_rolls_over() -> None:
     assert script.ledger.total_wei == 1_000  # 9,000 over the nine rounds left
     assert [r.is_over for r in script.ledger.rounds] == [True, True]
     assert script.ledger.rounds[0].voided is not None and script.ledger.rounds[0].settled is None
+    script.phase(Phase.TRAIN)
+    script.void()
+    assert [r.voided is not None for r in script.ledger.rounds] == [True, False, True]
 
 
 def test_consensus_of_the_round_needs_its_reveals() -> None:

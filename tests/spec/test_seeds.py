@@ -23,6 +23,7 @@ def test_derive_is_the_documented_hash() -> None:
 def test_derive_separates_beacon_purpose_and_index() -> None:
     made = {derive(beacon, purpose, index) for beacon in (BEACON, bytes(32)) for purpose in "ab" for index in range(50)}
     assert len(made) == 200
+    assert derive(BEACON, "probe") == derive(BEACON, "probe", 0)
 
 
 @given(seeds, st.integers(0, 70), st.integers(1, 2**64))

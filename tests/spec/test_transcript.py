@@ -110,6 +110,7 @@ def test_kinds_are_the_contracts() -> None:
         "RETIRED",
     ]
     assert list(tr.Kind) == list(range(1, 9))
+    assert tr.EMPTY.hex() == "00" * 24
     assert len({tr.fold(tr.EMPTY, kind, b"row") for kind in tr.Kind}) == 8
 
 

@@ -10,7 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradmint.spec.errors import MalformedReport, MalformedStanding
-from gradmint.spec.types import ABSENT_ROW, UNSAMPLED, Report, Role, Row, Standing, Verdict
+from gradmint.spec.types import (
+    ABSENT_ROW,
+    BPS,
+    GAIN_MAX_MICRONATS,
+    LOSS_MAX_MICRONATS,
+    ONE_Q32,
+    UNSAMPLED,
+    Phase,
+    Report,
+    Role,
+    Row,
+    Standing,
+    Verdict,
+)
 
 from .strategies import reports, rows, standings
 
@@ -175,9 +188,28 @@ def test_nothing_wraps_around_on_the_way_into_a_leaf(field: dict[str, int]) -> N
         replace(FRESH, **field).pack()
 
 
-def test_verdicts_and_roles_have_the_contracts_numbers() -> None:
+def test_enumerations_have_the_contracts_numbers() -> None:
     assert [verdict.name for verdict in sorted(Verdict)] == (
         ["OK", "MISSING", "OVERSIZE", "MALFORMED", "WRONG_BASE", "NOT_FINITE", "OVER_NORM", "DUPLICATE"]
     )
     assert list(Verdict) == list(range(8))
     assert (Role.TRAINER, Role.VERIFIER) == (1, 2)
+    assert [phase.name for phase in Phase] == ["ENROL", "TRAIN", "HOLD", "COMMIT", "REVEAL", "SETTLE", "ENDED"]
+    assert list(Phase) == list(range(7))
+
+
+def test_a_fresh_leaf() -> None:
+    """What the contract writes for whoever joins: OpenSkill's 25 and 25/3, full trust and reputation, nothing else."""
+    words = [
+        "aa" * 20 + "02" + "00" * 11,
+        "00" * 32,
+        "0000001900000000" + "0000000855555555" + "0000000100000000" + "0000000100000000",
+    ]
+    assert Standing(b"\xaa" * 20, Role.VERIFIER).pack().hex() == "".join(words)
+
+
+def test_constants() -> None:
+    assert (ONE_Q32, BPS) == (4_294_967_296, 10_000)
+    assert (GAIN_MAX_MICRONATS, UNSAMPLED, LOSS_MAX_MICRONATS) == (2_147_483_647, -2_147_483_648, 4_294_967_295)
+    absent = (ABSENT_ROW.verdict, ABSENT_ROW.common_gain_micronats, ABSENT_ROW.assigned_gain_micronats)
+    assert absent == (Verdict.MISSING, 0, UNSAMPLED)

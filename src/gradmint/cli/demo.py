@@ -215,7 +215,8 @@ class Demo:
         return params.trainer_stake_wei if role is Role.TRAINER else params.verifier_stake_wei
 
     def _join(self, rpc_url: str, deployed: Deployment, run: int) -> None:
-        for person in self.cast:
+        """All but the last, whose process joins when it is ready: round 1 opens then, with everyone on stage."""
+        for person in self.cast[:-1]:
             chain = Web3Chain(rpc_url, deployed, person.account)
             chain.send(Join(run=run, role=person.role, stake_wei=self._stake_wei(LOCAL, person.role)))
 
@@ -256,6 +257,7 @@ class Demo:
                     *("--home", str(self.out / "homes" / person.slug)),
                     *("--strategy", person.strategy),
                     *own_task,
+                    *(["--join"] if person is self.cast[-1] else []),
                 ],
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -268,9 +270,7 @@ class Demo:
         """Show the run until it ends; note when each phase was seen to open, for the breakdown of overhead."""
         trace = Trace(self.out / "demo.jsonl")
         names = {bytes.fromhex(person.account.address[2:]): (person.name, person.strategy) for person in self.cast}
-        # The first phase opened with the last join, just before; the next ones are noted as they come.
-        opened = (watcher.ledger.round.number, watcher.ledger.phase)
-        opened_s = time.time()
+        opened, opened_s = (0, Phase.ENROL), time.time()
         with DemoDisplay(
             names=names, metric=self._task().metric, gas_used=chain.gas_used, quiet=self.plan.quiet
         ) as display:

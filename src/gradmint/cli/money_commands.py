@@ -71,14 +71,11 @@ def join(rpc: str, deployment: Path, run_: int, keystore: Path | None, role: str
     Example:
       gradmint join --run 1 --role trainer --keystore alice.json
     """
-    from ..ports.chain import Join
+    from ..roles.desk import take_seat
     from ..roles.follower import Follower
 
     chain = _connect(rpc, deployment, keystore)
-    params = Follower(chain, run_).params
-    chosen = Role[role.upper()]
-    required_wei = params.trainer_stake_wei if chosen is Role.TRAINER else params.verifier_stake_wei
-    receipt = chain.send(Join(run=run_, role=chosen, stake_wei=required_wei if stake is None else stake))
+    receipt = take_seat(chain, Follower(chain, run_), Role[role.upper()], stake)
     click.echo(f"0x{chain.account.hex()} joined run {run_} as {role}, {receipt.gas_used} gas")
 
 

@@ -24,8 +24,21 @@ if TYPE_CHECKING:
     from ..roles.desk import Desk
 
 
+join_option = click.option(
+    "--join", is_flag=True, help="Take a seat with the run's required stake first, unless one is held."
+)
+
+
 def _open_desk(
-    role: Role, rpc: str, deployment: Path, store: str, run_: int, keystore: Path | None, home: Path, task: str | None
+    role: Role,
+    rpc: str,
+    deployment: Path,
+    store: str,
+    run_: int,
+    keystore: Path | None,
+    home: Path,
+    task: str | None,
+    join: bool,
 ) -> Desk:
     import torch
 
@@ -36,7 +49,7 @@ def _open_desk(
 
     torch.set_num_threads(1)
     chain = Web3Chain(rpc, Deployment.read(deployment), load_account(keystore))
-    desk = Desk.open(chain, open_store(store), run_, role, home, own_task=task)
+    desk = Desk.open(chain, open_store(store), run_, role, home, own_task=task, join=join)
     # Half a million objects of imported code never become garbage; looking through them again takes a second at exit.
     gc.freeze()
     return desk
@@ -50,6 +63,7 @@ def _open_desk(
 @keystore_option
 @home_option
 @task_option
+@join_option
 @click.option(
     "--strategy", default="honest", show_default=True, help="A built-in attack's name, or package.module:Class."
 )
@@ -61,6 +75,7 @@ def trainer(
     keystore: Path | None,
     home: Path,
     task: str | None,
+    join: bool,
     strategy: str,
 ) -> None:
     """Train until the run ends: load the model, train on the assigned shard, submit, publish.
@@ -69,14 +84,14 @@ def trainer(
 
     \b
     Examples:
-      gradmint trainer --keystore alice.json --home alice
+      gradmint trainer --join --keystore alice.json --home alice
       gradmint trainer --run 3 --store /ip4/127.0.0.1/tcp/5001 --keystore alice.json --home alice
     """
     from ..adversary import trainer_strategy
     from ..roles.trainer import train
 
     chosen = trainer_strategy(strategy)
-    desk = _open_desk(Role.TRAINER, rpc, deployment, store, run_, keystore, home, task)
+    desk = _open_desk(Role.TRAINER, rpc, deployment, store, run_, keystore, home, task, join)
     train(desk, chosen(desk))
 
 
@@ -88,6 +103,7 @@ def trainer(
 @keystore_option
 @home_option
 @task_option
+@join_option
 @click.option(
     "--strategy", default="honest", show_default=True, help="A built-in attack's name, or package.module:Class."
 )
@@ -99,6 +115,7 @@ def verifier(
     keystore: Path | None,
     home: Path,
     task: str | None,
+    join: bool,
     strategy: str,
 ) -> None:
     """Verify until the run ends: hold, assess, commit, reveal, settle.
@@ -113,5 +130,5 @@ def verifier(
     from ..roles.verifier import verify
 
     chosen = verifier_strategy(strategy)
-    desk = _open_desk(Role.VERIFIER, rpc, deployment, store, run_, keystore, home, task)
+    desk = _open_desk(Role.VERIFIER, rpc, deployment, store, run_, keystore, home, task, join)
     verify(desk, chosen(desk))

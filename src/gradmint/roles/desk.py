@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..ports.chain import Chain
+from ..ports.chain import Chain, Join, Receipt
 from ..ports.store import Store
 from ..spec.errors import ChainError
 from ..spec.ledger import Ledger, Seat
@@ -16,6 +16,15 @@ from .follower import Follower
 from .journal import Journal, identity
 from .replica import Replica
 from .trace import Trace
+
+
+def take_seat(chain: Chain, follower: Follower, role: Role, stake_wei: int | None = None) -> Receipt:
+    """Join the run, with its required stake unless another is given. Raises Unfunded, Reverted."""
+    params = follower.params
+    required_wei = params.trainer_stake_wei if role is Role.TRAINER else params.verifier_stake_wei
+    receipt = chain.send(Join(run=follower.run, role=role, stake_wei=required_wei if stake_wei is None else stake_wei))
+    follower.refresh()
+    return receipt
 
 
 @dataclass(slots=True)
@@ -39,13 +48,28 @@ class Desk:
         return self.follower.ledger
 
     @classmethod
-    def open(cls, chain: Chain, store: Store, run: int, role: Role, home: Path, *, own_task: str | None = None) -> Desk:
-        """Take the seat of the chain's account; ``home`` keeps journal, cached model and trace.
+    def open(
+        cls,
+        chain: Chain,
+        store: Store,
+        run: int,
+        role: Role,
+        home: Path,
+        *,
+        own_task: str | None = None,
+        join: bool = False,
+    ) -> Desk:
+        """Sit down at the seat of the chain's account; ``home`` keeps journal, cached model and trace.
 
-        Raises ChainError when the account has no seat in this role, JournalError, ManifestError, BlobMissing.
+        With ``join`` a seat is taken first if there is none, but not before this machine has shown that it can do the
+        run's task. Raises ChainError without a seat in this role, JournalError, ManifestError, BlobMissing, Unfunded.
         """
         home.mkdir(parents=True, exist_ok=True)
         follower = Follower(chain, run)
+        replica = Replica(follower.params, store, own_task=own_task, cache=home / "model.safetensors")
+        journal = Journal(home / "journal.sqlite", identity(chain, run))
+        if join and follower.ledger.seat(chain.account) is None:
+            take_seat(chain, follower, role)
         seat = follower.ledger.seat(chain.account)
         if seat is None or seat.role is not role:
             found = "no seat" if seat is None else f"a seat as {seat.role.name.lower()}"
@@ -53,14 +77,13 @@ class Desk:
                 f"0x{chain.account.hex()} has {found} in run {run}, expected one as {role.name.lower()}; take it with "
                 f"'gradmint join --run {run} --role {role.name.lower()}'"
             )
-        replica = Replica(follower.params, store, own_task=own_task, cache=home / "model.safetensors")
         replica.resume(follower.ledger)
         return cls(
             chain=chain,
             store=store,
             follower=follower,
             replica=replica,
-            journal=Journal(home / "journal.sqlite", identity(chain, run)),
+            journal=journal,
             trace=Trace(home / "trace.jsonl"),
             seat=seat,
         )

@@ -24,6 +24,7 @@ from .trace import Trace
 log = logging.getLogger(__name__)
 
 PATIENCE_S = 600.0  # how long a chain or store may stay away before a process gives up
+NEVER_SENT = frozenset({"NonceTaken", "NonceGap", "FeeTooLow"})  # refusals of the bytes, not of what they say
 NAP_S = 5.0  # longest wait between looks at the chain: a lost subscription costs this, nothing more
 
 
@@ -158,8 +159,8 @@ class Driver:
                     receipt = self.chain.broadcast(signed)
                 log.info("round %d: %s, %d gas", number, name, receipt.gas_used)
             except Reverted as refusal:
-                if refusal.name == "NonceTaken":
-                    # Those bytes can never take effect any more, so signing anew cannot say it twice.
+                if refusal.name in NEVER_SENT:
+                    # Those bytes cannot take effect any more, so signing anew cannot say it twice.
                     self.journal.put(number, entry, self.chain.sign(action.call))
                     continue
                 self.follower.refresh()

@@ -1,6 +1,6 @@
 """The settler: anyone who brings the chain what it already knows in digest, so that it re-executes the round.
 
-Verifiers take turns; the first is the round's number modulo the committee, the next wait a little longer each.
+Who revealed takes turns: first the one at the round's number modulo their count, the next wait a little longer each.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ def settlement_call(ledger: Ledger) -> Settle:
     )
 
 
-def settler_duty(desk: Desk, round_: Round, turn: int, turns: int) -> Duty:
+def settler_duty(desk: Desk, round_: Round) -> Duty:
     """Settle the round unless someone before us in turn does."""
     yield Until(Phase.SETTLE)
-    rank = (turn - round_.number) % turns
+    turns = sorted(round_.reveals)  # a moment ago they were all alive
+    rank = (turns.index(desk.seat.index) - round_.number) % len(turns) if desk.seat.index in turns else len(turns)
     if rank:
-        # The settle window holds two full turns of the committee, whoever is dead.
-        yield Until(Phase.ENDED, at_most_s=rank * desk.follower.params.settle_s / (2 * turns))
+        # The settle window has room for everyone's turn twice.
+        yield Until(Phase.ENDED, at_most_s=rank * desk.follower.params.settle_s / (2 * len(turns) + 2))
     yield Say(settlement_call(desk.ledger), Phase.SETTLE, said=lambda r: r.is_over)

@@ -96,7 +96,7 @@ def verifier_duty(desk: Desk, strategy: VerifierStrategy, round_: Round) -> Duty
     if me not in round_.commits:
         return
     yield Say(Reveal(run=run, report=report, salt=salt), Phase.REVEAL, said=lambda r: me in r.reveals)
-    yield from settler_duty(desk, round_, me, round_.verifiers)
+    yield from settler_duty(desk, round_)
 
 
 def verify(desk: Desk, strategy: VerifierStrategy) -> None:
