@@ -16,6 +16,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import solcx
 
@@ -72,19 +73,18 @@ def setup_ape() -> Path:
     return link
 
 
-def compile_sources(solc: Path) -> dict[str, dict[str, object]]:
+def compile_sources(solc: Path) -> dict[str, dict[str, Any]]:
     """Source path and contract name, joined by a colon -> abi, bytecode, deployed size."""
     paths = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "contracts").rglob("*.sol"))
     if not (ROOT / "node_modules" / "solc").exists():
         sys.exit("compile: node_modules is missing; run 'npm install --no-audit --no-fund'")
     try:
         answer = _standard(solc, paths)
-    except solcx.exceptions.SolcError as error:
-        sys.exit(f"compile: {error.message}")
+    except solcx.exceptions.SolcError as refusal:
+        sys.exit(f"compile: {refusal.message}")
     for error in answer.get("errors", []):
-        if (
-            error.get("sourceLocation", {}).get("file", "").startswith("contracts/")
-        ):  # dependencies' warnings are theirs
+        # Dependencies' warnings are theirs.
+        if error.get("sourceLocation", {}).get("file", "").startswith("contracts/"):
             print(error["formattedMessage"], file=sys.stderr)
     return {
         f"{path}:{name}": {
@@ -97,7 +97,7 @@ def compile_sources(solc: Path) -> dict[str, dict[str, object]]:
     }
 
 
-def _standard(solc: Path, paths: list[str]) -> dict[str, dict[str, dict[str, object]]]:
+def _standard(solc: Path, paths: list[str]) -> dict[str, Any]:
     return solcx.compile_standard(
         {
             "language": "Solidity",
@@ -110,10 +110,10 @@ def _standard(solc: Path, paths: list[str]) -> dict[str, dict[str, dict[str, obj
     )
 
 
-def render(artifact: dict[str, object]) -> str:
+def render(artifact: dict[str, Any]) -> str:
     """The shipped form: ABI sorted by kind, name and inputs, one entry a line, so that diffs can be read."""
     entries = sorted(
-        (json.dumps(entry, sort_keys=True, separators=(",", ":")) for entry in artifact["abi"]),  # type: ignore[attr-defined]
+        (json.dumps(entry, sort_keys=True, separators=(",", ":")) for entry in artifact["abi"]),
         key=lambda line: ((entry := json.loads(line))["type"], entry.get("name", ""), line),
     )
     return '{"abi":[\n' + ",\n".join(entries) + '\n],\n"bytecode":"' + str(artifact["bytecode"]) + '"}\n'

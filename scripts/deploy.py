@@ -1,7 +1,7 @@
 """ape run deploy --network ethereum:local:foundry
 
-Deploys Runs, Stakes, Rounds, Settlement and, on a local network, DevToken; prints the deployment as JSON and writes it to
-deployment.json, or to the file that GRADMINT_DEPLOYMENT names.
+Deploys Runs, Stakes, Rounds, Settlement and, on a local network, DevToken; prints the deployment as JSON and writes it
+to deployment.json, or to the file that GRADMINT_DEPLOYMENT names. On other networks GRADMINT_ACCOUNT names the account.
 
 The four know each other by addresses that follow from the deployer's nonce: nothing else may be sent from that account
 in between. A wrong nonce reverts (Miswired) and can be tried again.
@@ -35,7 +35,9 @@ def main() -> None:
     for name, address in zip(NAMES, wiring, strict=True):
         contract = deployer.deploy(getattr(project, name), *wiring)
         if contract.address != address:
-            raise RuntimeError(f"{name} is at {contract.address}, expected {address}: did the deployer send something else?")
+            raise RuntimeError(
+                f"{name} is at {contract.address}, expected {address}: did the deployer send something else?"
+            )
         deployment.setdefault("block", chain.blocks.height)
         deployment[name.lower()] = address
     if local:

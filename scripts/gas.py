@@ -80,10 +80,12 @@ def measure_rounds(world: World, trainers: int) -> dict[str, int]:
             receipt = world.rounds.send("submit", run, said[-1][2], said[-1][1], sender=trainer(i))
         figures["submit"] = receipt.gas
         figures[f"close_{trainers}"] = world.close(run, said).gas
+        held = [world.hold(run, v) for v in reports]
+        committed = [world.commit(run, v, report) for v, report in reports.items()]
+        revealed = [world.reveal(run, v, report) for v, report in reports.items()]
         # The first of the four; the last also opens the next phase.
-        figures[f"hold_{trainers}"] = [world.hold(run, v) for v in reports][0].gas
-        figures["commit"] = [world.commit(run, v, report) for v, report in reports.items()][0].gas
-        figures[f"reveal_{trainers}"] = [world.reveal(run, v, report) for v, report in reports.items()][0].gas
+        figures[f"hold_{trainers}"], figures[f"reveal_{trainers}"] = held[0].gas, revealed[0].gas
+        figures["commit"] = committed[0].gas
         budget = mechanism.round_budget_wei(world.runs.call("unpaid", run), round_, params.max_rounds)
         settled = world.settle(run, params, list(reports.values()), before)
         stakes = [params.verifier_stake_wei] * VERIFIERS
@@ -109,11 +111,16 @@ def measure_claims(chain: Chain) -> dict[str, int]:
     for rounds, name in ((20, "claim_depth_10_first"), (40, "claim_depth_10_again")):
         leaves = [
             Standing(
-                bytes.fromhex(trainer(i)[2:]), Role.TRAINER, rounds=rounds, paid_wei=rounds * rng.randrange(10**16, 10**18),
-                value_q32=rng.randrange(2**24), proof_q32=rng.randrange(2**31, 2**32), trust_q32=2**32 - rng.randrange(9),
+                account=bytes.fromhex(trainer(i)[2:]),
+                role=Role.TRAINER,
+                rounds=rounds,
+                paid_wei=rounds * rng.randrange(10**16, 10**18),
+                value_q32=rng.randrange(2**24),
+                proof_q32=rng.randrange(2**31, 2**32),
+                trust_q32=2**32 - rng.randrange(9),
             )
             for i in range(1_000)
-        ]  # fmt: skip
+        ]
         top, proof, packed = tree.root(leaves), tree.prove(leaves, 5), leaves[5].pack()
         assert len(proof.siblings) == 10
         world.runs.send("post", run, top.hash, top.sum_wei, sender=TREASURER)

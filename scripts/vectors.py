@@ -56,11 +56,11 @@ class Case:
         return sum(1 << v for v, report in enumerate(self.reports) if report is not None)
 
 
-def random_case(rng: Random) -> Case:
-    """Anything the mechanism can meet: few or many bits apart, all verdicts, extreme gains, absent or stakeless verifiers."""
+def random_case(rng: Random, most_trainers: int = 12, most_verifiers: int = 6) -> Case:
+    """Anything a settlement meets: near and far reports, verdicts, extreme gains, absent or stakeless verifiers."""
     params = random_params(rng)
-    trainers = tuple(random_standing(rng, Role.TRAINER) for _ in range(rng.randint(1, 12)))
-    verifiers = tuple(random_standing(rng, Role.VERIFIER) for _ in range(rng.randint(1, 6)))
+    trainers = tuple(random_standing(rng, Role.TRAINER) for _ in range(rng.randint(1, most_trainers)))
+    verifiers = tuple(random_standing(rng, Role.VERIFIER) for _ in range(rng.randint(1, most_verifiers)))
     truth = [rng.getrandbits(256) for _ in range(params.words)]
     return Case(
         params,
@@ -252,7 +252,8 @@ def transcript_vectors() -> Any:
     for _ in range(4):
         report, bitmap = rng.randbytes(rng.randrange(80)), rng.randbytes(rng.randrange(1, 40))
         operands: dict[str, tuple[Any, ...]] = {
-            "phase": (rng.getrandbits(16), Phase(rng.randrange(7)), rng.getrandbits(40), rng.randbytes(32), rng.randbytes(24)),
+            "phase": (rng.getrandbits(16), Phase(rng.randrange(7)), rng.getrandbits(40),
+                      rng.randbytes(32), rng.randbytes(24)),
             "submitted": (rng.getrandbits(16), rng.randint(-(2**31), 2**31 - 1), rng.randbytes(32)),
             "held": (rng.randrange(32), rng.randbytes(32), bitmap),
             "committed": (rng.randrange(32), rng.randbytes(32)),

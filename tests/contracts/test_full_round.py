@@ -1,4 +1,4 @@
-"""One round through the four contracts as its participants live it: eight trainers, four verifiers, one of them lying."""
+"""One round through the four contracts: eight trainers, four verifiers, one of them lying; every wei accounted for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ P = replace(LOCAL, min_trainers=8, min_verifiers=4, max_rounds=2)
 
 
 def opinion(salt: str, noise: int) -> Report:
-    """Trainer 6 repeats another's update, trainer 7's blob never came; the rest are worth 1, 2, 3.. thousand micro-nats."""
+    """Trainer 6 repeats an update, trainer 7's blob never came; the rest are worth 1, 2, 3.. thousand micro-nats."""
     honest = report_of(8, salt=salt)
     rows = [Row(Verdict.OK, 1_000 * (i + 1) + noise, 1_000 * (i + 1) + 400 - noise) for i in range(6)]
     rows += [Row(Verdict.DUPLICATE, 3_000, 3_400), Row(Verdict.MISSING, 0, -(2**31))]

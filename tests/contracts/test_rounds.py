@@ -262,7 +262,11 @@ def test_reveal_refuses_malformed_reports(world: World, packed: bytes, error: st
 
 def test_reveal_takes_the_extremes(world: World) -> None:
     run = in_phase(world, Phase.COMMIT)
-    report = Report(2**32 - 1, (0, 2**256 - 1, 1, 2), (Row(Verdict.DUPLICATE, 1 - 2**31, UNSAMPLED), Row(Verdict.OK, 2**31 - 1, 2**31 - 1)))
+    report = Report(
+        2**32 - 1,
+        (0, 2**256 - 1, 1, 2),
+        (Row(Verdict.DUPLICATE, 1 - 2**31, UNSAMPLED), Row(Verdict.OK, 2**31 - 1, 2**31 - 1)),
+    )
     for v in range(3):
         world.commit(run, v, report)
     revealed = world.reveal(run, 0, report)["Revealed"]
@@ -438,7 +442,17 @@ def test_an_auditor_can_replay_every_row(world: World) -> None:
             assert roster == e.roster
         if "transcript" in e.args:
             assert said == e.transcript, e
-    assert kinds >= {"PhaseOpened", "Submitted", "Held", "Committed", "Revealed", "Settled", "Admitted", "Retired", "Voided"}
+    assert kinds >= {
+        "PhaseOpened",
+        "Submitted",
+        "Held",
+        "Committed",
+        "Revealed",
+        "Settled",
+        "Admitted",
+        "Retired",
+        "Voided",
+    }
     assert said == world.clock(run)[0]
     assert roster == world.rounds.call("counts", run)[0]
 

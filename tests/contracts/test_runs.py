@@ -12,7 +12,6 @@ from world import (
     STRANGER,
     WIRING,
     Chain,
-
     Reverted,
     World,
     address,
@@ -66,7 +65,9 @@ def post(world: World, run: int, leaves: list[Standing]) -> None:
 
 def test_open_records_everything(world: World) -> None:
     run = world.open(P, 7 * ETHER)
-    sponsor, refunded, token, exit_s, params_hash, seal, deposited, total, stake_t, stake_v = world.runs.call("info", run)
+    sponsor, refunded, token, exit_s, params_hash, seal, deposited, total, stake_t, stake_v = world.runs.call(
+        "info", run
+    )
     assert (sponsor, refunded, token) == (SPONSOR.lower(), False, world.token.address.lower())
     assert (exit_s, stake_t, stake_v) == (P.exit_s, P.trainer_stake_wei, P.verifier_stake_wei)
     assert params_hash == keccak256(P.encode())
@@ -314,5 +315,3 @@ def test_random_bytes_make_no_root(lone: World) -> None:
     with reverts("SealMismatch"):
         words = [random_bytes(k) for k in range(3)]
         lone.runs.send("claim", run, lone.token.address, words, 0, random_bytes(9)[:16] * 3, sender=STRANGER)
-
-

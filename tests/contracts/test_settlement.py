@@ -5,7 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import pytest
-from world import ETHER, SPONSOR, STRANGER, Receipt, World, pack, params_tuple, report_of, reverts, rows_of, trainer, verifier
+from world import (
+    ETHER,
+    SPONSOR,
+    STRANGER,
+    Receipt,
+    World,
+    pack,
+    params_tuple,
+    report_of,
+    reverts,
+    rows_of,
+    trainer,
+    verifier,
+)
 
 from gradmint.spec import mechanism, tree
 from gradmint.spec.keccak import keccak256
@@ -49,8 +62,7 @@ class Mirror:
         active, round_ = w.masks(self.run)["active"], w.clock(self.run)[2]
         addresses = [verifier(v) for v in range(verifiers)]
         stakes = [
-            stake if active >> v & 1 else 0
-            for v, stake in enumerate(w.stakes.call("stakesOf", self.run, addresses))
+            stake if active >> v & 1 else 0 for v, stake in enumerate(w.stakes.call("stakesOf", self.run, addresses))
         ]
         budget = mechanism.round_budget_wei(w.runs.call("unpaid", self.run), round_, self.params.max_rounds)
         opinions = [reports.get(v) for v in range(verifiers)]
@@ -74,7 +86,9 @@ class Mirror:
         return sent
 
 
-def start(world: World, params: Params = P, trainers: int = 2, verifiers: int = 3, stakes: tuple[int, ...] = ()) -> Mirror:
+def start(
+    world: World, params: Params = P, trainers: int = 2, verifiers: int = 3, stakes: tuple[int, ...] = ()
+) -> Mirror:
     params = replace(params, min_trainers=trainers, min_verifiers=verifiers)
     run = world.open(params, 1_000 * ETHER + 7)
     world.enrol(run, params, trainers, verifiers, stakes)
@@ -83,7 +97,11 @@ def start(world: World, params: Params = P, trainers: int = 2, verifiers: int = 
 
 def at_settle(world: World) -> tuple[int, list[Report]]:
     mirror = start(world)
-    reports = [report_of(2), replace(report_of(2), loss_micronats=1_999_999), replace(report_of(2), loss_micronats=2_000_001)]
+    reports = [
+        report_of(2),
+        replace(report_of(2), loss_micronats=1_999_999),
+        replace(report_of(2), loss_micronats=2_000_001),
+    ]
     world.to_settle(mirror.run, dict(enumerate(reports)), (0, 1))
     return mirror.run, reports
 
@@ -205,7 +223,10 @@ def test_an_absent_verifier_pays_for_liveness(world: World) -> None:
     mirror = start(world, verifiers=4)
     sent = mirror.settle(dict.fromkeys(range(3), report_of(2)))
     slashed = sent["Slashed"]
-    assert (slashed.account, slashed.amountWei) == (verifier(3).lower(), P.verifier_stake_wei * P.liveness_bps // 10_000)
+    assert (slashed.account, slashed.amountWei) == (
+        verifier(3).lower(),
+        P.verifier_stake_wei * P.liveness_bps // 10_000,
+    )
 
 
 def test_a_grey_report_is_neither_paid_nor_slashed(world: World) -> None:

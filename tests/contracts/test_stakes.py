@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from world import DEPLOYER, SPONSOR, STRANGER, Chain, World, deploy, report_of, reverts, test_artifact, trainer, verifier
+from world import (
+    DEPLOYER,
+    SPONSOR,
+    STRANGER,
+    Chain,
+    World,
+    deploy,
+    report_of,
+    reverts,
+    test_artifact,
+    trainer,
+    verifier,
+)
 
 from gradmint.spec.params import LOCAL
 from gradmint.spec.types import Phase, Role

@@ -71,9 +71,7 @@ def test_distances_and_medians(harness: Contract) -> None:
 def test_agreement(harness: Contract) -> None:
     for vector in load("agreement")["agree"]:
         stakes = [int(stake) for stake in vector["stakes_wei"]]
-        reports = [
-            r and Report.unpack(hexed(r), vector["words"], vector["trainers"]) for r in vector["reports"]
-        ]
+        reports = [r and Report.unpack(hexed(r), vector["words"], vector["trainers"]) for r in vector["reports"]]
         assert vectors.consensus_plain(agree(stakes, reports, vector["accept_bits"])) == vector["consensus"]
         revealed = sum(1 << v for v, report in enumerate(reports) if report)
         packed = [report.pack() for report in reports if report]
@@ -103,7 +101,9 @@ def test_tree(harness: Contract) -> None:
         assert harness.call("treeRoot", b"".join(packed)) == (top.hash, top.sum_wei)
         for position, proof in enumerate(vector["proofs"]):
             siblings = [hexed(sibling) for sibling in proof["siblings"]]
-            assert [n.hash + n.sum_wei.to_bytes(16, "big") for n in tree.prove(standings, position).siblings] == siblings
+            assert [
+                n.hash + n.sum_wei.to_bytes(16, "big") for n in tree.prove(standings, position).siblings
+            ] == siblings
             words = [packed[position][at : at + 32] for at in (0, 32, 64)]
             assert harness.call("climb", words, proof["right_bits"], b"".join(siblings)) == top.hash
             nodes = tuple(tree.Node(s[:32], int.from_bytes(s[32:], "big")) for s in siblings)

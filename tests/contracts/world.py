@@ -13,11 +13,12 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 import requests
+import rlp
 from eth_abi import decode, encode
 from eth_utils import keccak, to_checksum_address
 
@@ -199,7 +200,9 @@ class Contract:
         return self.chain.receipt(self.chain.send(self.address, self.data(name, *args), sender))
 
 
-def deploy(chain: Chain, artifact: artifacts.Artifact, types: Sequence[str], args: Sequence[Any], sender: str) -> Contract:
+def deploy(
+    chain: Chain, artifact: artifacts.Artifact, types: Sequence[str], args: Sequence[Any], sender: str
+) -> Contract:
     receipt = chain.send(None, artifact.bytecode + encode(types, args), sender)
     return Contract(chain, receipt["contractAddress"], artifact.abi)
 
@@ -219,8 +222,6 @@ def address(number: int) -> str:
 
 
 def create_address(sender: str, nonce: int) -> str:
-    import rlp
-
     return to_checksum_address(keccak(rlp.encode([bytes.fromhex(sender[2:]), nonce]))[12:])
 
 
@@ -236,7 +237,7 @@ def anvil() -> Iterator[Chain]:
         raise FileNotFoundError("anvil is missing; run 'npm install --no-audit --no-fund'")
     process = subprocess.Popen(
         [command, "--port", str(port), "--hardfork", "prague", "--auto-impersonate", "--accounts", "1",
-         "--gas-limit", "60000000", "--no-request-size-limit", "--steps-tracing", "--order", "fifo", "--timestamp", "1800000000"],
+         "--gas-limit", "60000000", "--no-request-size-limit", "--order", "fifo", "--timestamp", "1800000000"],
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -289,7 +290,6 @@ class World:
     rounds: Contract
     settlement: Contract
     token: Contract
-    standings: dict[int, bytes] = field(default_factory=dict)
 
     @classmethod
     def on(cls, chain: Chain) -> World:
@@ -308,9 +308,7 @@ class World:
 
     def open(self, params: Params, budget_wei: int = 1_000 * ETHER, token: Contract | None = None) -> int:
         self.rich(SPONSOR, self.runs, token=token)
-        opened = self.runs.send(
-            "open", params_tuple(params), (token or self.token).address, budget_wei, sender=SPONSOR
-        )
+        opened = self.runs.send("open", params_tuple(params), (token or self.token).address, budget_wei, sender=SPONSOR)
         return opened["Opened"].run
 
     def join(self, run: int, account: str, role: Role, amount_wei: int, token: Contract | None = None) -> Receipt:
@@ -370,8 +368,8 @@ class World:
     def to_settle(self, run: int, reports: dict[int, Report], trainers: Sequence[int]) -> None:
         """From TRAIN to SETTLE with these reports; phases end early where everyone awaited acts, else by deadline."""
         said = self.submit_all(run, trainers)
-        awaited = {256 * k + i for k, word in enumerate(self.rounds.call("awaitedTrainers", run)) for i in range(256) if word >> i & 1}
-        if awaited <= set(trainers):
+        words = self.rounds.call("awaitedTrainers", run)
+        if not any(word & ~sum(1 << i % 256 for i in trainers if i // 256 == k) for k, word in enumerate(words)):
             self.close(run, said)
         else:
             self.overdue(run)

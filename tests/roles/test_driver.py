@@ -268,7 +268,6 @@ def test_no_money_is_not_waited_for(process: Process) -> None:
     assert process.chain.time.naps_s == []
 
 
-@pytest.mark.xfail(strict=True, reason="sign() in the handler of NonceTaken may refuse, and nothing catches that")
 def test_a_phase_that_ends_while_a_nonce_is_replaced_is_too_late_not_fatal(process: Process) -> None:
     chain = process.chain
     chain.failures["broadcast"] = [Crash()]
@@ -281,7 +280,6 @@ def test_a_phase_that_ends_while_a_nonce_is_replaced_is_too_late_not_fatal(proce
 
 
 @pytest.mark.parametrize("name", ["NonceGap", "FeeTooLow"])
-@pytest.mark.xfail(strict=True, reason="of three refusals that say 'sign the call again', only NonceTaken is heeded")
 def test_bytes_that_cannot_be_mined_as_they_are_are_signed_anew(process: Process, name: str) -> None:
     process.chain.failures["broadcast"] = [Reverted("sign the call again", name)]
     assert process.perform(SAY) == [True]
@@ -389,7 +387,6 @@ def test_what_waiting_cannot_mend_is_raised_at_once(process: Process, error: Exc
     assert process.chain.time.naps_s == []
 
 
-@pytest.mark.xfail(strict=True, reason="stop_after_delay counts from the duty's start, not from the outage's")
 def test_patience_starts_with_the_outage(process: Process) -> None:
     """Half an hour of training, then one lost answer: the STANDARD preset's normal case."""
 
@@ -442,7 +439,6 @@ def test_enrolment_has_no_deadline_to_poke(clock: Clock, tmp_path: Path) -> None
     process.driver.journal.close()
 
 
-@pytest.mark.xfail(strict=True, reason="only perform() retries: an outage between rounds ends the process")
 @pytest.mark.parametrize("where", ["events", "wait"])
 def test_an_outage_between_rounds_is_waited_out(process: Process, where: str) -> None:
     chain = process.chain

@@ -197,7 +197,6 @@ def test_owner_only_whatever_the_umask(path: Path) -> None:
         os.umask(before)
 
 
-@pytest.mark.xfail(strict=True, reason="os.open's mode holds for new files only")
 def test_owner_only_also_when_the_file_was_there(path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.touch()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ..learn.assess import assess
 from ..learn.tasks import reference_of
-from ..ports.chain import ChainReader
+from ..ports.chain import ChainReader, Clock, Escrow
 from ..ports.store import Store
 from ..spec import tree
 from ..spec.agreement import distance_bits
@@ -97,8 +97,8 @@ def audit(
     """
     result = Audit(run=run, chain_id=chain.chain_id, ledger=Ledger(run))
     try:
-        result.ledger = _fold(chain, run)
-        _same_head(chain, result.ledger)
+        result.ledger, head = _fold(chain, run)
+        _same_head(head, result.ledger)
         replica = Replica(result.ledger.terms, store, own_task=own_task)
         result.metric, result.reference = replica.task.metric, reference_of(replica.task)
         for round_ in result.ledger.rounds:
@@ -108,21 +108,51 @@ def audit(
                 progress(result, audited)
         result.model = replica.base
         result.loss_nats = replica.validation_loss_nats()
-        result.balance = _balance(chain, result.ledger)
+        result.balance = _balance(head, result.ledger)
     except Divergence as found:
         result.divergence = found
     return result
 
 
-def _fold(chain: ChainReader, run: int) -> Ledger:
-    """Events into a ledger, each settlement compared with its own re-execution as it comes."""
-    follower_count = chain.run_count()
-    if not 1 <= run <= follower_count:
-        raise Divergence(None, "run", f"1..{follower_count}", run, "no such run on this deployment")
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the contracts hold at one moment."""
+
+    clock: Clock
+    escrow: Escrow
+    claimed_wei: dict[bytes, int]
+    stakes_wei: dict[bytes, int]
+    held_wei: int  # tokens in the contract that holds rewards
+
+
+def _fold(chain: ChainReader, run: int) -> tuple[Ledger, Head]:
+    """Events into a ledger, each settlement compared with its own re-execution as it comes; and the head they lead to.
+
+    A run may go on meanwhile: the head is read again until no event came in between.
+    """
+    runs = chain.run_count()
+    if not 1 <= run <= runs:
+        raise Divergence(None, "run", f"1..{runs}", run, "no such run on this deployment")
     ledger = Ledger(run)
-    for event in chain.events(run):
-        _apply(ledger, event)
-    return ledger
+    fresh = chain.events(run)
+    while True:
+        for event in fresh:
+            _apply(ledger, event)
+        head = _head(chain, ledger)
+        fresh = chain.events(run, fresh[-1].position if fresh else None)
+        if not fresh:
+            return ledger, head
+
+
+def _head(chain: ChainReader, ledger: Ledger) -> Head:
+    accounts = [seat.account for role in Role for seat in ledger.seats[role]]
+    return Head(
+        clock=chain.clock(ledger.run),
+        escrow=chain.escrow(ledger.run),
+        claimed_wei={account: chain.claimed_wei(ledger.run, account) for account in accounts},
+        stakes_wei=dict(zip(accounts, chain.stakes_wei(ledger.run, accounts), strict=True)),
+        held_wei=chain.token_balance_wei(ledger.token, chain.runs_address),
+    )
 
 
 def _apply(ledger: Ledger, event: Event) -> None:
@@ -161,9 +191,9 @@ def _same_settlement(ledger: Ledger, round_: Round) -> None:
             raise Divergence(round_.number, f"settlement's {what}", expected, found, "re-execution gives another value")
 
 
-def _same_head(chain: ChainReader, ledger: Ledger) -> None:
+def _same_head(head: Head, ledger: Ledger) -> None:
     """What the contracts hold now against what the events add up to."""
-    escrow, clock = chain.escrow(ledger.run), chain.clock(ledger.run)
+    escrow, clock = head.escrow, head.clock
     comparisons = (
         ("transcript", ledger.transcript.hex(), clock.transcript.hex(), "rows are missing at the end, or were added"),
         ("phase", ledger.phase.name, clock.phase.name, "a phase row is missing"),
@@ -320,7 +350,7 @@ def _gas(chain: ChainReader, round_: Round) -> dict[str, int]:
     return gas
 
 
-def _balance(chain: ChainReader, ledger: Ledger) -> Balance:
+def _balance(head: Head, ledger: Ledger) -> Balance:
     """Paid + claimable + unspent = deposited, per account and in sum, and the tokens are really there."""
     promised = {standing.account: standing.paid_wei for standing in ledger.all_standings()}
     expected_slashes: dict[bytes, int] = {}
@@ -330,7 +360,7 @@ def _balance(chain: ChainReader, ledger: Ledger) -> Balance:
     for account in promised.keys() | ledger.claimed_wei.keys():
         name = f"0x{account.hex()}"
         claimed_wei = ledger.claimed_wei.get(account, 0)
-        recorded_wei = chain.claimed_wei(ledger.run, account)
+        recorded_wei = head.claimed_wei.get(account, 0)
         if claimed_wei != recorded_wei:
             raise Divergence(None, f"claims of {name}", claimed_wei, recorded_wei, "claim rows and the contract differ")
         if claimed_wei > promised.get(account, 0):
@@ -339,10 +369,8 @@ def _balance(chain: ChainReader, ledger: Ledger) -> Balance:
         expected, found = expected_slashes.get(account, 0), ledger.slashed_wei.get(account, 0)
         if expected != found:
             raise Divergence(None, f"slashes of 0x{account.hex()}", expected, found, "not what the settlements give")
-    seats = [seat for role in Role for seat in ledger.seats[role]]
-    stakes = chain.stakes_wei(ledger.run, [seat.account for seat in seats])
-    for seat, found in zip(seats, stakes, strict=True):
-        expected = seat.stake_wei - ledger.withdrawn_wei.get(seat.account, 0)
+    for seat in [seat for role in Role for seat in ledger.seats[role]]:
+        expected, found = seat.stake_wei - ledger.withdrawn_wei.get(seat.account, 0), head.stakes_wei[seat.account]
         if expected != found:
             raise Divergence(None, f"stake of 0x{seat.account.hex()}", expected, found, "joined - slashed - withdrawn")
 
@@ -350,7 +378,7 @@ def _balance(chain: ChainReader, ledger: Ledger) -> Balance:
     claimable_wei = ledger.total_wei - claimed_wei
     unpaid_wei = ledger.deposited_wei - ledger.total_wei - ledger.refunded_wei
     owed_wei = claimable_wei + unpaid_wei
-    held_wei = chain.token_balance_wei(ledger.token, chain.runs_address)
+    held_wei = head.held_wei
     if held_wei < owed_wei:
         raise Divergence(None, "escrow", owed_wei, held_wei, "the contract holds less than it owes")
     return Balance(
@@ -359,7 +387,7 @@ def _balance(chain: ChainReader, ledger: Ledger) -> Balance:
         claimable_wei=claimable_wei,
         unpaid_wei=unpaid_wei,
         refunded_wei=ledger.refunded_wei,
-        staked_wei=sum(stakes),
+        staked_wei=sum(head.stakes_wei.values()),
         slashed_wei=sum(ledger.slashed_wei.values()),
         other_wei=held_wei - owed_wei,
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..ports.chain import Chain, Claim, Receipt
 from ..spec.ledger import Ledger
-from ..spec.tree import prove
+from ..spec.tree import prove_all
 from ..spec.types import Standing
 
 
@@ -26,8 +26,7 @@ def claim(
 
     Raises Reverted, Unfunded.
     """
-    standings = ledger.all_standings()
-    for position, standing, due_wei in claimable(ledger):
-        if accounts is None or standing.account in accounts:
-            call = Claim(run=ledger.run, standing=standing, proof=prove(standings, position))
-            yield standing, due_wei, chain.send(call)
+    due = [item for item in claimable(ledger) if accounts is None or item[1].account in accounts]
+    proofs = prove_all(ledger.all_standings(), [position for position, _, _ in due])
+    for (_, standing, due_wei), proof in zip(due, proofs, strict=True):
+        yield standing, due_wei, chain.send(Claim(run=ledger.run, standing=standing, proof=proof))

@@ -66,7 +66,7 @@ class Desk:
         """
         home.mkdir(parents=True, exist_ok=True)
         follower = Follower(chain, run)
-        replica = Replica(follower.params, store, own_task=own_task, cache=home / "model.safetensors")
+        replica = Replica(follower.params, store, own_task=own_task, cache=home / "models")
         journal = Journal(home / "journal.sqlite", identity(chain, run))
         if join and follower.ledger.seat(chain.account) is None:
             take_seat(chain, follower, role)

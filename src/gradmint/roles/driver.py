@@ -10,8 +10,9 @@ import logging
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
 from ..ports.chain import Call, Chain, Poke
 from ..spec.errors import BlobMissing, ChainUnreachable, Reverted, StoreUnreachable
@@ -23,8 +24,11 @@ from .trace import Trace
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 PATIENCE_S = 600.0  # how long a chain or store may stay away before a process gives up
-NEVER_SENT = frozenset({"NonceTaken", "NonceGap", "FeeTooLow"})  # refusals of the bytes, not of what they say
+STALE = frozenset({"NonceTaken", "NonceGap", "FeeTooLow"})  # refusals of the signed bytes, not of what they say
+STALE_PAUSE_S = 0.2
 NAP_S = 5.0  # longest wait between looks at the chain: a lost subscription costs this, nothing more
 
 
@@ -89,21 +93,23 @@ class Driver:
 
         Raises ChainUnreachable, StoreUnreachable or BlobMissing after PATIENCE_S.
         """
-        for attempt in Retrying(
-            retry=retry_if_exception_type((ChainUnreachable, StoreUnreachable, BlobMissing)),
-            wait=wait_exponential(multiplier=0.5, max=10),
-            stop=stop_after_delay(PATIENCE_S),
-            before_sleep=_announce,
-            reraise=True,
-        ):
-            with attempt:
-                try:
-                    self._run(number, duty())
-                except RoundOver as over:
-                    log.info("round %d: %s", number, over)
+
+        def attempt() -> None:
+            try:
+                self._run(number, duty())
+            except RoundOver as over:
+                log.info("round %d: %s", number, over)
+
+        _patiently(attempt)
 
     def await_round(self, number: int) -> bool:
-        """Wait until round ``number`` opens; False when the run ends first. Overdue phases are poked on."""
+        """Wait until round ``number`` opens; False when the run ends first. Overdue phases are poked on.
+
+        Raises as :meth:`perform`.
+        """
+        return _patiently(lambda: self._await_round(number))
+
+    def _await_round(self, number: int) -> bool:
         while True:
             self.follower.refresh()
             ledger = self.follower.ledger
@@ -159,9 +165,11 @@ class Driver:
                     receipt = self.chain.broadcast(signed)
                 log.info("round %d: %s, %d gas", number, name, receipt.gas_used)
             except Reverted as refusal:
-                if refusal.name in NEVER_SENT:
+                if refusal.name in STALE:
                     # Those bytes cannot take effect any more, so signing anew cannot say it twice.
-                    self.journal.put(number, entry, self.chain.sign(action.call))
+                    self.journal.drop(number, entry)
+                    log.info("round %d: %s is signed anew: %s", number, name, refusal)
+                    self.chain.wait(self.follower.run, STALE_PAUSE_S)
                     continue
                 self.follower.refresh()
                 if action.said(self.follower.ledger.rounds[number - 1]):
@@ -193,6 +201,17 @@ class Driver:
             # Someone else was quicker, or the chain's clock is a block behind ours; either way look again.
             log.debug("poke refused: %s", refusal)
             self.chain.wait(self.follower.run, min(at_most_s, 1.0))
+
+
+def _patiently(work: Callable[[], T]) -> T:
+    """Do ``work`` again while chain, store or a blob is away, until PATIENCE_S were spent waiting."""
+    return Retrying(
+        retry=retry_if_exception_type((ChainUnreachable, StoreUnreachable, BlobMissing)),
+        wait=wait_exponential(multiplier=0.5, max=10),
+        stop=lambda state: state.idle_for >= PATIENCE_S,
+        before_sleep=_announce,
+        reraise=True,
+    )(work)
 
 
 def _announce(state: RetryCallState) -> None:

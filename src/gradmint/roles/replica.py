@@ -5,6 +5,7 @@ Trainers, verifiers and auditors share it, so there is one path from blobs to mo
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ from ..spec.ledger import Ledger, Round
 from ..spec.params import Params
 from ..spec.types import Role, Verdict
 
+log = logging.getLogger(__name__)
+
 
 class Replica:
     """Model, task and manifest of one run.
@@ -30,7 +33,7 @@ class Replica:
 
     def __init__(self, params: Params, store: Store, *, own_task: str | None = None, cache: Path | None = None) -> None:
         """``own_task`` is the task this user agreed to run: code named by a stranger's manifest is never imported
-        without it, except the built-in tasks. ``cache`` keeps the latest state over restarts.
+        without it, except the built-in tasks. ``cache`` is a folder that keeps the latest states over restarts.
 
         Raises ManifestError when the manifest is not what the run pinned or this machine cannot honour it, BlobMissing.
         """
@@ -109,26 +112,32 @@ class Replica:
         return network.mean_loss(self.task.validation())
 
     def resume(self, ledger: Ledger) -> None:
-        """Start from the cached state, when it is one that the committee attested; otherwise from the beginning.
+        """Start from the newest cached state that is whole, otherwise from the beginning.
 
-        The last settled round is rebuilt in any case: its updates are needed to recognise duplicates.
+        The cache is this process's own; should it be wrong, the next round that the committee attests tells.
         """
-        if self._cache is None or not self._cache.exists():
-            return
-        try:
-            state = load(self._cache.read_bytes(), self.layout)
-        except ManifestError:
-            return  # a torn or foreign file costs time, nothing else: the lineage is rebuilt from the first model
-        base = digest(state, self.layout)
-        for round_ in reversed(ledger.rounds):
-            consensus = round_.settlement.consensus if round_.settlement else None
-            if round_.held()[1] == base and consensus is not None:
-                self.state, self.base, self.concluded = state, base, round_.number - 1
-                # Duplicates of this round were judged against the one before it.
-                earlier = [r for r in ledger.rounds[: round_.number - 1] if r.settlement and r.settlement.consensus]
-                if earlier:
-                    self.previous = self._reread(ledger, earlier[-1])
+        for concluded, base, path in self._cached():
+            try:
+                state = load(path.read_bytes(), self.layout)
+            except (ManifestError, OSError) as error:
+                log.warning("cached model %s is of no use, an older one serves: %s", path, error)
+                continue
+            if digest(state, self.layout) == base and concluded <= len(ledger.rounds):
+                self.state, self.base, self.concluded = state, base, concluded
+                # Duplicates of the next round are judged against the last one that settled.
+                settled = [r for r in ledger.rounds[:concluded] if r.settlement and r.settlement.consensus]
+                if settled:
+                    self.previous = self._reread(ledger, settled[-1])
                 return
+
+    def _cached(self) -> list[tuple[int, bytes, Path]]:
+        """(rounds concluded, digest, file) of every cached state, newest first."""
+        found = []
+        for path in self._cache.glob("*.safetensors") if self._cache is not None else ():
+            number, _, name = path.stem.partition("-")
+            if number.isdigit() and len(name) == 64:
+                found.append((int(number), bytes.fromhex(name), path))
+        return sorted(found, reverse=True)
 
     def _reread(self, ledger: Ledger, round_: Round) -> dict[int, SparseUpdate]:
         """Valid updates of an earlier round, by the verdicts the chain settled on."""
@@ -158,10 +167,17 @@ class Replica:
         return check(blob, expected, self.manifest, self.layout)
 
     def _save(self) -> None:
-        if self._cache is not None:
-            temporary = self._cache.with_suffix(".part")
-            temporary.write_bytes(save(self.state, self.layout))
-            os.replace(temporary, self._cache)
+        if self._cache is None:
+            return
+        self._cache.mkdir(parents=True, exist_ok=True)
+        older = self._cached()
+        path = self._cache / f"{self.concluded}-{self.base.hex()}.safetensors"
+        temporary = path.with_suffix(".part")
+        temporary.write_bytes(save(self.state, self.layout))
+        os.replace(temporary, path)
+        for _, _, stale in older[1:]:
+            if stale != path:
+                stale.unlink(missing_ok=True)
 
 
 def valid_updates(checked: Mapping[int, Checked]) -> dict[int, SparseUpdate]:

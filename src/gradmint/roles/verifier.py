@@ -104,11 +104,11 @@ def verify(desk: Desk, strategy: VerifierStrategy) -> None:
     number = 0
     while desk.driver.await_round(max(number + 1, len(desk.ledger.rounds))):
         number = len(desk.ledger.rounds)
-        if desk.seat.gone and not desk.ledger.rounds[number - 1].stakes_wei[desk.seat.index]:
+        round_ = desk.ledger.rounds[number - 1]
+        if desk.seat.index >= round_.verifiers:
+            continue
+        if not round_.stakes_wei[desk.seat.index]:
             log.warning("verifier %d is out of the committee since round %d", desk.seat.index, number)
             return
-        if desk.seat.index >= desk.ledger.rounds[number - 1].verifiers:
-            continue
-        round_ = desk.ledger.rounds[number - 1]
         desk.driver.perform(number, lambda round_=round_: verifier_duty(desk, strategy, round_))  # type: ignore[misc]
         desk.journal.forget(before=number - KEPT_ROUNDS)

@@ -58,17 +58,23 @@ def root(standings: Sequence[Standing]) -> Node:
 
 
 def prove(standings: Sequence[Standing], position: int) -> Proof:
-    """Proof that ``standings[position]`` is in the tree."""
+    """Proof that ``standings[position]`` is in the tree. Raises IndexError."""
+    return prove_all(standings, [position])[0]
+
+
+def prove_all(standings: Sequence[Standing], positions: Sequence[int]) -> list[Proof]:
+    """Proofs that each of ``positions`` is in the tree; the tree is built once. Raises IndexError beyond it."""
     level = [leaf(standing) for standing in standings]
-    right_bits = 0
-    siblings: list[Node] = []
+    places = [range(len(level))[position] for position in positions]
+    paths: list[tuple[int, tuple[Node, ...]]] = [(0, ()) for _ in places]
     while len(level) > 1:
-        if position ^ 1 < len(level):
-            right_bits |= (position & 1) << len(siblings)
-            siblings.append(level[position ^ 1])
-        position //= 2
+        for i, place in enumerate(places):
+            if place ^ 1 < len(level):
+                right_bits, siblings = paths[i]
+                paths[i] = (right_bits | (place & 1) << len(siblings), (*siblings, level[place ^ 1]))
+        places = [place // 2 for place in places]
         level = _next_level(level)
-    return Proof(right_bits, tuple(siblings))
+    return [Proof(right_bits, siblings) for right_bits, siblings in paths]
 
 
 def climb(standing: Standing, proof: Proof) -> Node:
