@@ -65,6 +65,7 @@ def _interrupt() -> None:
 
 for command in (
     run_commands.devnet,
+    run_commands.faucet,
     run_commands.deploy,
     run_commands.run_group,
     money_commands.key_group,

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ..spec.errors import SettingsError
-from ..spec.params import LOCAL, STANDARD, Params
+from ..spec.params import ETHER_WEI, LOCAL, STANDARD, Params
 from .settings import (
     deployment_option,
     home_option,
@@ -41,6 +41,39 @@ def devnet(port: int, state: Path | None) -> None:
     with Devnet(port=port, state=state) as chain:
         click.echo(f"chain {chain.chain_id} at {chain.rpc_url}; Ctrl-C stops it")
         threading.Event().wait()
+
+
+@click.command()
+@rpc_option
+@deployment_option
+@keystore_option
+@click.argument("accounts", nargs=-1, required=True)
+@click.option("--ether", type=click.IntRange(min=0), default=10 * ETHER_WEI, show_default=True, help="In wei, for gas.")
+@click.option("--tokens", type=click.IntRange(min=0), default=1_000 * ETHER_WEI, show_default=True, help="In wei.")
+def faucet(
+    rpc: str, deployment: Path, keystore: Path | None, accounts: tuple[str, ...], ether: int, tokens: int
+) -> None:
+    """Give ACCOUNTS play money on a local chain: ether for gas, and the deployment's own token for stakes and budgets.
+
+    Before 'gradmint deploy' there is no token yet: --tokens 0 gives ether alone.
+
+    
+    Examples:
+      gradmint faucet --tokens 0 0x1234...
+      gradmint faucet --keystore sponsor.json 0x1234... 0xabcd...
+    """
+    from ..ports.deployment import Deployment
+    from ..ports.devnet import give_ether
+    from ..ports.web3_chain import Web3Chain
+
+    addresses = [token_address(account, None) for account in accounts]
+    give_ether(rpc, addresses, ether)
+    if tokens:
+        deployed = Deployment.read(deployment)
+        chain = Web3Chain(rpc, deployed, load_account(keystore))
+        for address in addresses:
+            chain.mint(token_address(None, deployed.token), address, tokens)
+    click.echo(f"{len(addresses)} accounts have {ether} wei of ether and {tokens} wei of the token more")
 
 
 @click.command()
@@ -165,7 +198,7 @@ def token_address(given: str | None, default: bytes | None) -> bytes:
     except ValueError:
         address = b""
     if len(address) != 20:
-        raise SettingsError(f"--token {given} is no address of 20 bytes in hex")
+        raise SettingsError(f"{given} is no address of 20 bytes in hex")
     return address
 
 

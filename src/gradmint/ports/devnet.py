@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from ..spec.errors import ChainUnreachable, SettingsError
-from .rpc import Rpc, as_int, to_hex
+from ..spec.errors import ChainError, ChainUnreachable, SettingsError
+from .rpc import Rpc, RpcError, as_int, to_hex
 
 CHAIN_ID = 31_337
 _READY = "Listening on "
@@ -53,6 +53,20 @@ def find_anvil() -> str:
     if found:
         return found
     raise SettingsError("no anvil found: run 'npm install' in Gradmint's folder, or put anvil on PATH, or set ANVIL")
+
+
+def give_ether(rpc_url: str, addresses: Sequence[str | bytes], amount_wei: int) -> None:
+    """Set each account's balance on an Anvil chain. Raises ChainUnreachable, ChainError on any other chain."""
+    rpc = Rpc(rpc_url)
+    for address in addresses:
+        shown = to_hex(address) if isinstance(address, bytes) else address
+        try:
+            rpc.call("anvil_setBalance", shown, hex(amount_wei))
+        except RpcError as error:
+            raise ChainError(
+                f"{rpc.where} makes no ether ({error}): only a local Anvil does, see 'gradmint devnet'"
+            ) from error
+    rpc.close()
 
 
 class Devnet:
@@ -115,11 +129,7 @@ class Devnet:
 
     def give_ether(self, addresses: Sequence[str | bytes], amount_wei: int) -> None:
         """Set each account's balance."""
-        rpc = Rpc(self.rpc_url)
-        for address in addresses:
-            shown = to_hex(address) if isinstance(address, bytes) else address
-            rpc.call("anvil_setBalance", shown, hex(amount_wei))
-        rpc.close()
+        give_ether(self.rpc_url, addresses, amount_wei)
 
     def advance(self, seconds: int) -> int:
         """Move the chain's clock and mine a block; returns its time in unix seconds."""
