@@ -7,6 +7,9 @@ import {IRuns} from "./interfaces/IRuns.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {IStakes} from "./interfaces/IStakes.sol";
 import {Clock, Counts, Masks, Outcome, Phase, Role, Schedule, Seat, Submission} from "./interfaces/Types.sol";
+import {Bitmap} from "./libraries/Bitmap.sol";
+import {Committee} from "./libraries/Committee.sol";
+import {Hamming} from "./libraries/Hamming.sol";
 import {Reports} from "./libraries/Reports.sol";
 import {Transcript} from "./libraries/Transcript.sol";
 
@@ -66,7 +69,7 @@ contract Rounds is IRounds, Wired {
     function close(uint256 run, Submission[] calldata submissions) external {
         Clock memory clock_ = _during(run, Phase.TRAIN);
         uint256 trainers = _counts[run].trainersInRound;
-        uint256[] memory seen = new uint256[](_wordsFor(trainers));
+        uint256[] memory seen = new uint256[](Bitmap.wordsFor(trainers));
         bytes24 transcript = opening[run];
         for (uint256 i; i < submissions.length; ++i) {
             Submission calldata said = submissions[i];
@@ -147,8 +150,8 @@ contract Rounds is IRounds, Wired {
             _void(run, clock_);
         } else {
             Masks memory m = _masks[run];
-            uint32 acted = _actors(m, clock_.phase);
-            _takeAttendance(m, clock_.phase);
+            uint32 acted = Committee.actors(m, clock_.phase);
+            Committee.takeAttendance(m, clock_.phase);
             _masks[run] = m;
             if (acted == 0) _void(run, clock_);
             else _openPhase(run, clock_, _next(clock_.phase));
@@ -250,7 +253,7 @@ contract Rounds is IRounds, Wired {
     function _requireAllIn(uint256 run, uint256 trainers, uint256[] memory seen) private view {
         uint256 anybody;
         for (uint256 word; word < seen.length; ++word) {
-            uint256 awaited = _awaitedTrainers[run][word] & _maskOf(trainers, word);
+            uint256 awaited = _awaitedTrainers[run][word] & Bitmap.maskOf(trainers, word);
             uint256 absent = awaited & ~seen[word];
             for (uint256 bit; absent != 0; ++bit) {
                 if ((absent >> bit) & 1 == 1) revert StillAwaited(uint16(256 * word + bit));
@@ -273,28 +276,12 @@ contract Rounds is IRounds, Wired {
 
     /// A verifier acted: store, and end the phase when nobody awaited is missing.
     function _acted(uint256 run, Clock memory clock_, Masks memory m) private {
-        uint32 duty = _duty(m, clock_.phase);
-        bool over = duty != 0 && duty & ~_actors(m, clock_.phase) == 0;
-        if (over) _takeAttendance(m, clock_.phase);
+        uint32 duty = Committee.duty(m, clock_.phase);
+        bool over = duty != 0 && duty & ~Committee.actors(m, clock_.phase) == 0;
+        if (over) Committee.takeAttendance(m, clock_.phase);
         _masks[run] = m;
         if (over) _openPhase(run, clock_, _next(clock_.phase));
         else _clocks[run] = clock_;
-    }
-
-    function _actors(Masks memory m, Phase phase) private pure returns (uint32) {
-        return phase == Phase.HOLD ? m.held : phase == Phase.COMMIT ? m.committed : m.revealed;
-    }
-
-    function _duty(Masks memory m, Phase phase) private pure returns (uint32) {
-        return phase == Phase.REVEAL ? m.committed : m.awaited;
-    }
-
-    /// At the end of a phase: two misses in a row and nobody waits any longer; one act and everybody waits again.
-    function _takeAttendance(Masks memory m, Phase phase) private pure {
-        uint32 actors = _actors(m, phase);
-        uint32 absent = _duty(m, phase) & ~actors;
-        m.awaited = (m.awaited & ~(absent & m.missed)) | actors;
-        m.missed = (m.missed | absent) & ~actors;
     }
 
     function _next(Phase phase) private pure returns (Phase) {
@@ -311,8 +298,8 @@ contract Rounds is IRounds, Wired {
 
         Counts memory n = _counts[run];
         Masks memory m = _masks[run];
-        uint32 joined = uint32(_maskOf(n.verifiers, 0) & ~_maskOf(n.verifiersInRound, 0));
-        m.active = uint32(_maskOf(n.verifiers, 0)) & ~m.gone;
+        uint32 joined = uint32(Bitmap.maskOf(n.verifiers, 0) & ~Bitmap.maskOf(n.verifiersInRound, 0));
+        m.active = uint32(Bitmap.maskOf(n.verifiers, 0)) & ~m.gone;
         m.awaited = (m.awaited | joined) & m.active;
         (m.held, m.committed, m.revealed) = (0, 0, 0);
         (n.trainersInRound, n.verifiersInRound) = (n.trainers, n.verifiers);
@@ -346,10 +333,7 @@ contract Rounds is IRounds, Wired {
     /* ROSTER */
 
     function _isReady(Counts memory n, Schedule memory plan, uint32 gone) private pure returns (bool) {
-        uint256 verifiers;
-        for (uint256 v; v < n.verifiers; ++v) {
-            verifiers += ~(gone >> v) & 1;
-        }
+        uint256 verifiers = Hamming.popcount(Bitmap.maskOf(n.verifiers, 0) & ~uint256(gone));
         return n.trainers - n.trainersGone >= plan.minTrainers && verifiers >= plan.minVerifiers;
     }
 
@@ -376,23 +360,12 @@ contract Rounds is IRounds, Wired {
     function _awaitTrainers(uint256 run, uint256[] calldata awaited) private {
         Counts memory n = _counts[run];
         for (uint256 word; word < awaited.length; ++word) {
-            uint256 inRound = _maskOf(n.trainersInRound, word);
+            uint256 inRound = Bitmap.maskOf(n.trainersInRound, word);
             uint256 before = _awaitedTrainers[run][word];
             uint256 gone = n.trainersGone == 0 ? 0 : _goneTrainers[run][word];
             uint256 next = (before & ~inRound) | (awaited[word] & inRound & ~gone);
             if (next != before) _awaitedTrainers[run][word] = next;
         }
-    }
-
-    function _wordsFor(uint256 count) private pure returns (uint256) {
-        return (count + 255) / 256;
-    }
-
-    /// Bits of indices below `count` that fall into bitmap word `word`.
-    function _maskOf(uint256 count, uint256 word) private pure returns (uint256) {
-        if (count <= 256 * word) return 0;
-        uint256 bits = count - 256 * word;
-        return bits >= 256 ? type(uint256).max : (1 << bits) - 1;
     }
 
     /* VIEWS */
@@ -433,9 +406,9 @@ contract Rounds is IRounds, Wired {
     /// @inheritdoc IRounds
     function awaitedTrainers(uint256 run) external view returns (uint256[] memory awaited) {
         uint256 trainers = _counts[run].trainersInRound;
-        awaited = new uint256[](_wordsFor(trainers));
+        awaited = new uint256[](Bitmap.wordsFor(trainers));
         for (uint256 word; word < awaited.length; ++word) {
-            awaited[word] = _awaitedTrainers[run][word] & _maskOf(trainers, word);
+            awaited[word] = _awaitedTrainers[run][word] & Bitmap.maskOf(trainers, word);
         }
     }
 

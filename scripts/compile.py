@@ -3,7 +3,7 @@
 
     python scripts/compile.py            write src/gradmint/abi/*.json and .build/test/*.json
     python scripts/compile.py --test     write .build/test/*.json only
-    python scripts/compile.py --check    exit 1 when a shipped artifact is not what the sources compile to
+    python scripts/compile.py --check    exit 1 when a shipped artifact is stale; with --test write those first
     python scripts/compile.py --setup    only prepare .build/solc/, where ape looks for the compiler
 
 A native solc that py-solc-x has, or can install, is preferred; otherwise the npm one does the same work more slowly.
@@ -119,6 +119,15 @@ def render(artifact: dict[str, Any]) -> str:
     return '{"abi":[\n' + ",\n".join(entries) + '\n],\n"bytecode":"' + str(artifact["bytecode"]) + '"}\n'
 
 
+def write(texts: dict[Path, str]) -> None:
+    """Each file at once or not at all: tests may run in several processes."""
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half_written = path.with_suffix(f".{os.getpid()}")
+        half_written.write_text(text)
+        half_written.replace(path)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when shipped artifacts are stale")
@@ -138,22 +147,22 @@ def main() -> int:
     sizes = {name: compiled[f"{path}:{name}"]["size_bytes"] for name, path in CONTRACTS.items()}
     wanted = {SHIPPED / f"{name}.json": text for name, text in shipped.items()}
     wanted[ROOT / "snapshots" / "sizes.json"] = json.dumps(sizes, indent=2, sort_keys=True) + "\n"
-    if options.check:
-        stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
-        for path in stale:
-            print(f"compile: {path.relative_to(ROOT)} is stale; run 'python scripts/compile.py'", file=sys.stderr)
-        return 1 if stale else 0
-
     tests = {
         BUILD / "test" / f"{name.split(':')[1]}.json": render(artifact)
         for name, artifact in compiled.items()
         if name.startswith("contracts/test/")
     }
-    for path, text in (tests if options.test else wanted | tests).items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half_written = path.with_suffix(f".{os.getpid()}")
-        half_written.write_text(text)
-        half_written.replace(path)
+    if options.test or not options.check:
+        write(tests)
+    if options.check:
+        stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+        for path in stale:
+            print(f"compile: {path.relative_to(ROOT)} is stale; run 'python scripts/compile.py'", file=sys.stderr)
+        return 1 if stale else 0
+    if options.test:
+        return 0
+
+    write(wanted)
     for name, size in sizes.items():
         print(f"compile: {name} {size} bytes", file=sys.stderr)
     return 0

@@ -45,7 +45,8 @@ library Mechanism {
             Agreement.agree(stakesWei, reports, revealed, params.words, params.acceptBits, trainers);
         result.consensus = consensus;
         if (consensus.clusterMask == 0) {
-            result.slashedWei = new uint256[](stakesWei.length);
+            // Nobody is judged by what they said; who said nothing is part of why there is no quorum.
+            result.slashedWei = slash(params, stakesWei, silent(stakesWei.length, revealed), false);
             return result;
         }
 
@@ -57,26 +58,28 @@ library Mechanism {
         // The rating (Plackett-Luce over everyone who should have submitted) takes its turn here, before trust.
         trust(params, standings, rows);
         attendTrainers(standings, rows);
-        uint256 toTrainersWei = pay(standings, 0, weights(standings, rows), budgetWei - potWei);
+        (uint256[] memory parts, uint256 total) = weights(standings, rows);
+        uint256 toTrainersWei = pay(standings, 0, parts, total, budgetWei - potWei);
 
         attendVerifiers(standings, trainers, stakesWei.length, revealed);
-        uint256 toVerifiersWei = pay(standings, trainers, shares(stakesWei, consensus.clusterMask), potWei);
+        (parts, total) = shares(stakesWei, consensus.clusterMask);
+        uint256 toVerifiersWei = pay(standings, trainers, parts, total, potWei);
 
         result.paidWei = toTrainersWei + toVerifiersWei;
         result.slashedWei = slash(params, stakesWei, consensus.distancesBits, consensus.unanimous);
     }
 
-    /// Computation proof: running mean of sign(assigned - common), over the rounds in which the beacon sampled the trainer.
+    /// Computation proof: exponential mean of sign(assigned - common), where the beacon sampled the trainer. It starts at a
+    /// half and every sample weighs the same.
     function prove(Params calldata params, bytes memory standings, uint256[] memory rows) internal pure {
         unchecked {
-            uint256 leastBps = params.proofWeightBps;
+            uint256 weightBps = params.proofWeightBps;
             (Leaf leaf, uint256 place, uint256 end) = _walk(standings, rows);
             for (; place < end; (leaf, place) = (leaf.next(), place + 32)) {
                 uint256 row = Mem.read(place);
                 int256 assigned = _assigned(row);
                 if (_verdict(row) != OK || assigned == UNSAMPLED) continue;
                 int256 observed = Fixed.sign(assigned - _common(row)) * int256(Fixed.ONE_Q32);
-                uint256 weightBps = Fixed.runningWeightBps(leastBps, leaf.rounds());
                 leaf.setProofQ32(Fixed.meanTowardOld(leaf.proofQ32(), observed, weightBps));
             }
         }
@@ -145,11 +148,12 @@ library Mechanism {
         }
     }
 
-    /// Pay weight: value x max(0, proof) x trust x reputation in Q32; 0 without a valid update this round.
+    /// Pay weights: value x max(0, proof) x trust x reputation in Q32, 0 without a valid update this round; and the sum over
+    /// everyone who should have come: nobody gains by another's absence.
     function weights(bytes memory standings, uint256[] memory rows)
         internal
         pure
-        returns (uint256[] memory weightsQ32)
+        returns (uint256[] memory weightsQ32, uint256 total)
     {
         unchecked {
             weightsQ32 = new uint256[](rows.length);
@@ -157,45 +161,54 @@ library Mechanism {
             (Leaf leaf, uint256 place, uint256 end) = _walk(standings, rows);
             for (; place < end; (leaf, place, to) = (leaf.next(), place + 32, to + 32)) {
                 int256 proof = leaf.proofQ32();
-                if (_verdict(Mem.read(place)) != OK || proof <= 0) continue;
+                if (proof <= 0) continue;
                 uint256 weight = Fixed.mulQ32Down(leaf.valueQ32(), uint256(proof));
                 weight = Fixed.mulQ32Down(weight, leaf.trustQ32());
-                Mem.write(to, Fixed.mulQ32Down(weight, leaf.reputationQ32()));
+                weight = Fixed.mulQ32Down(weight, leaf.reputationQ32());
+                total += weight;
+                if (_verdict(Mem.read(place)) == OK) Mem.write(to, weight);
             }
         }
     }
 
-    /// The verifiers' shares of their pot: the stakes of the cluster.
+    /// The verifiers' shares of their pot: the cluster's stakes; and the whole committee's stake.
     function shares(uint256[] memory stakesWei, uint256 clusterMask)
         internal
         pure
-        returns (uint256[] memory sharesWei)
+        returns (uint256[] memory sharesWei, uint256 total)
     {
         unchecked {
             sharesWei = new uint256[](stakesWei.length);
             for (uint256 v; v < stakesWei.length; ++v) {
+                total += stakesWei[v];
                 if ((clusterMask >> v) & 1 == 1) sharesWei[v] = stakesWei[v];
             }
         }
     }
 
-    /// Split `potWei` among the leaves from `first` on by their shares, each rounded down. Returns what was paid in all.
-    function pay(bytes memory standings, uint256 first, uint256[] memory sharesOf, uint256 potWei)
+    /// `potWei` x part / total to each leaf from `first` on, rounded down. Returns what was paid in all.
+    function pay(bytes memory standings, uint256 first, uint256[] memory parts, uint256 total, uint256 potWei)
         internal
         pure
         returns (uint256 paidWei)
     {
         unchecked {
-            (uint256 place, uint256 end) = (Mem.first(sharesOf), Mem.end(sharesOf));
-            uint256 total;
-            for (uint256 share = place; share < end; share += 32) {
-                total += Mem.read(share);
-            }
             if (total == 0) return 0;
+            (uint256 place, uint256 end) = (Mem.first(parts), Mem.end(parts));
             for (Leaf leaf = Standings.leaf(standings, first); place < end; (leaf, place) = (leaf.next(), place + 32)) {
                 uint256 payoutWei = Fixed.mulDivDown(potWei, Mem.read(place), total);
                 leaf.addPaidWei(payoutWei);
                 paidWei += payoutWei;
+            }
+        }
+    }
+
+    /// Distances in a round without quorum: none for who did not reveal, nothing to object to for the others.
+    function silent(uint256 verifiers, uint256 revealed) internal pure returns (uint256[] memory distancesBits) {
+        unchecked {
+            distancesBits = new uint256[](verifiers);
+            for (uint256 v; v < verifiers; ++v) {
+                if ((revealed >> v) & 1 == 0) distancesBits[v] = Agreement.NONE;
             }
         }
     }

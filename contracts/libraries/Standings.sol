@@ -41,7 +41,7 @@ library Standings {
     /// Writes a newcomer's standing.
     function init(Leaf self, address owner, Role role) internal pure {
         _store(self, 0x00, uint256(uint160(owner)) << 96 | uint256(role) << 88);
-        _store(self, 0x20, 0);
+        _store(self, 0x20, ONE_Q32 / 2); // proof: neither proven nor refuted
         _store(self, 0x40, MU_Q32 << 192 | SIGMA_Q32 << 128 | ONE_Q32 << 64 | ONE_Q32);
     }
 

@@ -20,7 +20,7 @@ def _compile_if_stale() -> None:
     built = ROOT / ".build" / "test" / "Harness.json"
     sources = [*(ROOT / "contracts").rglob("*.sol"), ROOT / "scripts" / "compile.py"]
     if not built.exists() or built.stat().st_mtime < max(source.stat().st_mtime for source in sources):
-        subprocess.run([sys.executable, ROOT / "scripts" / "compile.py", "--test"], check=True, timeout=300)
+        subprocess.run([sys.executable, ROOT / "scripts" / "compile.py", "--test", "--check"], check=True, timeout=300)
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,10 @@ def settle(
     """
     consensus = agree(stakes_wei, reports, params.accept_bits)
     if consensus is None:
-        return Settlement(None, tuple(trainers), tuple(verifiers), paid_wei=0, slashed_wei=(0,) * len(verifiers))
+        # Nobody is judged by what they said; who said nothing is part of why there is no quorum.
+        silent = [None if report is None else 0 for report in reports]
+        slashed_wei = slash(params, stakes_wei, silent, unanimous=False)
+        return Settlement(None, tuple(trainers), tuple(verifiers), paid_wei=0, slashed_wei=tuple(slashed_wei))
 
     rows = consensus.rows
     pot_wei = bps_down(budget_wei, params.verifier_share_bps)
@@ -42,11 +45,10 @@ def settle(
     # The rating (Plackett-Luce over everyone who should have submitted) takes its turn here, before trust.
     settled = trust(params, settled, rows)
     settled = attend(settled, [row.verdict is not Verdict.MISSING for row in rows])
-    settled, to_trainers_wei = pay(settled, weights(settled, rows), budget_wei - pot_wei)
+    settled, to_trainers_wei = pay(settled, *weights(settled, rows), budget_wei - pot_wei)
 
     checked = attend(verifiers, [report is not None for report in reports])
-    shares = [stakes_wei[v] if v in consensus.cluster else 0 for v in range(len(verifiers))]
-    checked, to_verifiers_wei = pay(checked, shares, pot_wei)
+    checked, to_verifiers_wei = pay(checked, *shares(stakes_wei, consensus.cluster), pot_wei)
 
     return Settlement(
         consensus,
@@ -58,16 +60,18 @@ def settle(
 
 
 def prove(params: Params, standings: Sequence[Standing], rows: Sequence[Row]) -> list[Standing]:
-    """Computation proof: running mean of sign(assigned - common), where the beacon sampled the trainer.
+    """Computation proof: exponential mean of sign(assigned - common), where the beacon sampled the trainer.
 
-    A trainer who computed on its own shard gains more there than elsewhere (Gauntlet, 2505.21684, mu_p).
+    A trainer who computed on its own shard gains more there than elsewhere (Gauntlet, 2505.21684, mu_p). The mean starts
+    at a half and every sample weighs the same: the first rounds' signs are the noisiest, and who is sampled rarely is
+    neither proven nor refuted.
     """
     proven = []
     for standing, row in zip(standings, rows, strict=True):
         if row.verdict is Verdict.OK and row.assigned_gain_micronats != UNSAMPLED:
             observed = sign(row.assigned_gain_micronats - row.common_gain_micronats) * ONE_Q32
-            weight_bps = running_weight_bps(params.proof_weight_bps, standing.rounds)
-            standing = replace(standing, proof_q32=mean_toward_old(standing.proof_q32, observed, weight_bps))
+            proof_q32 = mean_toward_old(standing.proof_q32, observed, params.proof_weight_bps)
+            standing = replace(standing, proof_q32=proof_q32)
         proven.append(standing)
     return proven
 
@@ -109,25 +113,31 @@ def attend(standings: Sequence[Standing], came: Sequence[bool]) -> list[Standing
     ]
 
 
-def weights(standings: Sequence[Standing], rows: Sequence[Row]) -> list[int]:
-    """Pay weight: value x max(0, proof) x trust x reputation in Q32; 0 without a valid update this round."""
-    return [
+def weights(standings: Sequence[Standing], rows: Sequence[Row]) -> tuple[list[int], int]:
+    """Pay weights: value x max(0, proof) x trust x reputation in Q32, 0 without a valid update this round.
+
+    Also returns the sum over everyone who should have come: nobody gains by another's absence.
+    """
+    due = [
         mul_q32_down(
             mul_q32_down(mul_q32_down(standing.value_q32, max(0, standing.proof_q32)), standing.trust_q32),
             standing.reputation_q32,
         )
-        if row.verdict is Verdict.OK
-        else 0
-        for standing, row in zip(standings, rows, strict=True)
+        for standing in standings
     ]
+    return [weight if row.verdict is Verdict.OK else 0 for weight, row in zip(due, rows, strict=True)], sum(due)
 
 
-def pay(standings: Sequence[Standing], shares: Sequence[int], pot_wei: int) -> tuple[list[Standing], int]:
-    """Split ``pot_wei`` by ``shares``, each rounded down. Returns the new standings and what was paid in all."""
-    total = sum(shares)
+def shares(stakes_wei: Sequence[int], cluster: Sequence[int]) -> tuple[list[int], int]:
+    """Verifiers' shares of their pot: the cluster's stakes; and the whole committee's stake."""
+    return [stake_wei if v in cluster else 0 for v, stake_wei in enumerate(stakes_wei)], sum(stakes_wei)
+
+
+def pay(standings: Sequence[Standing], parts: Sequence[int], total: int, pot_wei: int) -> tuple[list[Standing], int]:
+    """``pot_wei`` x part / total to each, rounded down. Returns the new standings and what was paid in all."""
     if total == 0:
         return list(standings), 0
-    payouts_wei = [mul_div_down(pot_wei, share, total) for share in shares]
+    payouts_wei = [mul_div_down(pot_wei, part, total) for part in parts]
     paid = [
         replace(standing, paid_wei=standing.paid_wei + payout_wei)
         for standing, payout_wei in zip(standings, payouts_wei, strict=True)

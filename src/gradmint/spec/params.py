@@ -44,7 +44,7 @@ class Params:
     slash_bps: int  # of the verifier's stake, for a report beyond slash_bits
     liveness_bps: int  # of the verifier's stake, for a round without its reveal
     value_weight_bps: int  # running mean's least weight for the newest share of gain
-    proof_weight_bps: int  # running mean's least weight for the newest sign
+    proof_weight_bps: int  # mean's weight for the newest sign
     recovery_bps: int  # part of the missing trust regained by an OK round
     trust_floor_bps: int  # trust never falls below this: every penalty has a way back
     penalty_bps: tuple[int, ...]  # trust is multiplied by this, one entry per Verdict; OK is 10,000
@@ -134,6 +134,7 @@ class Params:
                 ),
                 f"basis points lie in 0..{BPS}",
             ),
+            (self.recovery_bps >= 1, "trust recovers, by recovery_bps of at least 1"),
             (
                 1 <= self.value_weight_bps <= BPS and 1 <= self.proof_weight_bps <= BPS,
                 f"running means weigh the newest round with 1..{BPS} bps",
@@ -177,7 +178,7 @@ STANDARD = Params(
     liveness_bps=100,
     # (1 - value weight) * (1 - 2 * proof weight) >= 2/3: one unlucky round costs at most a third of one's pay.
     value_weight_bps=1_500,
-    proof_weight_bps=1_000,
+    proof_weight_bps=800,
     recovery_bps=1_000,
     trust_floor_bps=100,
     #            OK      MISSING OVERSIZE MALFORMED WRONG_BASE NOT_FINITE OVER_NORM DUPLICATE
