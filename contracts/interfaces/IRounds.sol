@@ -8,7 +8,7 @@ import {Clock, Counts, Masks, Outcome, Phase, Role, Schedule, Seat, Submission} 
 /// transcript after its own row. Joins and exits have a transcript of their own, the roster, which every phase row folds in.
 /// @dev Acts are taken strictly before the deadline; from the deadline on anyone may poke(). A phase ends at once when
 /// everybody awaited has acted; a phase in which nobody is awaited lasts to its deadline. A phase in which nobody acts
-/// makes the round void: nobody is paid, nobody is slashed, the next round opens. Who is awaited and misses two phases
+/// makes the round void: nobody is paid or slashed, the next round opens. Who is awaited and misses two phases
 /// (trainers: two settled rounds) in a row is no longer awaited until it acts again, so nobody can block a run.
 interface IRounds {
     event PhaseOpened(

@@ -9,7 +9,7 @@ import {Params} from "./Types.sol";
 /// @dev Nobody can block a settlement: all inputs are public calldata and events, no token is called, absent verifiers are
 /// weighed as absent, and a round that nobody settles in time is void. A settler chooses nothing but the moment.
 interface ISettlement {
-    /// `clusterMask` 0: no quorum, standings unchanged, nobody paid or slashed.
+    /// `clusterMask` 0: no quorum, standings unchanged, nobody paid, and slashed only for silence.
     event Settled(
         uint256 indexed run,
         uint16 round,

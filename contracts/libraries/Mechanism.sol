@@ -21,7 +21,7 @@ struct Result {
 ///
 /// @dev Bounds behind every unchecked block: value, |proof| and trust never exceed 1.0 = 2^32 (they are means of numbers that
 /// do not, and steps are truncated), reputation is below 2^64, so a pay weight is below 2^65; amounts of Wei are below 2^128
-/// and gains below 2^31; at most 4,096 trainers and 32 verifiers are added up. No product or sum reaches 2^256.
+/// and gains below 2^31; at most 1,024 trainers and 32 verifiers are added up. No product or sum reaches 2^256.
 library Mechanism {
     uint256 private constant OK = 0;
     uint256 private constant MISSING = 1;

@@ -8,7 +8,7 @@ library ParamsRules {
     uint256 internal constant BPS = 10_000;
     uint256 internal constant MAX_VERIFIERS = 32; // one bit each in a 32-bit mask
     uint256 internal constant MAX_WORDS = 16; // all pairs of 32 verifiers x 16 words still fit a block
-    uint256 internal constant MAX_TRAINERS = 4096; // one full re-execution fits a 30M-gas block
+    uint256 internal constant MAX_TRAINERS = 1024; // one settlement: 8M gas, and calldata that pools take
 
     error BadRounds(uint256 maxRounds);
     error BadTrainers(uint256 minTrainers, uint256 maxTrainers);
@@ -22,7 +22,7 @@ library ParamsRules {
     /// It must hold that acceptBits <= slashBits < 256 * words.
     error BadBits(uint256 acceptBits, uint256 slashBits, uint256 limitBits);
     error BadBps(uint256 bps);
-    /// Running means weigh the newest round with 1..10,000 bps.
+    /// The newest round weighs 1..10,000 bps in a mean; so does the trust that an OK round regains.
     error BadWeight(uint256 bps);
     /// An OK verdict costs no trust: its penalty is 10,000 bps.
     error BadPenalty(uint256 okBps);
@@ -51,12 +51,12 @@ library ParamsRules {
         _checkBps(p.verifierShareBps);
         _checkBps(p.slashBps);
         _checkBps(p.livenessBps);
-        _checkBps(p.recoveryBps);
         _checkBps(p.trustFloorBps);
         for (uint256 i; i < 8; ++i) {
             _checkBps(p.penaltyBps[i]);
         }
         _checkWeight(p.valueWeightBps);
+        _checkWeight(p.recoveryBps); // trust has a way back
         _checkWeight(p.proofWeightBps);
         if (p.penaltyBps[0] != BPS) revert BadPenalty(p.penaltyBps[0]);
     }

@@ -12,7 +12,7 @@ from .types import BPS, LOSS_MAX_MICRONATS, Verdict
 
 MAX_VERIFIERS = 32  # one bit each in the chain's 32-bit committee masks
 MAX_WORDS = 16  # signature words; all pairs of 32 verifiers x 16 words still fit a block
-MAX_TRAINERS = 4_096  # what one full re-execution can settle inside a 30M-gas block, with room
+MAX_TRAINERS = 1_024  # one settlement: 8M gas, and 128 KiB of calldata, which is what nodes' pools take
 MAX_S = 2**32 - 1  # uint32 in the contract
 MAX_STAKE_WEI = 2**128 - 1  # uint128 in the contract
 
