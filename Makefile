@@ -24,6 +24,7 @@ check: .venv/ready  ## what must hold before a commit
 	$(BIN)/pytest -q tests/test_layout.py
 	$(PY) scripts/compile.py --check
 	node_modules/.bin/forge fmt --check
+	node_modules/.bin/forge build --quiet
 	$(PY) scripts/vectors.py
 	$(PY) scripts/gas.py
 	git diff --exit-code
@@ -39,6 +40,7 @@ install: .venv/ready
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	npm install --no-audit --no-fund --no-package-lock --loglevel=error
+	$(PY) scripts/compile.py --setup
 	touch $@
 
 clean:

@@ -4,7 +4,7 @@
     python scripts/compile.py            write src/gradmint/abi/*.json and .build/test/*.json
     python scripts/compile.py --test     write .build/test/*.json only
     python scripts/compile.py --check    exit 1 when a shipped artifact is stale; with --test write those first
-    python scripts/compile.py --setup    only prepare .build/solc/, where ape looks for the compiler
+    python scripts/compile.py --setup    only let ape find anvil and the compiler
 
 A native solc that py-solc-x has, or can install, is preferred; otherwise the npm one does the same work more slowly.
 """
@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +63,23 @@ def _is_shim(executable: Path) -> bool:
         return file.read(2) == b"#!"
 
 
-def setup_ape() -> Path:
-    """.build/solc/solc-v0.8.37 -> the shim: ape finds it with SOLCX_BINARY_PATH=.build/solc."""
+def setup_ape() -> None:
+    """Let plain ``ape compile`` and ``ape run`` find the tools of this folder: anvil, and the compiler where none is native.
+
+    ape looks for anvil on PATH and for compilers in SOLCX_BINARY_PATH; a .pth file sets both for this virtual environment.
+    """
     link = BUILD / "solc" / f"solc-v{VERSION}"
     link.parent.mkdir(parents=True, exist_ok=True)
     target = os.path.relpath(SHIM, link.parent)
     if not (link.is_symlink() and os.readlink(link) == target):
         link.unlink(missing_ok=True)
         link.symlink_to(target)
-    return link
+    tools = str(ROOT / "node_modules" / ".bin")
+    lines = f"import os; os.environ['PATH'] = os.environ.get('PATH', '') + os.pathsep + {tools!r}"
+    if find_solc() == SHIM:
+        lines += f"; os.environ.setdefault('SOLCX_BINARY_PATH', {str(link.parent)!r})"
+    if sys.prefix != sys.base_prefix:
+        (Path(sysconfig.get_paths()["purelib"]) / "gradmint_toolchain.pth").write_text(lines + "\n")
 
 
 def compile_sources(solc: Path) -> dict[str, dict[str, Any]]:
@@ -132,11 +141,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when shipped artifacts are stale")
     parser.add_argument("--test", action="store_true", help="write only what the contract tests need")
-    parser.add_argument("--setup", action="store_true", help="only prepare the compiler for ape")
+    parser.add_argument("--setup", action="store_true", help="only let ape find anvil and the compiler")
     options = parser.parse_args()
 
-    setup_ape()
     if options.setup:
+        setup_ape()
         return 0
     solc = find_solc()
     print(f"compile: solc {VERSION} from {solc}", file=sys.stderr)
