@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradmint.spec.fixed import bps_down
-from gradmint.spec.mechanism import is_ejected, pay, round_budget_wei, settle, slash, weights
+from gradmint.spec.mechanism import is_ejected, pay, prove, round_budget_wei, settle, shares, slash, weights
 from gradmint.spec.params import Params
 from gradmint.spec.types import (
     GAIN_MAX_MICRONATS,
@@ -59,6 +59,12 @@ def settled(
     )
 
 
+def due(standing: Standing) -> int:
+    """A pay weight, were the update valid."""
+    weight = standing.value_q32 * max(0, standing.proof_q32) >> 32
+    return (weight * standing.trust_q32 >> 32) * standing.reputation_q32 >> 32
+
+
 def payouts_wei(before: list[Standing], after: tuple[Standing, ...]) -> list[int]:
     return [new.paid_wei - old.paid_wei for old, new in zip(before, after, strict=True)]
 
@@ -70,20 +76,20 @@ def test_two_rounds_by_hand() -> None:
     """First 3/4 and 1/4 of the gain; then the first trainer slips, and the budget is paid by what is left of it."""
     first = settled([Row(Verdict.OK, 3_000, 4_000), Row(Verdict.OK, 1_000, 1_001)], budget_wei=1_000)
     assert [s.value_q32 for s in first.trainers] == [1_610_612_736, 536_870_912]  # 3/8 and 1/8: half weight at first
-    assert [s.proof_q32 for s in first.trainers] == [ONE_Q32 // 2] * 2
+    assert [s.proof_q32 for s in first.trainers] == [2_319_282_339] * 2  # 0.08 of the way from a half to one
     assert [s.trust_q32 for s in first.trainers] == [ONE_Q32] * 2
-    assert [s.paid_wei for s in first.trainers] == [600, 200]
+    assert [s.paid_wei for s in first.trainers] == [600, 199]  # weights 869,730,877 and 289,910,292: a hair below 1/4
     assert [s.paid_wei for s in first.verifiers] == [66] * 3  # of 200, dust 2
-    assert first.paid_wei == 998
+    assert first.paid_wei == 997
     assert first.slashed_wei == (0, 0, 0)
 
     rows_ = [Row(Verdict.OK, -500, -600), Row(Verdict.OK, 2_000, 3_000)]
     second = settled(rows_, list(first.trainers), budget_wei=1_000_000_000)
     assert [s.value_q32 for s in second.trainers] == [1_073_795_512, 1_789_444_436]
-    assert [s.proof_q32 for s in second.trainers] == [214_749, 2_863_239_947]
-    # weights 53,690 and 1,192,936,594 of 1,192,990,284
-    assert payouts_wei(list(first.trainers), second.trainers) == [36_003, 799_963_996]
-    assert second.paid_wei == 36_003 + 799_963_996 + 3 * 66_666_666
+    assert [s.proof_q32 for s in second.trainers] == [1_790_142_369, 2_477_337_135]
+    # weights 447,557,969 and 1,032,151,550 of 1,479,709,519
+    assert payouts_wei(list(first.trainers), second.trainers) == [241_970_718, 558_029_281]
+    assert second.paid_wei == 241_970_718 + 558_029_281 + 3 * 66_666_666
     assert [s.rounds for s in second.trainers] == [2, 2]
 
 
@@ -91,7 +97,8 @@ def test_a_failed_check_by_hand() -> None:
     before = [veteran(0), veteran(1)]
     after = settled([Row(Verdict.DUPLICATE, 5_000, 9_000), FAIR], before, budget_wei=1_000)
     loser, winner = after.trainers
-    assert payouts_wei(before, after.trainers) == [0, 800]
+    # weights 456,340,275 and 2,469,606,195 of 2,925,946,470: the loser's part of the 800 stays in the budget
+    assert payouts_wei(before, after.trainers) == [0, 675]
     assert loser.value_q32 == 1_825_361_101  # 0.85 of a half, rounded toward the half
     assert winner.value_q32 == 2_469_606_195  # 0.15 of the way from a half to one
     assert loser.trust_q32 == ONE_Q32 // 4
@@ -105,6 +112,15 @@ def test_verifiers_share_by_stake() -> None:
     after = settle(SMALL, 10_000, fresh(1), fresh(4, Role.VERIFIER), stakes, [said] * 4)
     assert [s.paid_wei for s in after.verifiers] == [1_000, 666, 333, 0]
     assert after.paid_wei == 8_000 + 1_999
+
+
+@pytest.mark.parametrize("report", [None, make_report([FAIR], 2**30 - 1)], ids=["silent", "outside the cluster"])
+def test_a_verifiers_share_goes_to_nobody_else(report: Report | None) -> None:
+    said = make_report([FAIR])
+    stakes = [300, 200, 100, 0]
+    after = settle(SMALL, 10_000, fresh(1), fresh(4, Role.VERIFIER), stakes, [said, said, report, said])
+    assert [s.paid_wei for s in after.verifiers] == [1_000, 666, 0, 0]  # as when it came
+    assert after.paid_wei == 8_000 + 1_666
 
 
 # Money
@@ -163,13 +179,41 @@ def test_no_wei_is_made(situation: Situation) -> None:
     pot_wei = situation.budget_wei * SMALL.verifier_share_bps // 10_000
     assert after.paid_wei == sum(to_trainers) + sum(to_verifiers) <= situation.budget_wei
     assert min(to_trainers + to_verifiers) >= 0  # cumulative pay only grows
-    # A pot is paid out up to the dust of one floor division a head, or not at all.
-    for paid, pot, heads in (
-        (to_trainers, situation.budget_wei - pot_wei, len(to_trainers)),
-        (to_verifiers, pot_wei, len(to_verifiers)),
+    if after.consensus is None:
+        assert after.paid_wei == 0
+        return
+    # Each is paid its part of what all are due, rounded down; the parts of who did not come stay in the budget.
+    rows_, cluster = after.consensus.rows, after.consensus.cluster
+    dues = [due(standing) for standing in after.trainers]
+    for paid, pot, parts, came in (
+        (to_trainers, situation.budget_wei - pot_wei, dues, [row.verdict is Verdict.OK for row in rows_]),
+        (to_verifiers, pot_wei, situation.stakes_wei, [v in cluster for v in range(len(to_verifiers))]),
     ):
-        assert sum(paid) <= pot
-        assert sum(paid) == 0 or sum(paid) > pot - heads
+        whole = max(1, sum(parts))
+        assert paid == [pot * part // whole if there else 0 for part, there in zip(parts, came, strict=True)]
+        unpaid = pot - sum(paid)
+        owed_to_absent = sum(part for part, there in zip(parts, came, strict=True) if not there)
+        assert sum(parts) == 0 or 0 <= unpaid * whole - pot * owed_to_absent < len(parts) * whole
+
+
+@given(situations(), st.lists(rows, min_size=4, max_size=4), st.lists(rows, min_size=4, max_size=4))
+def test_nobody_gains_by_anothers_absence(situation: Situation, one: list[Row], other: list[Row]) -> None:
+    """At equal standings: whoever else fails the checks or stays away, a valid update's part of the pot is the same."""
+    trainers = situation.trainers
+    here, whole = weights(trainers, one[: len(trainers)])
+    there, same = weights(trainers, other[: len(trainers)])
+    assert whole == same == sum(map(due, trainers))
+    for part, counterpart, row, twin in zip(here, there, one, other, strict=False):
+        if row.verdict is twin.verdict is Verdict.OK:
+            assert part == counterpart
+    everyone = list(range(len(situation.verifiers)))
+    assert shares(situation.stakes_wei, everyone)[1] == shares(situation.stakes_wei, everyone[:1])[1]
+
+
+def test_when_nobody_comes_nobody_is_paid_and_nothing_is_lost() -> None:
+    after = settled([Row(Verdict.MISSING, 0, UNSAMPLED)] * 2, [veteran(0), veteran(1)], budget_wei=1_000)
+    assert [s.paid_wei for s in after.trainers] == [0, 0]
+    assert after.paid_wei == 3 * 66
 
 
 @given(situations())
@@ -202,7 +246,8 @@ def test_nobody_is_slashed_from_within_the_cluster(situation: Situation) -> None
     after = situation.settle()
     for v, lost_wei in enumerate(after.slashed_wei):
         if lost_wei:
-            assert after.consensus is not None and v not in after.consensus.cluster
+            assert after.consensus is None or v not in after.consensus.cluster
+            assert after.consensus is not None or situation.reports[v] is None  # without quorum, silence only
 
 
 @given(situations(), st.randoms(use_true_random=False))
@@ -227,26 +272,37 @@ def test_zero_total_weight_pays_no_trainer() -> None:
 
 
 def test_pay_splits_downward() -> None:
-    split, paid_wei = pay(fresh(3), [1, 1, 1], 100)
+    split, paid_wei = pay(fresh(3), [1, 1, 1], 3, 100)
     assert ([s.paid_wei for s in split], paid_wei) == ([33, 33, 33], 99)
-    assert pay(fresh(2), [0, 0], 100) == (fresh(2), 0)
-    assert pay(fresh(2), [0, 5], 100)[0][1].paid_wei == 100
+    assert pay(fresh(2), [0, 0], 0, 100) == (fresh(2), 0)
+    assert pay(fresh(2), [0, 5], 5, 100)[0][1].paid_wei == 100
+
+
+def test_pay_leaves_the_absents_part() -> None:
+    split, paid_wei = pay(fresh(3), [3, 0, 4], 10, 101)
+    assert ([s.paid_wei for s in split], paid_wei) == ([30, 0, 40], 70)
+    assert pay(fresh(2), [0, 0], 5, 100) == (fresh(2), 0)
+
+
+def test_shares_are_the_clusters_of_the_whole_committees_stake() -> None:
+    assert shares([5, 0, 7, 9], [0, 1, 3]) == ([5, 0, 0, 9], 21)
+    assert shares([0, 0], [0]) == ([0, 0], 0)
 
 
 @pytest.mark.parametrize("verdict", FAILED)
 def test_no_weight_for_any_failed_check(verdict: Verdict) -> None:
-    assert weights([veteran(0)], [Row(verdict, GAIN_MAX_MICRONATS, GAIN_MAX_MICRONATS)]) == [0]
-    assert weights([veteran(0)], [FAIR]) == [ONE_Q32 // 2]
+    assert weights([veteran(0)], [Row(verdict, GAIN_MAX_MICRONATS, GAIN_MAX_MICRONATS)]) == ([0], ONE_Q32 // 2)
+    assert weights([veteran(0)], [FAIR]) == ([ONE_Q32 // 2], ONE_Q32 // 2)
 
 
 @pytest.mark.parametrize("proof_q32", [0, -1, -ONE_Q32])
 def test_no_weight_without_proof(proof_q32: int) -> None:
-    assert weights([veteran(0, proof_q32=proof_q32, value_q32=ONE_Q32)], [FAIR]) == [0]
+    assert weights([veteran(0, proof_q32=proof_q32, value_q32=ONE_Q32)], [FAIR]) == ([0], 0)
 
 
 def test_weight_is_the_product() -> None:
     quarter = veteran(0, proof_q32=ONE_Q32 // 2, trust_q32=ONE_Q32 // 4, reputation_q32=ONE_Q32 // 8)
-    assert weights([quarter], [FAIR]) == [ONE_Q32 // 128]
+    assert weights([quarter], [FAIR]) == ([ONE_Q32 // 128], ONE_Q32 // 128)
 
 
 @given(gains, st.integers(-ONE_Q32, 0), st.integers(0, ONE_Q32))
@@ -272,8 +328,10 @@ def test_one_updates_gain_split_over_two_seats_pays_no_more() -> None:
 # The means
 
 
-def test_proof_is_observed_only_where_sampled_and_valid() -> None:
-    before = [veteran(i, proof_q32=ONE_Q32 // 4) for i in range(5)]
+@pytest.mark.parametrize("rounds", [0, 1, 9, 100])
+def test_proof_is_observed_only_where_sampled_and_valid(rounds: int) -> None:
+    """And every sample weighs the same, however long its trainer has been there."""
+    before = [veteran(i, proof_q32=ONE_Q32 // 4, rounds=rounds) for i in range(5)]
     said = [
         Row(Verdict.OK, 10, UNSAMPLED),
         Row(Verdict.MALFORMED, 10, 20),
@@ -286,10 +344,32 @@ def test_proof_is_observed_only_where_sampled_and_valid() -> None:
     assert [s.proof_q32 for s in after] == [
         quarter,
         quarter,
-        quarter + 3 * quarter // 10,
-        quarter - quarter // 10,
-        quarter - 5 * quarter // 10,
+        quarter + bps_down(3 * quarter, 800),
+        quarter - bps_down(quarter, 800),
+        quarter - bps_down(5 * quarter, 800),
     ]
+
+
+def test_proof_weighs_by_the_parameter_and_nothing_else() -> None:
+    quick = replace(SMALL, proof_weight_bps=2_500)
+    said = [Row(Verdict.OK, 10, 11), Row(Verdict.OK, 10, 9)]
+    first = prove(quick, fresh(2), said)
+    assert [s.proof_q32 for s in first] == [ONE_Q32 * 5 // 8, ONE_Q32 // 8]  # from a half, a quarter of the way
+    second = prove(quick, first, said)
+    assert [s.proof_q32 for s in second] == [ONE_Q32 * 23 // 32, -ONE_Q32 * 5 // 32]
+
+
+@given(st.lists(st.sampled_from([11, 10, 9, UNSAMPLED, UNSAMPLED, UNSAMPLED]), max_size=60))
+def test_rounds_without_a_sample_leave_the_proof_where_it_is(assigned: list[int]) -> None:
+    """Only the signs seen, and their order, count; not how many rounds lie between them."""
+
+    def proof_q32(seen: list[int]) -> int:
+        trainers = fresh(1)
+        for gain in seen:
+            trainers = list(settled([Row(Verdict.OK, 10, gain)], trainers).trainers)
+        return trainers[0].proof_q32
+
+    assert proof_q32(assigned) == proof_q32([gain for gain in assigned if gain != UNSAMPLED])
 
 
 def test_only_positive_valid_gains_share_the_value() -> None:
@@ -379,15 +459,34 @@ def test_verifiers_misses_are_rounds_without_reveal() -> None:
 
 
 @given(situations())
-def test_a_round_without_quorum_leaves_everything_as_it_was(situation: Situation) -> None:
-    lonely = [report if v == 0 else None for v, report in enumerate(situation.reports)]
-    stakes = [1, *[1] * (len(lonely) - 1), 1]
+def test_a_round_without_quorum_costs_the_silent_and_leaves_everything_else_as_it_was(situation: Situation) -> None:
+    reports_ = [*situation.reports, None]
+    stakes = [*situation.stakes_wei, 2 * sum(situation.stakes_wei) + 10_099]
     verifiers = [*situation.verifiers, *fresh(1, Role.VERIFIER)]
-    after = replace(situation, reports=[*lonely, None], stakes_wei=stakes, verifiers=verifiers).settle()
+    after = replace(situation, reports=reports_, stakes_wei=stakes, verifiers=verifiers).settle()
     assert after.consensus is None
     assert after.trainers == tuple(situation.trainers)
     assert after.verifiers == tuple(verifiers)
-    assert (after.paid_wei, after.slashed_wei) == (0, (0,) * len(verifiers))
+    assert after.paid_wei == 0
+    assert after.slashed_wei == tuple(
+        stake_wei * SMALL.liveness_bps // 10_000 if report is None else 0
+        for stake_wei, report in zip(stakes, reports_, strict=True)
+    )
+    assert after.slashed_wei[-1] >= 100
+
+
+def test_without_quorum_only_silence_costs() -> None:
+    """Three who contradict each other, one silent, one silent outside the committee: there is no truth to be far from."""
+    told = [make_report([FAIR], 0), make_report([FAIR], 2**200 - 1), make_report([FAIR], 2**256 - 2**200), None, None]
+    after = settle(SMALL, 10**6, fresh(1), fresh(5, Role.VERIFIER), [10_000] * 4 + [0], told)
+    assert after.consensus is None
+    assert after.slashed_wei == (0, 0, 0, 100, 0)
+    assert after.verifiers == tuple(fresh(5, Role.VERIFIER))  # no miss is counted either
+
+
+def test_without_any_report_everybody_on_the_committee_pays() -> None:
+    after = settle(SMALL, 10**6, fresh(1), fresh(3, Role.VERIFIER), [10_000, 199, 0], [None] * 3)
+    assert (after.consensus, after.paid_wei, after.slashed_wei) == (None, 0, (100, 1, 0))
 
 
 # Slashing

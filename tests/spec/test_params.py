@@ -71,6 +71,10 @@ def test_round_trip(params: Params) -> None:
     assert Params.decode(params.encode()) == params
 
 
+def test_limits_are_the_contracts() -> None:
+    assert (MAX_TRAINERS, MAX_VERIFIERS, MAX_WORDS) == (1_024, 32, 16)
+
+
 @pytest.mark.parametrize("change", [-32, -1, 1, 32])
 def test_encoding_of_wrong_length(change: int) -> None:
     encoded = STANDARD.encode()
@@ -98,7 +102,7 @@ BROKEN: list[tuple[dict[str, object], str]] = [
     ({"max_rounds": 65_536}, "max_rounds 65536"),
     ({"min_trainers": 0}, "min_trainers 0"),
     ({"min_trainers": STANDARD.max_trainers + 1}, "min_trainers 257"),
-    ({"max_trainers": MAX_TRAINERS + 1}, "max_trainers 4097"),
+    ({"max_trainers": MAX_TRAINERS + 1}, "max_trainers 1025"),
     ({"min_verifiers": 0}, "min_verifiers 0"),
     ({"min_verifiers": STANDARD.max_verifiers + 1}, "min_verifiers 17"),
     ({"max_verifiers": MAX_VERIFIERS + 1}, "max_verifiers 33"),
@@ -126,6 +130,7 @@ BROKEN: list[tuple[dict[str, object], str]] = [
     ),
     ({"penalty_bps": _penalty(Verdict.MISSING, 10_001)}, "basis points"),
     ({"penalty_bps": _penalty(Verdict.DUPLICATE, -1)}, "basis points"),
+    ({"recovery_bps": 0}, "trust recovers"),
     ({"value_weight_bps": 0}, "running means"),
     ({"value_weight_bps": 10_001}, "running means"),
     ({"proof_weight_bps": 0}, "running means"),
@@ -158,6 +163,9 @@ ALLOWED: list[dict[str, object]] = [
     {"accept_bits": 0, "slash_bits": 0},
     {"verifier_share_bps": 0},
     {"verifier_share_bps": 10_000},
+    {"recovery_bps": 1},
+    {"recovery_bps": 10_000},
+    {"trust_floor_bps": 0},
     {"value_weight_bps": 10_000, "proof_weight_bps": 1},
     {"value_weight_bps": 1, "proof_weight_bps": 10_000},
     {"penalty_bps": (10_000, 0, 0, 0, 0, 0, 0, 10_000)},

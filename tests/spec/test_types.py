@@ -199,10 +199,10 @@ def test_enumerations_have_the_contracts_numbers() -> None:
 
 
 def test_a_fresh_leaf() -> None:
-    """What the contract writes for whoever joins: OpenSkill's 25 and 25/3, full trust and reputation, nothing else."""
+    """What the contract writes for whoever joins: OpenSkill's 25 and 25/3, half a proof, full trust and reputation, no more."""
     words = [
         "aa" * 20 + "02" + "00" * 11,
-        "00" * 32,
+        "00" * 24 + "0000000080000000",
         "0000001900000000" + "0000000855555555" + "0000000100000000" + "0000000100000000",
     ]
     assert Standing(b"\xaa" * 20, Role.VERIFIER).pack().hex() == "".join(words)

@@ -107,6 +107,7 @@ class Result:
 
     summary: dict[str, Any]
     outcomes: list[Outcome]
+    audit: Audit
     report: Path
     failures: list[str] = field(default_factory=list)
 
@@ -325,6 +326,7 @@ class Demo:
         return Result(
             summary=demo_json(found, people, measure(self.out)),
             outcomes=rows,
+            audit=found,
             report=report,
             failures=failures + self._broken_promises(found, rows),
         )

@@ -71,7 +71,7 @@ def demo(
       gradmint demo --adversaries mine.attacks:Sleeper --out sleeper
     """
     from .demo import Demo, Plan
-    from .render import final_table
+    from .render import final_table, show_audit_end
 
     plan = Plan(
         task=task,
@@ -89,6 +89,7 @@ def demo(
         click.echo(json.dumps(result.summary))
     else:
         final_table(result.outcomes)
+        show_audit_end(result.audit)
         click.echo(f"report: {result.report}    check it again: gradmint audit --out {out}")
     for failure in result.failures:
         click.echo(f"demo failed: {failure}", err=True)

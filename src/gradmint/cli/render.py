@@ -196,8 +196,10 @@ def show_audit_end(found: Audit, html: Path | None = None) -> None:
         if found.balance is not None:
             console.print(balance_line(found.balance), soft_wrap=True)
         if found.loss_nats is not None:
-            number, unit = (found.metric or nats)(found.loss_nats)
-            console.print(f"model {brief(found.model)}: loss {number:.3f} {unit}, measured here", soft_wrap=True)
+            metric = found.metric or nats
+            number, unit = metric(found.loss_nats)
+            known = f"; {found.reference[1]} reaches {metric(found.reference[0])[0]:.3f}" if found.reference else ""
+            console.print(f"model {brief(found.model)}: loss {number:.3f} {unit}, measured here{known}", soft_wrap=True)
     else:
         where = "run" if one.round is None else f"round {one.round}"
         console.print(Text(f"audit diverged in {where}: {plain(one.row)}", "bold red"), soft_wrap=True)
