@@ -229,6 +229,21 @@ def test_an_absent_verifier_pays_for_liveness(world: World) -> None:
     )
 
 
+def test_silence_costs_also_without_quorum_and_ejects_in_time(world: World) -> None:
+    params = replace(P, liveness_bps=3_000, max_rounds=9)
+    mirror = start(world, params)
+    for expected in (7_000, 4_900):
+        sent = mirror.settle({0: report_of(2), 1: report_of(2)})  # 2/3 is no quorum
+        assert mirror.settled and mirror.settled.consensus is None
+        assert (sent["Settled"].clusterMask, sent["Settled"].paidWei) == (0, 0)
+        assert [e.account for e in sent.all("Slashed")] == [verifier(2).lower()]
+        left = [params.verifier_stake_wei] * 2 + [params.verifier_stake_wei * expected // 10_000]
+        assert world.stakes.call("stakesOf", mirror.run, [verifier(v) for v in range(3)]) == tuple(left)
+    assert world.masks(mirror.run)["active"] == 0b011  # 49% of the required stake is too little
+    mirror.settle({0: report_of(2), 1: report_of(2)})  # who is left agrees
+    assert mirror.settled.consensus is not None
+
+
 def test_a_grey_report_is_neither_paid_nor_slashed(world: World) -> None:
     mirror = start(world, verifiers=4)
     honest = report_of(2)

@@ -176,7 +176,7 @@ RULES = {
     "BadRounds": {"max_rounds": 0},
     "BadTrainers": {"min_trainers": 0},
     "BadTrainers ": {"min_trainers": 65},
-    "BadTrainers  ": {"max_trainers": 4_097},
+    "BadTrainers  ": {"max_trainers": 1_025},
     "BadVerifiers": {"min_verifiers": 0},
     "BadVerifiers ": {"min_verifiers": 9},
     "BadVerifiers  ": {"max_verifiers": 33},
@@ -193,6 +193,8 @@ RULES = {
     "BadBps  ": {"penalty_bps": (10_000, 10_001, 1, 1, 1, 1, 1, 1)},
     "BadWeight": {"value_weight_bps": 0},
     "BadWeight ": {"proof_weight_bps": 10_001},
+    "BadWeight  ": {"recovery_bps": 0},
+    "BadWeight   ": {"recovery_bps": 10_001},
     "BadPenalty": {"penalty_bps": (9_999, 1, 1, 1, 1, 1, 1, 1)},
 }
 

@@ -170,7 +170,7 @@ def test_who_joins_is_not_in_the_tree_before_a_settlement() -> None:
     assert script.ledger.all_standings() == before
 
 
-def test_a_settled_round_without_quorum_seats_the_newcomers_and_nothing_else() -> None:
+def test_a_settled_round_without_quorum_seats_the_newcomers_and_costs_the_silent_and_nothing_else() -> None:
     script = opened(trainers=2, verifiers=3)
     script.play({0, 1})
     before = script.ledger.standings
@@ -182,6 +182,9 @@ def test_a_settled_round_without_quorum_seats_the_newcomers_and_nothing_else() -
     assert script.ledger.standings[Role.TRAINER][:2] == before[Role.TRAINER]
     assert script.ledger.standings[Role.TRAINER][2].rounds == 0
     assert script.ledger.standings[Role.VERIFIER] == before[Role.VERIFIER]
+    stake_wei = SMALL.verifier_stake_wei
+    left_wei = stake_wei - stake_wei * SMALL.liveness_bps // 10_000
+    assert [seat.stake_wei for seat in script.ledger.seats[Role.VERIFIER]] == [left_wei, stake_wei, stake_wei]
 
 
 def test_awaited_are_the_ones_present_of_late() -> None:
