@@ -476,7 +476,7 @@ def test_a_round_without_quorum_costs_the_silent_and_leaves_everything_else_as_i
 
 
 def test_without_quorum_only_silence_costs() -> None:
-    """Three who contradict each other, one silent, one silent outside the committee: there is no truth to be far from."""
+    """Three contradict each other, one is silent, one is not on the committee: there is no truth to be far from."""
     told = [make_report([FAIR], 0), make_report([FAIR], 2**200 - 1), make_report([FAIR], 2**256 - 2**200), None, None]
     after = settle(SMALL, 10**6, fresh(1), fresh(5, Role.VERIFIER), [10_000] * 4 + [0], told)
     assert after.consensus is None

@@ -165,7 +165,7 @@ def test_who_is_sampled_rarely_stays_near_one_half_of_the_proof(
 def test_five_wrong_signs_from_the_start_refute_a_newcomer(
     period: int, trainers: int, last_paid: int, rounds_pay: float
 ) -> None:
-    """Until then it lives off the half it came with: ``rounds_pay`` equal shares in all, the more the rarer samples are.
+    """Until then it lives off the half it came with: ``rounds_pay`` equal shares in all, more the rarer samples are.
 
     A copier's update does gain on the common batch, so its value says nothing against it.
     """
@@ -296,9 +296,7 @@ def test_a_round_without_gain_gives_the_others_their_share_of_the_value_and_no_m
     ("incumbents", "first", "eleven"),
     [(1, 0.7313, 0.8886), (4, 0.7149, 0.8648), (16, 0.7070, 0.8540), (64, 0.7046, 0.8508)],
 )
-def test_an_unlucky_first_sign_costs_a_newcomer_less_than_a_third(
-    incumbents: int, first: float, eleven: float
-) -> None:
+def test_an_unlucky_first_sign_costs_a_newcomer_less_than_a_third(incumbents: int, first: float, eleven: float) -> None:
     """Against the same newcomer with a lucky one: 0.38 instead of 0.54 of a proof. 15% at most over eleven rounds."""
     joined = (*steady(incumbents), Standing(account(Role.TRAINER, incumbents), Role.TRAINER))
     unlucky, lucky = joined, joined
@@ -310,7 +308,7 @@ def test_an_unlucky_first_sign_costs_a_newcomer_less_than_a_third(
     ratios = [one / other for one, other in paid]
     assert ratios[0] == pytest.approx(first, rel=MEASURED)
     assert ratios == sorted(ratios)
-    assert 2 / 3 <= ratios[0] and ratios[-1] >= 0.91
+    assert ratios[0] >= 2 / 3 and ratios[-1] >= 0.91
     assert sum(one for one, _ in paid) / sum(other for _, other in paid) == pytest.approx(eleven, rel=MEASURED)
 
 
@@ -330,7 +328,9 @@ def test_the_next_round_after_is_not_worse() -> None:
     assert 2 / 3 < unlucky[-1] < after[-1] == pytest.approx(0.7501, rel=MEASURED)
 
 
-@pytest.mark.parametrize(("proof", "holds"), [(1.0, True), (0.8, True), (0.6, True), (0.585, True), (0.575, False), (0.5, False)])
+@pytest.mark.parametrize(
+    ("proof", "holds"), [(1.0, True), (0.8, True), (0.6, True), (0.585, True), (0.575, False), (0.5, False)]
+)
 def test_the_bound_on_a_slip_needs_a_good_proof(proof: float, holds: bool) -> None:
     """(1 - 0.15) * (0.92 - 0.08 / proof) >= 2/3, or a little less beside 63 others who lose nothing.
 

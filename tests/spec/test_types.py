@@ -199,7 +199,7 @@ def test_enumerations_have_the_contracts_numbers() -> None:
 
 
 def test_a_fresh_leaf() -> None:
-    """What the contract writes for whoever joins: OpenSkill's 25 and 25/3, half a proof, full trust and reputation, no more."""
+    """What the contract writes for whoever joins: OpenSkill's 25 and 25/3, half a proof, full trust and reputation."""
     words = [
         "aa" * 20 + "02" + "00" * 11,
         "00" * 24 + "0000000080000000",
