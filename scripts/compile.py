@@ -64,9 +64,10 @@ def _is_shim(executable: Path) -> bool:
 
 
 def setup_ape() -> None:
-    """Let plain ``ape compile`` and ``ape run`` find the tools of this folder: anvil, and the compiler where none is native.
+    """Let plain ``ape compile`` and ``ape run`` find this folder's anvil, and its compiler where none is native.
 
-    ape looks for anvil on PATH and for compilers in SOLCX_BINARY_PATH; a .pth file sets both for this virtual environment.
+    ape looks for anvil on PATH and for compilers in SOLCX_BINARY_PATH; a .pth file sets both in this virtual
+    environment.
     """
     link = BUILD / "solc" / f"solc-v{VERSION}"
     link.parent.mkdir(parents=True, exist_ok=True)

@@ -62,7 +62,7 @@ def settle(
 def prove(params: Params, standings: Sequence[Standing], rows: Sequence[Row]) -> list[Standing]:
     """Computation proof: exponential mean of sign(assigned - common), where the beacon sampled the trainer.
 
-    A trainer who computed on its own shard gains more there than elsewhere (Gauntlet, 2505.21684, mu_p). The mean starts
+    A trainer who computed on its own shard gains more there than elsewhere (Gauntlet, 2505.21684, mu_p). It starts
     at a half and every sample weighs the same: the first rounds' signs are the noisiest, and who is sampled rarely is
     neither proven nor refuted.
     """

@@ -137,7 +137,7 @@ class Standing:
     ban_round: int = 0
     paid_wei: int = 0  # cumulative payout, the leaf's share of the tree's sum
     value_q32: int = 0  # running mean of the share of positive common gain
-    proof_q32: int = ONE_Q32 // 2  # mean of sign(assigned - common), signed; starts half-way: neither proven nor refuted
+    proof_q32: int = ONE_Q32 // 2  # mean of sign(assigned - common), signed; starts neither proven nor refuted
     mu_q32: int = 25 << 32
     sigma_q32: int = (25 << 32) // 3
     trust_q32: int = ONE_Q32
@@ -204,7 +204,7 @@ class Consensus:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The transition's result. ``consensus`` is None in a round without quorum: nobody is paid, only silence slashed."""
+    """The transition's result. ``consensus`` is None without quorum: nobody is paid, only silence is slashed."""
 
     consensus: Consensus | None
     trainers: tuple[Standing, ...]
