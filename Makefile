@@ -12,7 +12,7 @@ test: .venv/ready  ## the whole suite
 	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 test-ipfs: .venv/ready  ## the store against a real IPFS node
-	$(BIN)/pytest -m ipfs tests/ports $(ARGS)
+	$(BIN)/pytest -m ipfs tests/ports tests/e2e/test_by_hand.py $(ARGS)
 
 bench: .venv/ready  ## every claim of the README against its peer
 	$(PY) benchmarks/valuation.py

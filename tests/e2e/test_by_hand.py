@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ports.ipfs_node import ipfs_node
 
 from gradmint.ports.devnet import Devnet, find_anvil
 
@@ -17,7 +18,8 @@ pytestmark = pytest.mark.xdist_group("demo")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "operating.md"
 
 
-def test_the_commands_in_the_documentation_work(tmp_path: Path) -> None:
+def walk(folder: Path, **environment: str) -> str:
+    """Type the commands of the documentation; what they said."""
     block = re.search(r"```sh\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     assert block is not None
     lines = block[1].splitlines()
@@ -28,7 +30,7 @@ def test_the_commands_in_the_documentation_work(tmp_path: Path) -> None:
     with Devnet() as chain:
         done = subprocess.run(
             ["bash", "-c", script],
-            cwd=tmp_path,
+            cwd=folder,
             capture_output=True,
             text=True,
             timeout=150,
@@ -37,11 +39,26 @@ def test_the_commands_in_the_documentation_work(tmp_path: Path) -> None:
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
                 "GRADMINT_RPC": chain.rpc_url,
                 "ANVIL": find_anvil(),
+                **environment,
             },
         )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "audit clean: 4 rounds settled" in done.stdout
+    return done.stdout
+
+
+def test_the_commands_in_the_documentation_work(tmp_path: Path) -> None:
+    assert "audit clean: 4 rounds settled" in walk(tmp_path)
     assert (tmp_path / "report.html").exists()
+
+
+@pytest.mark.ipfs
+def test_they_work_with_blobs_on_ipfs(tmp_path: Path) -> None:
+    """Trainer, verifier and auditor meet through an IPFS node's RPC and nothing else."""
+    (tmp_path / "folder").mkdir()
+    with ipfs_node(tmp_path / "node") as address:
+        said = walk(tmp_path / "folder", GRADMINT_STORE=address)
+    assert "audit clean: 4 rounds settled" in said
+    assert not (tmp_path / "folder" / "blobs").exists()
 
 
 def test_the_demo_folder_can_be_gone_on_with(tmp_path: Path) -> None:

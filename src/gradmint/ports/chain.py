@@ -124,6 +124,10 @@ class Burn(Call):
     run: int
 
 
+#: Names of Reverted that refuse the signed bytes, not what they say: those bytes will never take effect, sign anew.
+STALE = frozenset({"NonceTaken", "NonceGap", "FeeTooLow"})
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """A transaction that took effect."""

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
-from ..ports.chain import Call, Chain, Poke
+from ..ports.chain import STALE, Call, Chain, Poke
 from ..spec.errors import BlobMissing, ChainUnreachable, Reverted, StoreUnreachable
 from ..spec.ledger import Round
 from ..spec.types import Phase
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PATIENCE_S = 600.0  # how long a chain or store may stay away before a process gives up
-STALE = frozenset({"NonceTaken", "NonceGap", "FeeTooLow"})  # refusals of the signed bytes, not of what they say
 STALE_PAUSE_S = 0.2
 NAP_S = 5.0  # longest wait between looks at the chain: a lost subscription costs this, nothing more
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..learn.manifest import Manifest, load_task
 from ..learn.state import digest, initial_state, layout_of
-from ..ports.chain import Chain, Open
+from ..ports.chain import STALE, Chain, Open
 from ..ports.store import Store
 from ..spec.errors import Reverted
 from ..spec.events import Opened
@@ -34,14 +34,17 @@ def open_run(
     call = Open(params=terms_for(manifest, params), token=token, budget_wei=budget_wei)
     store.put(manifest.encode())
     entry = "open " + hashlib.sha256(call.params.encode() + token + budget_wei.to_bytes(32, "big")).hexdigest()
-    signed = journal.get(0, entry)
-    if signed is None:
-        signed = chain.sign(call)
-        journal.put(0, entry, signed)
-    try:
-        receipt = chain.broadcast(signed)
-    except Reverted:
-        journal.drop(0, entry)  # those bytes will never open a run
-        raise
-    journal.drop(0, entry)
-    return next(event.run for event in receipt.events if isinstance(event, Opened))
+    while True:
+        signed = journal.get(0, entry)
+        if signed is None:
+            signed = chain.sign(call)
+            journal.put(0, entry, signed)
+        try:
+            receipt = chain.broadcast(signed)
+        except Reverted as refusal:
+            journal.drop(0, entry)  # those bytes will never open a run
+            if refusal.name in STALE:
+                continue
+            raise
+        journal.drop(0, entry)
+        return next(event.run for event in receipt.events if isinstance(event, Opened))
