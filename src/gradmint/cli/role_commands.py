@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..spec.types import Role
 from .settings import (
+    F,
     deployment_option,
     home_option,
     keystore_option,
@@ -24,13 +25,30 @@ if TYPE_CHECKING:
     from ..roles.desk import Desk
 
 
-join_option = click.option(
-    "--join", is_flag=True, help="Take a seat with the run's required stake first, unless one is held."
-)
+def seat_options(command: F) -> F:
+    """What every long-running participant is told; :func:`open_desk` takes it."""
+    for option in (
+        click.option(
+            "--strategy", default="honest", show_default=True, help="An attack's name, or package.module:Class."
+        ),
+        click.option(
+            "--join", is_flag=True, help="Take a seat with the run's required stake first, unless one is held."
+        ),
+        task_option,
+        home_option,
+        keystore_option,
+        run_option,
+        store_option,
+        deployment_option,
+        rpc_option,
+    ):
+        command = option(command)
+    return command
 
 
-def _open_desk(
+def open_desk(
     role: Role,
+    *,
     rpc: str,
     deployment: Path,
     store: str,
@@ -56,28 +74,8 @@ def _open_desk(
 
 
 @click.command()
-@rpc_option
-@deployment_option
-@store_option
-@run_option
-@keystore_option
-@home_option
-@task_option
-@join_option
-@click.option(
-    "--strategy", default="honest", show_default=True, help="A built-in attack's name, or package.module:Class."
-)
-def trainer(
-    rpc: str,
-    deployment: Path,
-    store: str,
-    run_: int,
-    keystore: Path | None,
-    home: Path,
-    task: str | None,
-    join: bool,
-    strategy: str,
-) -> None:
+@seat_options
+def trainer(strategy: str, **seat: Any) -> None:
     """Train until the run ends: load the model, train on the assigned shard, submit, publish.
 
     Stop and start it at will: it resumes from --home, and never submits twice in a round.
@@ -91,44 +89,24 @@ def trainer(
     from ..roles.trainer import train
 
     chosen = trainer_strategy(strategy)
-    desk = _open_desk(Role.TRAINER, rpc, deployment, store, run_, keystore, home, task, join)
+    desk = open_desk(Role.TRAINER, **seat)
     train(desk, chosen(desk))
 
 
 @click.command()
-@rpc_option
-@deployment_option
-@store_option
-@run_option
-@keystore_option
-@home_option
-@task_option
-@join_option
-@click.option(
-    "--strategy", default="honest", show_default=True, help="A built-in attack's name, or package.module:Class."
-)
-def verifier(
-    rpc: str,
-    deployment: Path,
-    store: str,
-    run_: int,
-    keystore: Path | None,
-    home: Path,
-    task: str | None,
-    join: bool,
-    strategy: str,
-) -> None:
+@seat_options
+def verifier(strategy: str, **seat: Any) -> None:
     """Verify until the run ends: hold, assess, commit, reveal, settle.
 
     Stop and start it at will: report and salt are on disk before anything is committed.
 
     \b
     Example:
-      gradmint verifier --keystore vera.json --home vera
+      gradmint verifier --join --keystore vera.json --home vera
     """
     from ..adversary import verifier_strategy
     from ..roles.verifier import verify
 
     chosen = verifier_strategy(strategy)
-    desk = _open_desk(Role.VERIFIER, rpc, deployment, store, run_, keystore, home, task, join)
+    desk = open_desk(Role.VERIFIER, **seat)
     verify(desk, chosen(desk))
