@@ -35,10 +35,10 @@ library Fixed {
         }
     }
 
-    /// max(least, 1 / (rounds + 2)): a plain mean at first, exponential later.
+    /// max(least, 1 / (rounds + 1)): a plain mean at first, exponential later.
     function runningWeightBps(uint256 leastBps, uint256 rounds) internal pure returns (uint256) {
         unchecked {
-            uint256 plainBps = BPS / (rounds + 2);
+            uint256 plainBps = BPS / (rounds + 1);
             return plainBps > leastBps ? plainBps : leastBps;
         }
     }

@@ -149,7 +149,7 @@ library Mechanism {
     }
 
     /// Pay weights: value x max(0, proof) x trust x reputation in Q32, 0 without a valid update this round; and the sum over
-    /// everyone who should have come: nobody gains by another's absence.
+    /// everyone who should have come: the absent's part is not handed to the others.
     function weights(bytes memory standings, uint256[] memory rows)
         internal
         pure

@@ -283,7 +283,7 @@ def test_the_final_table_marks_cheats(found: Audit, capsys: pytest.CaptureFixtur
     assert len(lines) == 12
     assert [("cheats" in line) for line in lines] == [row["strategy"] != "honest" for row in fabricated.people()]
     assert re.search(r"verifier 3 +cheats: liar +4 out +0 +59\.04", lines[-1])
-    assert re.search(r"trainer 0 +honest +29 OK +175\.07 +-", lines[0])
+    assert re.search(r"trainer 0 +honest +29 OK +174\.89 +-", lines[0])
 
 
 def test_run_tables_show_the_seats(found: Audit, capsys: pytest.CaptureFixture[str]) -> None:
@@ -374,7 +374,7 @@ def test_the_picture_tells_everyones_last_round(found: Audit) -> None:
     shown = console.export_text()
     assert re.search(r"round 30 of 30 +phase ENDED +paid 1,000\.00 of 1,000\.00 +void 1", shown)
     assert re.search(r"loss +2\.251 bits/byte +[▁▂▃▄▅▆▇█]{29} +target 2\.326", shown)
-    assert re.search(r"trainer 0 +honest +OK +175\.07 +- +30,000", shown)
+    assert re.search(r"trainer 0 +honest +OK +174\.89 +- +30,000", shown)
     assert re.search(r"trainer 6 +cheats: copycat +DUPLICATE", shown)
     assert re.search(r"trainer 7 +cheats: poisoner +OK, worth nothing", shown)
     assert re.search(r"verifier 2 +honest +in, \d bits", shown)

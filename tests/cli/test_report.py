@@ -182,9 +182,9 @@ def test_every_objection_is_shown_with_its_reason(found: Audit, page: str) -> No
 def test_key_figures_and_participants(found: Audit, page: str) -> None:
     text = Parsed(page).text
     assert re.search(r"Loss\s+2\.248\s+bits/byte, from 6\.968", text)
-    assert re.search(r"Paid to cheats\s+0\.466 %\s+4 of 12 participants", text)
+    assert re.search(r"Paid to cheats\s+0\.465 %\s+4 of 12 participants", text)
     assert re.search(r"verifier 3\s+cheats: liar\s+0\s+59\.04\s+4 out", text)
-    assert re.search(r"trainer 4\s+honest\s+125\.65\s+–\s+27 OK 2 MISSING", text)
+    assert re.search(r"trainer 4\s+honest\s+125\.57\s+–\s+27 OK 2 MISSING", text)
     assert re.search(r"submit\s+each trainer\s+238\s+31,\d{3}\s", text)
     assert "target 2.326" in text and "gzip -9 2.310" in text
 

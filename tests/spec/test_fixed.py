@@ -56,7 +56,8 @@ def test_mean_by_hand() -> None:
 
 
 def test_running_weight_is_a_plain_mean_first() -> None:
-    assert [running_weight_bps(1_500, rounds) for rounds in range(7)] == [
+    assert [running_weight_bps(1_500, rounds) for rounds in range(8)] == [
+        10_000,
         5_000,
         3_333,
         2_500,
@@ -66,19 +67,36 @@ def test_running_weight_is_a_plain_mean_first() -> None:
         1_500,
     ]
     assert running_weight_bps(1, 65_535) == 1
-    assert running_weight_bps(BPS, 0) == BPS
+    assert running_weight_bps(BPS, 65_535) == BPS
 
 
-@pytest.mark.parametrize("least_bps", [1_000, 1_500])
-def test_newcomers_mean_starts_at_half_and_is_within_a_tenth_after_nine(least_bps: int) -> None:
-    """Up to rounding, the docstring's claim."""
-    mean, means = 0, []
-    for rounds in range(9):
-        mean = mean_toward_old(mean, ONE_Q32, running_weight_bps(least_bps, rounds))
-        means.append(mean / ONE_Q32)
-    assert means[0] == 0.5
-    assert means[-1] > 0.8999
-    assert means[-2] < 0.9
+@given(signed_q32, st.integers(0, ONE_Q32), st.integers(1, BPS), st.integers(1, 40))
+def test_newcomers_mean_of_a_constant_share_is_that_share_from_the_first_round(
+    before: int, share: int, least_bps: int, count: int
+) -> None:
+    """To the last bit, and whatever the mean was before there was anything to take the mean of."""
+    mean = before
+    for rounds in range(count):
+        mean = mean_toward_old(mean, share, running_weight_bps(least_bps, rounds))
+        assert mean == share
+
+
+@given(st.lists(st.integers(0, ONE_Q32), min_size=1, max_size=6))
+def test_newcomers_mean_is_the_plain_mean_of_what_it_has_shown(shown: list[int]) -> None:
+    """For as long as 1 / rounds is above the least weight. Each weight is rounded down by less than a basis point."""
+    mean = 0
+    for rounds, share in enumerate(shown):
+        mean = mean_toward_old(mean, share, running_weight_bps(1_500, rounds))
+        seen = shown[: rounds + 1]
+        assert abs(mean - Fraction(sum(seen), len(seen))) <= len(seen) * (Fraction(ONE_Q32, BPS) + 1)
+
+
+def test_after_that_the_mean_is_exponential() -> None:
+    """Seven shares of one, then none: six rounds plain, and 0.85 of what was left in every later one."""
+    mean = 0
+    for rounds, share in enumerate([ONE_Q32] * 7 + [0] * 3):
+        mean = mean_toward_old(mean, share, running_weight_bps(1_500, rounds))
+    assert mean / ONE_Q32 == pytest.approx(0.85**3)
 
 
 @given(st.integers())

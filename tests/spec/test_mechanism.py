@@ -75,21 +75,21 @@ def payouts_wei(before: list[Standing], after: tuple[Standing, ...]) -> list[int
 def test_two_rounds_by_hand() -> None:
     """First 3/4 and 1/4 of the gain; then the first trainer slips, and the budget is paid by what is left of it."""
     first = settled([Row(Verdict.OK, 3_000, 4_000), Row(Verdict.OK, 1_000, 1_001)], budget_wei=1_000)
-    assert [s.value_q32 for s in first.trainers] == [1_610_612_736, 536_870_912]  # 3/8 and 1/8: half weight at first
-    assert [s.proof_q32 for s in first.trainers] == [2_319_282_339] * 2  # 0.08 of the way from a half to one
+    assert [s.value_q32 for s in first.trainers] == [3_221_225_472, 1_073_741_824]  # 3/4 and 1/4: what was shown
+    assert [s.proof_q32 for s in first.trainers] == [2_340_757_176] * 2  # 0.09 of the way from a half to one
     assert [s.trust_q32 for s in first.trainers] == [ONE_Q32] * 2
-    assert [s.paid_wei for s in first.trainers] == [600, 199]  # weights 869,730,877 and 289,910,292: a hair below 1/4
+    assert [s.paid_wei for s in first.trainers] == [600, 200]  # weights 1,755,567,882 and 585,189,294: 3/4 and 1/4
     assert [s.paid_wei for s in first.verifiers] == [66] * 3  # of 200, dust 2
-    assert first.paid_wei == 997
+    assert first.paid_wei == 998
     assert first.slashed_wei == (0, 0, 0)
 
     rows_ = [Row(Verdict.OK, -500, -600), Row(Verdict.OK, 2_000, 3_000)]
     second = settled(rows_, list(first.trainers), budget_wei=1_000_000_000)
-    assert [s.value_q32 for s in second.trainers] == [1_073_795_512, 1_789_444_436]
-    assert [s.proof_q32 for s in second.trainers] == [1_790_142_369, 2_477_337_135]
-    # weights 447,557,969 and 1,032,151,550 of 1,479,709,519
-    assert payouts_wei(list(first.trainers), second.trainers) == [241_970_718, 558_029_281]
-    assert second.paid_wei == 241_970_718 + 558_029_281 + 3 * 66_666_666
+    assert [s.value_q32 for s in second.trainers] == [1_610_612_736, 2_684_354_560]  # 3/8 and 5/8: halfway
+    assert [s.proof_q32 for s in second.trainers] == [1_743_541_974, 2_516_636_086]
+    # weights 653,828,240 and 1,572,897,553 of 2,226,725,793
+    assert payouts_wei(list(first.trainers), second.trainers) == [234_902_112, 565_097_887]
+    assert second.paid_wei == 234_902_112 + 565_097_887 + 3 * 66_666_666
     assert [s.rounds for s in second.trainers] == [2, 2]
 
 
@@ -344,9 +344,9 @@ def test_proof_is_observed_only_where_sampled_and_valid(rounds: int) -> None:
     assert [s.proof_q32 for s in after] == [
         quarter,
         quarter,
-        quarter + bps_down(3 * quarter, 800),
-        quarter - bps_down(quarter, 800),
-        quarter - bps_down(5 * quarter, 800),
+        quarter + bps_down(3 * quarter, 900),
+        quarter - bps_down(quarter, 900),
+        quarter - bps_down(5 * quarter, 900),
     ]
 
 

@@ -71,33 +71,37 @@ def newcomer(incumbents: int, rounds: int) -> list[tuple[float, float]]:
 
 @pytest.mark.parametrize(
     ("incumbents", "of_incumbent", "of_equal"),
-    [(1, 0.6057, 0.7544), (2, 0.6599, 0.7443), (4, 0.6909, 0.7364), (16, 0.7161, 0.7283), (64, 0.7227, 0.7258)],
+    [(1, 0.6728, 0.8044), (2, 0.7331, 0.8047), (4, 0.7675, 0.8049), (16, 0.7955, 0.8052), (64, 0.8028, 0.8053)],
 )
 def test_newcomers_tenth_round(incumbents: int, of_incumbent: float, of_equal: float) -> None:
-    """Above 72% of an equal share, whoever else is there: 0.92 of the value, 0.78 of the proof.
+    """Above 80% of an equal share: all of the value, and 1 - 0.91^10 / 2 = 0.805 of the proof.
 
-    Of an incumbent's pay it is less beside few: their own means still remember when there were fewer to share with.
+    Of an incumbent's pay it is less, 67% beside one: their means still remember when there were fewer to share with.
     """
     tenth = newcomer(incumbents, 10)[-1]
     assert tenth == pytest.approx((of_incumbent, of_equal), rel=MEASURED)
-    assert tenth[1] >= 0.72
-    assert tenth[0] >= 0.6
+    assert tenth[0] >= 0.67
+
+
+@pytest.mark.parametrize("incumbents", [*range(1, 17), 24, 32, 64, 128, 255])
+def test_a_newcomers_tenth_round_pays_four_fifths_of_an_equal_share_however_many_are_there(incumbents: int) -> None:
+    assert newcomer(incumbents, 10)[-1][1] >= 0.8
 
 
 @pytest.mark.parametrize(
     ("incumbents", "first", "equal_80", "of_incumbent_80", "of_incumbent_95"),
     [
-        (1, (0.1459, 0.2547), 12, 17, 31),
-        (2, (0.1895, 0.2596), 13, 16, 30),
-        (4, (0.2227, 0.2637), 13, 15, 29),
-        (16, (0.2564, 0.2681), 14, 14, 29),
-        (64, (0.2665, 0.2695), 14, 14, 29),
+        (1, (0.2946, 0.4551), 10, 15, 28),
+        (2, (0.3825, 0.4816), 10, 13, 27),
+        (4, (0.4495, 0.5051), 10, 12, 26),
+        (16, (0.5175, 0.5326), 10, 11, 25),
+        (64, (0.5379, 0.5417), 10, 10, 25),
     ],
 )
 def test_newcomer_is_paid_at_once_more_each_round_and_all_of_it_in_the_end(
     incumbents: int, first: tuple[float, float], equal_80: int, of_incumbent_80: int, of_incumbent_95: int
 ) -> None:
-    """A quarter of an equal share at once (half of the value, half of the proof), four fifths in 12 to 14 rounds."""
+    """About half of an equal share at once (all of the value, 0.545 of the proof), four fifths in ten rounds."""
     paid = newcomer(incumbents, 60)
     assert paid[0] == pytest.approx(first, rel=MEASURED)
     assert all(earlier < later <= (1.0, 1.0) for earlier, later in pairwise(paid))
@@ -135,7 +139,7 @@ def test_sampling_everyone_every_round_is_what_the_other_figures_assume() -> Non
 
 
 @pytest.mark.parametrize(
-    ("period", "trainers", "of_incumbent"), [(1, 16, 0.7157), (2, 32, 0.6170), (4, 64, 0.5325), (16, 256, 0.4627)]
+    ("period", "trainers", "of_incumbent"), [(1, 16, 0.7949), (2, 32, 0.6836), (4, 64, 0.5841), (16, 256, 0.4996)]
 )
 def test_sampling_a_few_keeps_newcomers_near_half_of_the_pay(period: int, trainers: int, of_incumbent: float) -> None:
     """The manifests' 16 sampled trainers a round: who is sampled rarely, or not at all yet, waits with half a proof."""
@@ -144,15 +148,15 @@ def test_sampling_a_few_keeps_newcomers_near_half_of_the_pay(period: int, traine
 
 @pytest.mark.parametrize(
     ("period", "samples", "right", "wrong"),
-    [(1, 10, 0.7828, -0.3484), (2, 5, 0.6705, -0.0114), (4, 2, 0.5768, 0.2696), (16, 0, 0.5, 0.5)],
+    [(1, 10, 0.8053, -0.4159), (2, 5, 0.6880, -0.0640), (4, 2, 0.5859, 0.2422), (16, 0, 0.5, 0.5)],
 )
 def test_who_is_sampled_rarely_stays_near_one_half_of_the_proof(
     period: int, samples: int, right: float, wrong: float
 ) -> None:
-    """After ten rounds. The proof is 1 - 0.92^k / 2 after k right signs and 1.5 * 0.92^k - 1 after k wrong ones."""
+    """After ten rounds. The proof is 1 - 0.91^k / 2 after k right signs and 1.5 * 0.91^k - 1 after k wrong ones."""
     for sample, expected, by_hand in (
-        (FAIR, right, 1 - 0.92**samples / 2),
-        (WRONG_SIGN, wrong, 1.5 * 0.92**samples - 1),
+        (FAIR, right, 1 - 0.91**samples / 2),
+        (WRONG_SIGN, wrong, 1.5 * 0.91**samples - 1),
     ):
         proof = sampled_newcomer(period, 16 * period, sample=sample)[0].proof_q32 / ONE_Q32
         assert proof == pytest.approx(expected, rel=MEASURED, abs=0.00005)
@@ -160,7 +164,7 @@ def test_who_is_sampled_rarely_stays_near_one_half_of_the_proof(
 
 
 @pytest.mark.parametrize(
-    ("period", "trainers", "last_paid", "rounds_pay"), [(1, 17, 4, 0.5595), (4, 64, 19, 4.1896), (16, 256, 79, 20.648)]
+    ("period", "trainers", "last_paid", "rounds_pay"), [(1, 17, 4, 0.7648), (4, 64, 19, 4.5803), (16, 256, 79, 19.797)]
 )
 def test_five_wrong_signs_from_the_start_refute_a_newcomer(
     period: int, trainers: int, last_paid: int, rounds_pay: float
@@ -238,16 +242,17 @@ def test_one_failed_check_costs_its_round_and_some_trust(
     assert next(r for r, share in enumerate(regained, start=1) if share >= 0.8) == rounds_to_four_fifths
 
 
-@pytest.mark.parametrize("count", [4, 16])
-def test_who_only_pretends_to_work_is_paid_out_within_ten_rounds(count: int) -> None:
-    """Valid zero updates live off the means: below a tenth of a share in the tenth round, 3.7 rounds' pay in all."""
+@pytest.mark.parametrize(("count", "tenth", "whole"), [(4, 0.0790, 3.5263), (16, 0.0772, 3.4421)])
+def test_who_only_pretends_to_work_is_paid_out_within_ten_rounds(count: int, tenth: float, whole: float) -> None:
+    """Valid zero updates live off the means: below a tenth of a share in the tenth round, 3.5 rounds' pay in all."""
     trainers, shares = steady(count), []
     for _ in range(60):
         trainers, paid = play(trainers, [FAIR] * (count - 1) + [COASTING])
         shares.append(paid[-1])
     assert shares == sorted(shares, reverse=True)
-    assert shares[9] < 0.1 < shares[8]
-    assert sum(shares) == pytest.approx({4: 3.6925, 16: 3.6129}[count], rel=MEASURED)
+    assert shares[9] < 0.1 < shares[7]
+    assert shares[9] == pytest.approx(tenth, rel=MEASURED)
+    assert sum(shares) == pytest.approx(whole, rel=MEASURED)
 
 
 # One unlucky round
@@ -256,16 +261,16 @@ def test_who_only_pretends_to_work_is_paid_out_within_ten_rounds(count: int) -> 
 @pytest.mark.parametrize(
     ("count", "victim", "others", "of_value"),
     [
-        (2, 0.7661, 1.2339, 1.15),
-        (4, 0.7391, 1.0870, 1.05),
-        (16, 0.7201, 1.0187, 1.01),
-        (64, 0.7155, 1.0045, 1.0024),
+        (2, 0.7547, 1.2453, 1.15),
+        (4, 0.7247, 1.0918, 1.05),
+        (16, 0.7037, 1.0198, 1.01),
+        (64, 0.6987, 1.0048, 1.0024),
     ],
 )
 def test_one_unlucky_round_changes_nobodys_pay_by_more_than_a_third(
     count: int, victim: float, others: float, of_value: float
 ) -> None:
-    """The victim keeps (1 - 0.15) * (1 - 2 * 0.08) = 0.714 at least, before all weights are divided by their sum.
+    """The victim keeps (1 - 0.15) * (1 - 2 * 0.09) = 0.697 at least, before all weights are divided by their sum.
 
     The others gain ``of_value`` by their share of the gain, and the rest because the victim's proof, and so that sum,
     is less: together what the victim loses.
@@ -275,7 +280,7 @@ def test_one_unlucky_round_changes_nobodys_pay_by_more_than_a_third(
     assert shares[-1] == pytest.approx(victim, rel=MEASURED)
     assert shares[:-1] == pytest.approx([others] * (count - 1), rel=MEASURED)
     assert all(2 / 3 <= share <= 4 / 3 for share in shares)
-    assert shares[-1] >= 0.714
+    assert shares[-1] >= 0.697
     assert sum(shares) == pytest.approx(count)
     shift = after[0].value_q32 / before[0].value_q32
     assert shift == pytest.approx(of_value, rel=MEASURED)
@@ -294,10 +299,10 @@ def test_a_round_without_gain_gives_the_others_their_share_of_the_value_and_no_m
 
 @pytest.mark.parametrize(
     ("incumbents", "first", "eleven"),
-    [(1, 0.7313, 0.8886), (4, 0.7149, 0.8648), (16, 0.7070, 0.8540), (64, 0.7046, 0.8508)],
+    [(1, 0.7241, 0.8822), (4, 0.6928, 0.8530), (16, 0.6767, 0.8390), (64, 0.6716, 0.8346)],
 )
 def test_an_unlucky_first_sign_costs_a_newcomer_less_than_a_third(incumbents: int, first: float, eleven: float) -> None:
-    """Against the same newcomer with a lucky one: 0.38 instead of 0.54 of a proof. 15% at most over eleven rounds."""
+    """Against the same newcomer with a lucky one: 0.365 instead of 0.545 of a proof. 17% at most over eleven rounds."""
     joined = (*steady(incumbents), Standing(account(Role.TRAINER, incumbents), Role.TRAINER))
     unlucky, lucky = joined, joined
     paid: list[tuple[float, float]] = []
@@ -313,7 +318,7 @@ def test_an_unlucky_first_sign_costs_a_newcomer_less_than_a_third(incumbents: in
 
 
 @pytest.mark.parametrize(
-    ("count", "victim", "others"), [(2, 0.8261, 1.1739), (4, 0.76, 1.08), (16, 0.7170, 1.0189), (64, 0.7070, 1.0046)]
+    ("count", "victim", "others"), [(2, 0.8022, 1.1978), (4, 0.73, 1.09), (16, 0.6838, 1.0211), (64, 0.6732, 1.0052)]
 )
 def test_an_unlucky_first_sign_in_round_one_costs_less_than_a_third(count: int, victim: float, others: float) -> None:
     _, shares = play(crowd(count), [FAIR] * (count - 1) + [WRONG_SIGN])
@@ -322,19 +327,47 @@ def test_an_unlucky_first_sign_in_round_one_costs_less_than_a_third(count: int, 
     assert all(2 / 3 <= share <= 4 / 3 for share in shares)
 
 
+@pytest.mark.parametrize(
+    ("incumbents", "second", "fifth", "tenth", "holds_from"),
+    [
+        (1, 0.3853, 0.6296, 0.7035, 7),
+        (4, 0.3623, 0.6062, 0.6768, 9),
+        (16, 0.3511, 0.5953, 0.6648, 11),
+        (64, 0.3476, 0.5919, 0.6613, 12),
+    ],
+)
+def test_a_newcomers_round_without_gain_costs_more_than_a_third_until_its_mean_has_grown_slow(
+    incumbents: int, second: float, fifth: float, tenth: float, holds_from: int
+) -> None:
+    """The promise is one for the steady state: a plain mean of few rounds feels each of them.
+
+    Against the same newcomer without the slip. Whoever has shown nothing yet is paid nothing in round 1.
+    """
+    joined: Crowd = (*steady(incumbents), Standing(account(Role.TRAINER, incumbents), Role.TRAINER))
+    kept = []
+    for _ in range(20):
+        _, slip = play(joined, [FAIR] * incumbents + [UNLUCKY])
+        joined, usual = play(joined, [FAIR] * (incumbents + 1))
+        kept.append(slip[-1] / usual[-1])
+    assert kept == sorted(kept)
+    assert kept[0] == 0
+    assert [kept[1], kept[4], kept[9]] == pytest.approx([second, fifth, tenth], rel=MEASURED)
+    assert next(r for r, part in enumerate(kept, start=1) if part >= 2 / 3) == holds_from
+
+
 def test_the_next_round_after_is_not_worse() -> None:
     trainers, unlucky = play(steady(16), [FAIR] * 15 + [UNLUCKY])
     _, after = play(trainers, [FAIR] * 16)
-    assert 2 / 3 < unlucky[-1] < after[-1] == pytest.approx(0.7501, rel=MEASURED)
+    assert 2 / 3 < unlucky[-1] < after[-1] == pytest.approx(0.7362, rel=MEASURED)
 
 
 @pytest.mark.parametrize(
-    ("proof", "holds"), [(1.0, True), (0.8, True), (0.6, True), (0.585, True), (0.575, False), (0.5, False)]
+    ("proof", "holds"), [(1.0, True), (0.8, True), (0.72, True), (0.71, True), (0.7, False), (0.6, False), (0.5, False)]
 )
 def test_the_bound_on_a_slip_needs_a_good_proof(proof: float, holds: bool) -> None:
-    """(1 - 0.15) * (0.92 - 0.08 / proof) >= 2/3, or a little less beside 63 others who lose nothing.
+    """(1 - 0.15) * (0.91 - 0.09 / proof) >= 2/3, or a little less beside 63 others who lose nothing.
 
-    A trainer of more than half a proof, four signs of five right, keeps two thirds; a newcomer with a half does not.
+    A trainer of 5/7 of a proof, six signs of seven right, keeps two thirds; one of 0.6, four of five right, does not.
     """
     many = tuple(
         Standing(s.account, s.role, rounds=100, value_q32=s.value_q32, proof_q32=int(proof * ONE_Q32))
@@ -380,7 +413,7 @@ def test_what_anothers_failed_check_is_worth_to_the_others(
         assert shares[0] < count / (count - 1)
 
 
-@pytest.mark.parametrize(("count", "lucky", "others"), [(4, 1.6147, 0.7951), (16, 3.7249, 0.8183)])
+@pytest.mark.parametrize(("count", "lucky", "others"), [(4, 1.6380, 0.7873), (16, 3.7942, 0.8137)])
 def test_a_round_with_one_gain_only_is_a_windfall_but_costs_the_others_a_third_at_most(
     count: int, lucky: float, others: float
 ) -> None:

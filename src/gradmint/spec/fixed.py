@@ -29,10 +29,9 @@ def mean_toward_old(old: int, new: int, weight_bps: int) -> int:
 def running_weight_bps(least_bps: int, rounds: int) -> int:
     """Weight of the newest observation after ``rounds`` earlier ones: a plain mean at first, exponential later.
 
-    max(least, 1 / (rounds + 2)): the + 2 counts the initial zero as one observation, so a newcomer's mean starts at
-    half of its first share and is within 10% of it after 9 rounds.
+    max(least, 1 / (rounds + 1)): a newcomer's mean is what it has shown so far, from the first round on.
     """
-    return max(least_bps, BPS // (rounds + 2))
+    return max(least_bps, BPS // (rounds + 1))
 
 
 def sign(x: int) -> int:

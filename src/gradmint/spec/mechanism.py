@@ -116,7 +116,7 @@ def attend(standings: Sequence[Standing], came: Sequence[bool]) -> list[Standing
 def weights(standings: Sequence[Standing], rows: Sequence[Row]) -> tuple[list[int], int]:
     """Pay weights: value x max(0, proof) x trust x reputation in Q32, 0 without a valid update this round.
 
-    Also returns the sum over everyone who should have come: nobody gains by another's absence.
+    Also returns the sum over everyone who should have come: the absent's part is not handed to the others.
     """
     due = [
         mul_q32_down(

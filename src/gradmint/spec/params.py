@@ -178,7 +178,7 @@ STANDARD = Params(
     liveness_bps=100,
     # (1 - value weight) * (1 - 2 * proof weight) >= 2/3: one unlucky round costs at most a third of one's pay.
     value_weight_bps=1_500,
-    proof_weight_bps=800,
+    proof_weight_bps=900,  # 1 - 0.91^10 / 2 = 0.8: a newcomer who always proves itself has four fifths after 10 rounds
     recovery_bps=1_000,
     trust_floor_bps=100,
     #            OK      MISSING OVERSIZE MALFORMED WRONG_BASE NOT_FINITE OVER_NORM DUPLICATE
