@@ -179,3 +179,12 @@ def test_the_escrow(copy: Path) -> None:
     path.write_text(json.dumps(recorded))
     found = audited(copy)
     assert found["round"] is None and found["row"] == "deposited wei"
+
+
+def test_the_stakes(copy: Path) -> None:
+    """The contract must hold every stake, and what was slashed and not yet burnt."""
+    path = copy / "chain.json"
+    recorded = json.loads(path.read_text())
+    recorded["token_balances_wei"][recorded["stakes_address"]] -= 1
+    path.write_text(json.dumps(recorded))
+    assert audited(copy)["row"] == "stakes"

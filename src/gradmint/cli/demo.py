@@ -337,19 +337,22 @@ class Demo:
             return [f"audit: {found.divergence}"]
         balance = found.balance
         assert balance is not None
-        accounted = balance.claimed_wei + balance.claimable_wei + balance.unpaid_wei + balance.refunded_wei
-        if balance.deposited_wei != accounted or balance.claimable_wei or balance.unpaid_wei or balance.other_wei:
-            broken.append(f"{balance.deposited_wei} wei deposited, {accounted} accounted for: {balance}")
+        # All was claimed or refunded by now, so the audited contract is empty to the last wei.
+        if balance.claimable_wei or balance.unpaid_wei or balance.other_wei:
+            broken.append(f"of {balance.deposited_wei} wei deposited some are left: {balance}")
         target = found.ledger.terms.target_loss_micronats
         if target and (found.loss_nats is None or not found.loss_nats * 1e6 <= target):
             broken.append(f"the model ends at {found.loss_nats} nats, the target is {target / 1e6}")
         honest = [row.earned_wei for row in rows if row.role == "trainer" and row.strategy == "honest"]
+        faithful = [row.earned_wei for row in rows if row.role == "verifier" and row.strategy == "honest"]
         for row in rows:
             if row.role == "trainer" and row.strategy != "honest" and row.earned_wei >= min(honest):
                 earned = f"{row.name} ({row.strategy}) earned {row.earned_wei} wei"
                 broken.append(f"{earned}, the least-paid honest trainer {min(honest)}")
             if row.role == "verifier" and row.strategy == "liar" and row.earned_wei:
                 broken.append(f"{row.name} lied and earned {row.earned_wei} wei")
+            if row.role == "verifier" and row.strategy != "honest" and row.earned_wei > min(faithful):
+                broken.append(f"{row.name} ({row.strategy}) earned {row.earned_wei} wei, an honest one {min(faithful)}")
         return broken
 
 

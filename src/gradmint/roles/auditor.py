@@ -123,6 +123,7 @@ class Head:
     claimed_wei: dict[bytes, int]
     stakes_wei: dict[bytes, int]
     held_wei: int  # tokens in the contract that holds rewards
+    held_stakes_wei: int  # tokens in the contract that holds stakes
 
 
 def _fold(chain: ChainReader, run: int) -> tuple[Ledger, Head]:
@@ -152,6 +153,7 @@ def _head(chain: ChainReader, ledger: Ledger) -> Head:
         claimed_wei={account: chain.claimed_wei(ledger.run, account) for account in accounts},
         stakes_wei=dict(zip(accounts, chain.stakes_wei(ledger.run, accounts), strict=True)),
         held_wei=chain.token_balance_wei(ledger.token, chain.runs_address),
+        held_stakes_wei=chain.token_balance_wei(ledger.token, chain.stakes_address),
     )
 
 
@@ -381,13 +383,17 @@ def _balance(head: Head, ledger: Ledger) -> Balance:
     held_wei = head.held_wei
     if held_wei < owed_wei:
         raise Divergence(None, "escrow", owed_wei, held_wei, "the contract holds less than it owes")
+    staked_wei, slashed_wei = sum(head.stakes_wei.values()), sum(ledger.slashed_wei.values())
+    kept_wei = staked_wei + slashed_wei - ledger.burned_wei
+    if head.held_stakes_wei < kept_wei:
+        raise Divergence(None, "stakes", kept_wei, head.held_stakes_wei, "the contract holds less than is staked in it")
     return Balance(
         deposited_wei=ledger.deposited_wei,
         claimed_wei=claimed_wei,
         claimable_wei=claimable_wei,
         unpaid_wei=unpaid_wei,
         refunded_wei=ledger.refunded_wei,
-        staked_wei=sum(head.stakes_wei.values()),
-        slashed_wei=sum(ledger.slashed_wei.values()),
+        staked_wei=staked_wei,
+        slashed_wei=slashed_wei,
         other_wei=held_wei - owed_wei,
     )
