@@ -13,6 +13,10 @@ from pathlib import Path
 import pytest
 from eth_account import Account
 
+from gradmint.cli.display import senders
+from gradmint.ports.recorded_chain import RecordedChain
+from gradmint.roles.follower import Follower
+
 from .conftest import Played, gradmint
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -79,6 +83,13 @@ def test_the_report_is_one_page_by_itself(played: Played) -> None:
     page = (played.out / "report.html").read_text()
     assert "<svg" in page
     assert 'src="http' not in page and "<script src" not in page and "<link" not in page
+
+
+def test_the_live_display_counts_the_gas_that_the_audit_counts(played: Played) -> None:
+    chain = RecordedChain(played.out / "chain.json")
+    ledger = Follower(chain, chain.run).ledger
+    sent = {tx_hash for round_ in ledger.rounds for _, tx_hash in senders(ledger, round_)}
+    assert sum(chain.gas_used(tx_hash) for tx_hash in sent) == played.summary["totals"]["gas"]
 
 
 def test_ctrl_c_stops_every_child(tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from ..spec.ledger import Ledger, Round
-from ..spec.types import Role, Verdict
+from ..spec.types import Phase, Role, Verdict
 from .summary import HONEST, Metric, agreement, loss_text, nats, plain, reading, tokens, verdict_text
 
 REFRESH_S = 0.25
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.-~=+*#"
 SPARK_WIDTH = 40
+ANYONE = b""
 
 
 def sparkline(values: Sequence[float], width: int = SPARK_WIDTH, bars: str = BARS) -> str:
@@ -204,13 +205,19 @@ def last_word(ledger: Ledger, last: Round | None, role: Role, index: int) -> Tex
 
 
 def senders(ledger: Ledger, round_: Round) -> Iterator[tuple[bytes, bytes]]:
-    """(account, transaction) of everything said in a round, as far as the event names who said it."""
+    """(account, transaction) of everything sent in a round; ANYONE for what anyone may send: closing and settling."""
     trainers, verifiers = ledger.seats[Role.TRAINER], ledger.seats[Role.VERIFIER]
     for submission in round_.submissions:
         yield trainers[submission.trainer].account, submission.tx_hash
     for said in (round_.holds, round_.commits, round_.reveals):
         for verifier, event in said.items():
             yield verifiers[verifier].account, event.tx_hash
+    # A phase that ended with the last act of its kind opened the next in the same transaction, named above already.
+    for phase, opened in round_.opened.items():
+        if phase > Phase.TRAIN:
+            yield ANYONE, opened.tx_hash
+    if round_.settled:
+        yield ANYONE, round_.settled.tx_hash
 
 
 def _quorum(round_: Round) -> bool:
