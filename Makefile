@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PY := $(BIN)/python
 
-.PHONY: demo test check bench format test-ipfs install clean
+.PHONY: demo test check prove mutate coverage bench format test-ipfs install clean
 
 demo: .venv/ready  ## the whole loop on one machine, adversaries included
 	$(BIN)/gradmint demo $(ARGS)
@@ -16,6 +16,7 @@ test-ipfs: .venv/ready  ## the store against a real IPFS node
 
 bench: .venv/ready  ## every claim of the README against its peer
 	$(PY) benchmarks/valuation.py
+	$(PY) benchmarks/economics.py
 
 check: .venv/ready  ## what must hold before a commit
 	$(BIN)/ruff format --check src tests scripts benchmarks
@@ -25,9 +26,19 @@ check: .venv/ready  ## what must hold before a commit
 	$(PY) scripts/compile.py --check
 	node_modules/.bin/forge fmt --check
 	node_modules/.bin/forge build --quiet
+	node_modules/.bin/forge test --quiet --fuzz-runs 10000
 	$(PY) scripts/vectors.py
 	$(PY) scripts/gas.py
 	git diff --exit-code
+
+prove: .venv/ready  ## for all inputs: halmos; and slither, every finding answered
+	$(PY) scripts/prove.py $(ARGS)
+
+mutate: .venv/ready  ## plant defects and see them caught
+	$(PY) scripts/mutate.py $(ARGS)
+
+coverage: .venv/ready  ## branches of the contracts that forge's tests take
+	$(PY) scripts/coverage.py $(ARGS)
 
 format: .venv/ready
 	$(BIN)/ruff format src tests scripts benchmarks

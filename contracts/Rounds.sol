@@ -6,21 +6,41 @@ import {IRounds} from "./interfaces/IRounds.sol";
 import {IRuns} from "./interfaces/IRuns.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {IStakes} from "./interfaces/IStakes.sol";
-import {Clock, Counts, Masks, Outcome, Phase, Role, Schedule, Seat, Submission} from "./interfaces/Types.sol";
+import {Clock, Counts, Masks, Outcome, Phase, Record, Role, Schedule, Seat, Submission} from "./interfaces/Types.sol";
 import {Bitmap} from "./libraries/Bitmap.sol";
 import {Committee} from "./libraries/Committee.sol";
+import {Docket} from "./libraries/Docket.sol";
 import {Hamming} from "./libraries/Hamming.sol";
 import {Reports} from "./libraries/Reports.sol";
 import {Transcript} from "./libraries/Transcript.sol";
 
 /// @dev See IRounds.
 contract Rounds is IRounds, Wired {
+    /// What changes once a round at most, in one word.
+    struct Marks {
+        bytes24 roster; // roster transcript when the round opened
+        uint16 lastRecorded; // round
+        uint16 lastSince; // first round of the latest trainer
+        uint16 weakest; // trainer whose seat is given away next, by the settlement of
+        uint16 weakestRound; // this round; 0: none yet
+    }
+
+    struct Filed {
+        bytes30 hash;
+        uint16 previous;
+    }
+
+    /// Where direct runs keep their only record, in place of a round: nobody asks for an older one.
+    uint256 private constant DIRECT = type(uint256).max;
+
     /* STORAGE */
 
     mapping(uint256 run => Clock) private _clocks;
     mapping(uint256 run => Masks) private _masks;
     mapping(uint256 run => Counts) private _counts;
     mapping(uint256 run => Schedule) private _schedules;
+    mapping(uint256 run => Marks) private _marks;
+    mapping(uint256 run => mapping(uint256 round => Filed)) private _records;
 
     /// @inheritdoc IRounds
     mapping(uint256 run => bytes24) public opening;
@@ -77,7 +97,7 @@ contract Rounds is IRounds, Wired {
             if (said.trainer < trainers) seen[said.trainer >> 8] |= 1 << (said.trainer & 255);
         }
         if (transcript != clock_.transcript) revert TranscriptMismatch(clock_.transcript, transcript);
-        _requireAllIn(run, trainers, seen);
+        _requireAllIn(run, clock_.round, trainers, seen);
 
         _openPhase(run, clock_, Phase.HOLD);
     }
@@ -118,11 +138,11 @@ contract Rounds is IRounds, Wired {
         (Clock memory clock_, Masks memory m, uint8 verifier, uint32 bit) = _committee(run, Phase.REVEAL);
         if (m.revealed & bit != 0) revert AlreadyActed(run, verifier, Phase.REVEAL);
         if (m.committed & bit == 0) revert NotCommitted(run, verifier);
-        bytes32 reportHash = keccak256(report);
+        _checkReport(run, report);
+        bytes32 reportHash = Reports.hash(report, _schedules[run].words);
         bytes32 opened =
             Transcript.commitment(block.chainid, address(this), run, clock_.round, msg.sender, reportHash, salt);
         if (opened != message[run][verifier]) revert RevealMismatch(message[run][verifier], opened);
-        _checkReport(run, report);
 
         m.revealed |= bit;
         message[run][verifier] = reportHash;
@@ -154,7 +174,7 @@ contract Rounds is IRounds, Wired {
             Committee.takeAttendance(m, clock_.phase);
             _masks[run] = m;
             if (acted == 0) _void(run, clock_);
-            else _openPhase(run, clock_, _next(clock_.phase));
+            else _advance(run, clock_, m);
         }
     }
 
@@ -177,33 +197,30 @@ contract Rounds is IRounds, Wired {
     function admit(uint256 run, Role role, address account, uint128 stakeWei)
         external
         only(address(stakes))
-        returns (uint16 index)
+        returns (uint16 index, address pruned)
     {
         Clock memory clock_ = _clocks[run];
         if (clock_.phase == Phase.ENDED) revert WrongPhase(run, Phase.ENROL, clock_.phase);
         if (_seats[run][account].role != Role.NONE) revert AlreadySeated(run, account);
-        Schedule memory plan = _schedules[run];
-        Counts memory n = _counts[run];
 
+        uint16 sinceRound = clock_.round + 1;
         if (role == Role.TRAINER) {
-            index = n.trainers;
-            if (index >= plan.maxTrainers) revert Full(run, role, plan.maxTrainers);
-            n.trainers = index + 1;
+            (index, pruned) = _findTrainerSeat(run);
             _trainers[run][index] = account;
             _awaitedTrainers[run][index >> 8] |= 1 << (index & 255);
+            if (_marks[run].lastSince != sinceRound) _marks[run].lastSince = sinceRound;
         } else {
-            index = n.verifiers;
-            if (index >= plan.maxVerifiers) revert Full(run, role, plan.maxVerifiers);
-            n.verifiers = uint8(index + 1); // at most 32
+            index = _findVerifierSeat(run);
             _verifiers[run][index] = account;
         }
-        _seats[run][account] = Seat({role: role, retired: false, index: index, sinceRound: clock_.round + 1});
+        _seats[run][account] = Seat({role: role, retired: false, index: index, sinceRound: sinceRound});
+        Counts memory n = _counts[run];
         n.roster = Transcript.admitted(n.roster, role, index, account, stakeWei);
-        _counts[run] = n;
+        _counts[run].roster = n.roster;
 
         emit Admitted(run, uint8(role), index, account, stakeWei, n.roster);
 
-        if (clock_.phase == Phase.ENROL && _isReady(n, plan, _masks[run].gone)) _openRound(run, clock_);
+        if (clock_.phase == Phase.ENROL && _isReady(n, _schedules[run], _masks[run].gone)) _openRound(run, clock_);
     }
 
     /// @inheritdoc IRounds
@@ -212,19 +229,28 @@ contract Rounds is IRounds, Wired {
     }
 
     /// @inheritdoc IRounds
-    function conclude(uint256 run, Outcome calldata outcome, uint256[] calldata awaited, uint32 ejected, bool reached)
-        external
-        only(address(settlement))
-    {
-        Clock memory clock_ = _clocks[run];
-        clock_.transcript = Transcript.settled(clock_.transcript, clock_.round, outcome);
-        _awaitTrainers(run, awaited);
-        for (uint256 verifier; ejected >> verifier != 0; ++verifier) {
-            if ((ejected >> verifier) & 1 == 1) _retire(run, _verifiers[run][verifier]);
+    function conclude(
+        uint256 run,
+        uint16 round,
+        Outcome calldata outcome,
+        uint256[] calldata awaited,
+        address[] calldata ejected,
+        bool reached
+    ) external only(address(settlement)) {
+        (_marks[run].weakest, _marks[run].weakestRound) = (outcome.weakest, round);
+        _awaitTrainers(run, round, awaited);
+        for (uint256 i; i < ejected.length; ++i) {
+            _retire(run, ejected[i]);
         }
 
-        if (reached) _openPhase(run, clock_, Phase.ENDED);
-        else _openRound(run, clock_);
+        Clock memory clock_ = _clocks[run];
+        if (_schedules[run].proposing) {
+            if (reached && clock_.phase != Phase.ENDED) _openPhase(run, clock_, Phase.ENDED);
+        } else {
+            clock_.transcript = Transcript.settled(clock_.transcript, round, outcome);
+            if (reached) _openPhase(run, clock_, Phase.ENDED);
+            else _openRound(run, clock_);
+        }
     }
 
     /* GUARDS */
@@ -243,18 +269,24 @@ contract Rounds is IRounds, Wired {
     {
         clock_ = _during(run, phase);
         Seat memory seat_ = _seats[run][msg.sender];
-        if (seat_.role != Role.VERIFIER) revert NotSeated(run, msg.sender, Role.VERIFIER);
+        if (seat_.role != Role.VERIFIER || (seat_.retired && _verifiers[run][seat_.index] != msg.sender)) {
+            revert NotSeated(run, msg.sender, Role.VERIFIER);
+        }
         verifier = uint8(seat_.index);
         bit = uint32(1) << verifier;
         m = _masks[run];
         if (m.active & bit == 0) revert NotOnCommittee(run, verifier);
     }
 
-    function _requireAllIn(uint256 run, uint256 trainers, uint256[] memory seen) private view {
+    function _requireAllIn(uint256 run, uint16 round, uint256 trainers, uint256[] memory seen) private view {
         uint256 anybody;
         for (uint256 word; word < seen.length; ++word) {
             uint256 awaited = _awaitedTrainers[run][word] & Bitmap.maskOf(trainers, word);
             uint256 absent = awaited & ~seen[word];
+            if (absent != 0) {
+                uint256 newcomers = _newcomers(run, round, word, absent); // in a seat given again: they cannot submit yet
+                (awaited, absent) = (awaited & ~newcomers, absent & ~newcomers);
+            }
             for (uint256 bit; absent != 0; ++bit) {
                 if ((absent >> bit) & 1 == 1) revert StillAwaited(uint16(256 * word + bit));
             }
@@ -280,12 +312,50 @@ contract Rounds is IRounds, Wired {
         bool over = duty != 0 && duty & ~Committee.actors(m, clock_.phase) == 0;
         if (over) Committee.takeAttendance(m, clock_.phase);
         _masks[run] = m;
-        if (over) _openPhase(run, clock_, _next(clock_.phase));
+        if (over) _advance(run, clock_, m);
         else _clocks[run] = clock_;
     }
 
-    function _next(Phase phase) private pure returns (Phase) {
-        return Phase(uint8(phase) + 1);
+    /// After HOLD, COMMIT or REVEAL, in which somebody acted.
+    function _advance(uint256 run, Clock memory clock_, Masks memory m) private {
+        if (clock_.phase != Phase.REVEAL) return _openPhase(run, clock_, Phase(uint8(clock_.phase) + 1));
+
+        bool proposing = _schedules[run].proposing;
+        _record(run, clock_.round, m, proposing ? clock_.round : DIRECT);
+        if (proposing) _openRound(run, clock_);
+        else _openPhase(run, clock_, Phase.SETTLE);
+    }
+
+    /// Fixes everything that the round's settlement depends on, except the standings before it.
+    function _record(uint256 run, uint16 round, Masks memory m, uint256 place) private {
+        Counts memory n = _counts[run];
+        Marks memory marks_ = _marks[run];
+        address[] memory committee = new address[](n.verifiersInRound); // nobody stakes as address 0
+        bytes32[] memory reports = new bytes32[](Hamming.popcount(m.revealed));
+        uint256 next;
+        for (uint8 v; v < n.verifiersInRound; ++v) {
+            if ((m.active >> v) & 1 == 1) committee[v] = _verifiers[run][v];
+            if ((m.revealed >> v) & 1 == 1) reports[next++] = message[run][v];
+        }
+        (uint128 depositedWei,) = runs.books(run);
+        bytes30 hash = Docket.hash(
+            Record({
+                round: round,
+                previous: marks_.lastRecorded,
+                trainers: n.trainersInRound,
+                verifiers: n.verifiersInRound,
+                depositedWei: depositedWei,
+                active: m.active,
+                revealed: m.revealed,
+                roster: marks_.roster,
+                reports: reports,
+                stakesWei: stakes.stakesOf(run, committee)
+            })
+        );
+        _records[run][place] = Filed(hash, marks_.lastRecorded);
+        _marks[run].lastRecorded = round;
+
+        emit Recorded(run, round, hash);
     }
 
     function _void(uint256 run, Clock memory clock_) private {
@@ -298,12 +368,12 @@ contract Rounds is IRounds, Wired {
 
         Counts memory n = _counts[run];
         Masks memory m = _masks[run];
-        uint32 joined = uint32(Bitmap.maskOf(n.verifiers, 0) & ~Bitmap.maskOf(n.verifiersInRound, 0));
         m.active = uint32(Bitmap.maskOf(n.verifiers, 0)) & ~m.gone;
-        m.awaited = (m.awaited | joined) & m.active;
+        m.awaited &= m.active;
         (m.held, m.committed, m.revealed) = (0, 0, 0);
         (n.trainersInRound, n.verifiersInRound) = (n.trainers, n.verifiers);
         (_counts[run], _masks[run]) = (n, m);
+        if (_marks[run].roster != n.roster) _marks[run].roster = n.roster;
 
         ++clock_.round;
         _openPhase(run, clock_, Phase.TRAIN);
@@ -337,9 +407,58 @@ contract Rounds is IRounds, Wired {
         return n.trainers - n.trainersGone >= plan.minTrainers && verifiers >= plan.minVerifiers;
     }
 
+    /// A fresh seat, else the first whose holder left, else the weakest's.
+    function _findTrainerSeat(uint256 run) private returns (uint16 index, address pruned) {
+        Counts memory n = _counts[run];
+        uint16 seats = _schedules[run].maxTrainers;
+        if (n.trainers < seats) {
+            _counts[run].trainers = n.trainers + 1;
+            return (n.trainers, address(0));
+        }
+        if (n.trainersGone == 0) pruned = _pruneWeakest(run, seats);
+        uint256 word;
+        while (_goneTrainers[run][word] == 0) ++word; // somebody is gone, now at the latest
+        uint256 gone = _goneTrainers[run][word];
+        _goneTrainers[run][word] = gone & (gone - 1);
+        --_counts[run].trainersGone;
+        return (uint16(256 * word + Hamming.popcount(~gone & (gone - 1))), pruned); // the lowest bit
+    }
+
+    /// Only if the settlement that named it judged its present holder.
+    function _pruneWeakest(uint256 run, uint16 seats) private returns (address holder) {
+        Marks memory marks_ = _marks[run];
+        holder = _trainers[run][marks_.weakest];
+        if (marks_.weakest >= seats || _seats[run][holder].sinceRound > marks_.weakestRound) {
+            revert Full(run, Role.TRAINER, seats);
+        }
+        _retire(run, holder);
+    }
+
+    /// A fresh seat, else the first that somebody left who is not of this round's committee any more.
+    function _findVerifierSeat(uint256 run) private returns (uint16 index) {
+        Masks memory m = _masks[run];
+        uint8 verifiers = _counts[run].verifiers;
+        uint8 seats = _schedules[run].maxVerifiers;
+        uint32 bit;
+        if (verifiers < seats) {
+            index = verifiers;
+            bit = uint32(1) << index;
+            _counts[run].verifiers = verifiers + 1;
+        } else {
+            uint32 free = m.gone & ~m.active;
+            if (free == 0) revert Full(run, Role.VERIFIER, seats);
+            bit = free & (~free + 1);
+            index = uint16(Hamming.popcount(bit - 1));
+            (m.gone, m.missed) = (m.gone & ~bit, m.missed & ~bit);
+        }
+        m.awaited |= bit;
+        _masks[run] = m;
+    }
+
+    /// Also of accounts that a settlement names and that have no seat: nothing happens.
     function _retire(uint256 run, address account) private {
         Seat memory seat_ = _seats[run][account];
-        if (seat_.retired) return;
+        if (seat_.retired || seat_.role == Role.NONE) return;
 
         _seats[run][account].retired = true;
         if (seat_.role == Role.TRAINER) {
@@ -356,15 +475,24 @@ contract Rounds is IRounds, Wired {
         emit Retired(run, uint8(seat_.role), seat_.index, account, roster);
     }
 
-    /// Joiners of this round stay awaited, the retired never are.
-    function _awaitTrainers(uint256 run, uint256[] calldata awaited) private {
+    /// Who joined since `round` opened stays awaited, who is gone never is.
+    function _awaitTrainers(uint256 run, uint16 round, uint256[] calldata awaited) private {
         Counts memory n = _counts[run];
+        bool mixed = _marks[run].lastSince > round;
         for (uint256 word; word < awaited.length; ++word) {
-            uint256 inRound = Bitmap.maskOf(n.trainersInRound, word);
             uint256 before = _awaitedTrainers[run][word];
             uint256 gone = n.trainersGone == 0 ? 0 : _goneTrainers[run][word];
-            uint256 next = (before & ~inRound) | (awaited[word] & inRound & ~gone);
-            if (next != before) _awaitedTrainers[run][word] = next;
+            uint256 change = (awaited[word] ^ before) & Bitmap.maskOf(n.trainersInRound, word) & ~gone;
+            if (mixed) change &= ~_newcomers(run, round, word, change);
+            if (change != 0) _awaitedTrainers[run][word] = before ^ change;
+        }
+    }
+
+    /// Those of the trainers in `mask` whose holder joined after `round` had opened.
+    function _newcomers(uint256 run, uint16 round, uint256 word, uint256 mask) private view returns (uint256 found) {
+        for (uint256 bit; mask >> bit != 0; ++bit) {
+            if ((mask >> bit) & 1 == 0) continue;
+            if (_seats[run][_trainers[run][256 * word + bit]].sinceRound > round) found |= 1 << bit;
         }
     }
 
@@ -396,11 +524,20 @@ contract Rounds is IRounds, Wired {
     }
 
     /// @inheritdoc IRounds
-    function messages(uint256 run) external view returns (bytes32[] memory said) {
-        said = new bytes32[](_counts[run].verifiersInRound);
-        for (uint8 verifier; verifier < said.length; ++verifier) {
-            said[verifier] = message[run][verifier];
-        }
+    function record(uint256 run, uint16 round) external view returns (bytes30 hash, uint16 previous) {
+        Filed memory filed = _records[run][round];
+        if (filed.hash == 0 && _marks[run].lastRecorded == round) filed = _records[run][DIRECT];
+        return (filed.hash, filed.previous);
+    }
+
+    /// @inheritdoc IRounds
+    function lastRecorded(uint256 run) external view returns (uint16) {
+        return _marks[run].lastRecorded;
+    }
+
+    /// @inheritdoc IRounds
+    function weakest(uint256 run) external view returns (uint16 index, uint16 round) {
+        return (_marks[run].weakest, _marks[run].weakestRound);
     }
 
     /// @inheritdoc IRounds
@@ -408,7 +545,8 @@ contract Rounds is IRounds, Wired {
         uint256 trainers = _counts[run].trainersInRound;
         awaited = new uint256[](Bitmap.wordsFor(trainers));
         for (uint256 word; word < awaited.length; ++word) {
-            awaited[word] = _awaitedTrainers[run][word] & Bitmap.maskOf(trainers, word);
+            uint256 mask = _awaitedTrainers[run][word] & Bitmap.maskOf(trainers, word);
+            awaited[word] = mask & ~_newcomers(run, _clocks[run].round, word, mask);
         }
     }
 
@@ -425,7 +563,8 @@ contract Rounds is IRounds, Wired {
     /// @inheritdoc IRounds
     function onDuty(uint256 run, address account) external view returns (bool) {
         Seat memory seat_ = _seats[run][account];
-        return seat_.role == Role.VERIFIER && (_masks[run].active >> seat_.index) & 1 == 1;
+        return seat_.role == Role.VERIFIER && (_masks[run].active >> seat_.index) & 1 == 1
+            && _verifiers[run][seat_.index] == account && _clocks[run].phase != Phase.ENDED;
     }
 
     function _slice(mapping(uint256 index => address) storage accounts, uint256 from, uint256 to)

@@ -1,33 +1,67 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.37;
 
+import {Transition} from "./Transition.sol";
 import {Wired} from "./Wired.sol";
 import {IRounds} from "./interfaces/IRounds.sol";
 import {IRuns} from "./interfaces/IRuns.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {IStakes} from "./interfaces/IStakes.sol";
-import {Clock, Counts, Masks, Outcome, Params, Phase, Role} from "./interfaces/Types.sol";
-import {Mechanism, Result} from "./libraries/Mechanism.sol";
-import {StandingTree} from "./libraries/StandingTree.sol";
-import {Leaf, Standings} from "./libraries/Standings.sol";
+import {ITransition} from "./interfaces/ITransition.sol";
+import {
+    Clock,
+    Effects,
+    Evidence,
+    Inputs,
+    Outcome,
+    Params,
+    Phase,
+    Proposal,
+    Record,
+    Terms
+} from "./interfaces/Types.sol";
+import {Docket} from "./libraries/Docket.sol";
+import {Mechanism} from "./libraries/Mechanism.sol";
+import {ParamsRules} from "./libraries/ParamsRules.sol";
 import {Transcript} from "./libraries/Transcript.sol";
 
 /// @dev See ISettlement.
 contract Settlement is ISettlement, Wired {
-    /// What a settlement works on.
-    struct Round {
-        uint256 run;
-        Clock clock;
-        Masks masks;
-        uint256 trainers;
-        uint256 verifiers;
+    /// How far a proposing run's settlements are.
+    struct Progress {
+        uint16 settled;
+        uint16 proposed;
+        uint8 pending;
+        bool open; // so that the word is never 0 and proposing never pays for a fresh one
+        bytes24 transcript;
     }
 
-    bytes32 private constant NOTHING = keccak256("");
+    struct Challenge {
+        address challenger;
+        uint16 round;
+        uint40 untilS;
+    }
+
+    bytes32 private constant GENESIS = keccak256(abi.encodePacked(bytes24(0)));
+
+    /// @inheritdoc ISettlement
+    ITransition public immutable transition = new Transition();
 
     /* STORAGE */
 
     mapping(uint256 run => bytes32) private _standingsHash;
+    mapping(uint256 run => Progress) private _progress;
+
+    /// @inheritdoc ISettlement
+    mapping(uint256 run => bytes32) public tip;
+
+    mapping(uint256 run => Terms) private _terms;
+
+    /// @inheritdoc ISettlement
+    mapping(uint256 run => Challenge) public challenged;
+
+    /// @inheritdoc ISettlement
+    mapping(uint256 run => mapping(uint16 round => mapping(uint256 chunk => bytes32))) public heard;
 
     constructor(IRuns runs_, IStakes stakes_, IRounds rounds_, ISettlement settlement_)
         Wired(runs_, stakes_, rounds_, settlement_)
@@ -35,29 +69,152 @@ contract Settlement is ISettlement, Wired {
         _requireSelf(address(settlement_));
     }
 
-    /* ANYONE */
+    /* BY RE-EXECUTION */
 
     /// @inheritdoc ISettlement
-    function settle(uint256 run, Params calldata params, bytes calldata standings, bytes[] calldata reports) external {
-        Round memory round = _round(run);
+    function settle(uint256 run, Params calldata params, Inputs calldata inputs, Evidence calldata evidence) external {
         _checkParams(run, params);
-        _checkStandings(run, standings);
-        _checkReports(round, reports);
+        uint16 round = inputs.record.round;
+        bytes24 transcript = params.challengeS == 0 ? _requireTurn(run, round) : _requireNothingPending(run, round);
+        _checkStandings(inputs, standingsHash(run));
+        (, uint256 totalWei) = runs.books(run);
+        (Outcome memory outcome, Effects memory effects) = _execute(run, params, inputs, evidence, totalWei);
 
-        bytes memory all = _withJoiners(round, standings);
-        (address[] memory accounts, uint256[] memory stakesWei) = _committee(round, all);
-        uint256 budgetWei = Mechanism.roundBudgetWei(runs.unpaid(run), round.clock.round, params.maxRounds);
-        Result memory result =
-            Mechanism.settle(params, budgetWei, all, round.trainers, stakesWei, reports, round.masks.revealed);
+        transcript = Transcript.settled(transcript, round, outcome);
+        if (params.challengeS != 0) {
+            Progress storage progress = _progress[run];
+            (progress.settled, progress.proposed, progress.transcript) = (round, round, transcript);
+        }
+        _apply(run, round, outcome, effects, transcript, params.targetLossMicronats);
+    }
 
-        Outcome memory outcome = _outcome(all, result);
-        _standingsHash[run] = outcome.standingsHash;
+    /// @inheritdoc ISettlement
+    function hear(
+        uint256 run,
+        Params calldata params,
+        Record calldata record,
+        bytes[] calldata heads,
+        uint256 chunk,
+        bytes[] calldata rowsOf
+    ) external {
+        _checkParams(run, params);
+        _checkRecord(run, record);
+        bytes32 slice = transition.hear(params, record, heads, chunk, rowsOf);
+        if (slice == 0) revert NoSuchSlice(run, record.round, chunk);
+        heard[run][record.round][chunk] = slice;
 
-        _emitSettled(round, outcome, result.paidWei);
+        emit Heard(run, record.round, chunk);
+    }
 
-        runs.post(run, outcome.root, outcome.totalWei);
-        uint32 ejected = _slash(round, params, accounts, stakesWei, result.slashedWei);
-        rounds.conclude(run, outcome, _awaited(round, all, outcome), ejected, _reached(params, outcome));
+    /* PROPOSALS */
+
+    /// @inheritdoc ISettlement
+    function propose(uint256 run, uint16 round, Outcome calldata outcome) external {
+        Terms memory terms = _proposing(run);
+        Progress memory progress = _progress[run];
+        (bytes30 hash, uint16 previous) = rounds.record(run, round);
+        if (hash == 0) revert NotRecorded(run, round);
+        if (previous != progress.proposed) revert NotNext(run, round, previous, progress.proposed);
+        if (progress.pending == Docket.MAX_PENDING) revert TooManyPending(run);
+
+        uint40 finalS = uint40(block.timestamp + terms.challengeS); // 40 bits of seconds last 34,000 years
+        (progress.proposed, progress.pending) = (round, progress.pending + 1);
+        _progress[run] = progress;
+        tip[run] = Docket.fold(tip[run], round, msg.sender, finalS, Docket.hash(outcome));
+
+        emit Proposed(run, round, msg.sender, finalS, outcome);
+
+        stakes.lock(run, msg.sender, terms.proposalBondWei);
+    }
+
+    /// @inheritdoc ISettlement
+    function challenge(uint256 run, uint16 round) external {
+        Terms memory terms = _proposing(run);
+        Progress memory progress = _progress[run];
+        (bytes30 hash,) = rounds.record(run, round);
+        if (hash == 0 || round <= progress.settled || round > progress.proposed) revert NotPending(run, round);
+        if (challenged[run].round != 0) revert AlreadyChallenged(run, challenged[run].round);
+
+        uint40 untilS = uint40(block.timestamp + terms.extensionS);
+        challenged[run] = Challenge(msg.sender, round, untilS);
+
+        emit Challenged(run, round, msg.sender, untilS);
+
+        stakes.lock(run, msg.sender, terms.proposalBondWei);
+    }
+
+    /// @inheritdoc ISettlement
+    function refute(
+        uint256 run,
+        Params calldata params,
+        Proposal[] calldata pending,
+        uint256 place,
+        Inputs calldata inputs,
+        Evidence calldata evidence
+    ) external {
+        _checkParams(run, params);
+        _checkPending(run, pending);
+        uint16 round = inputs.record.round;
+        if (place >= pending.length || pending[place].round != round) revert NotPending(run, round);
+        {
+            (bytes32 before, uint256 totalWei) = _before(run, pending, place);
+            _checkStandings(inputs, before);
+            (Outcome memory outcome,) = _execute(run, params, inputs, evidence, totalWei);
+            if (Docket.hash(outcome) == Docket.hash(pending[place].outcome)) revert NotRefuted(run, round);
+        }
+
+        _progress[run].pending = uint8(place); // below MAX_PENDING
+        _progress[run].proposed = place == 0 ? _progress[run].settled : pending[place - 1].round;
+        tip[run] = Docket.tip(pending, 0, place);
+        Challenge memory open = challenged[run];
+        bool released = open.round >= round;
+        if (released) delete challenged[run];
+        bool challengers = open.round == round && block.timestamp < open.untilS;
+        address beneficiary = challengers ? open.challenger : msg.sender;
+
+        emit Refuted(run, round, pending[place].proposer, beneficiary);
+
+        Terms memory terms = _terms[run];
+        if (released) stakes.unlock(run, open.challenger, terms.proposalBondWei);
+        for (uint256 i = place + 1; i < pending.length; ++i) {
+            stakes.unlock(run, pending[i].proposer, terms.proposalBondWei);
+        }
+        _forfeit(run, pending[place].proposer, beneficiary, terms);
+    }
+
+    /// @inheritdoc ISettlement
+    function finalise(uint256 run, Proposal[] calldata pending, Effects calldata effects) external {
+        Terms memory terms = _proposing(run);
+        _checkPending(run, pending);
+        if (pending.length == 0) revert NotPending(run, 0);
+        Proposal memory first = pending[0];
+        Challenge memory open = challenged[run];
+        bool lapsed = open.round == first.round;
+        uint40 finalS = lapsed && open.untilS > first.finalS ? open.untilS : first.finalS;
+        if (block.timestamp < finalS) revert NotFinal(first.round, finalS, block.timestamp);
+        bytes32 hash = Docket.hash(effects);
+        if (hash != first.outcome.effectsHash) revert EffectsMismatch(first.outcome.effectsHash, hash);
+
+        Progress memory progress = _progress[run];
+        progress.settled = first.round;
+        --progress.pending;
+        progress.transcript = Transcript.settled(progress.transcript, first.round, first.outcome);
+        _progress[run] = progress;
+        tip[run] = Docket.tip(pending, 1, pending.length);
+        if (lapsed) delete challenged[run];
+        _apply(run, first.round, first.outcome, effects, progress.transcript, terms.targetLossMicronats);
+
+        stakes.unlock(run, first.proposer, terms.proposalBondWei);
+        if (lapsed) _forfeit(run, open.challenger, first.proposer, terms);
+    }
+
+    /* SIBLINGS */
+
+    /// @inheritdoc ISettlement
+    function create(uint256 run, Terms calldata terms) external only(address(runs)) {
+        _terms[run] = terms;
+        _progress[run].open = true;
+        tip[run] = Docket.BASE_TIP;
     }
 
     /* VIEWS */
@@ -65,160 +222,131 @@ contract Settlement is ISettlement, Wired {
     /// @inheritdoc ISettlement
     function standingsHash(uint256 run) public view returns (bytes32 hash) {
         hash = _standingsHash[run];
-        if (hash == 0) hash = NOTHING;
+        if (hash == 0) hash = GENESIS;
+    }
+
+    /// @inheritdoc ISettlement
+    function docket(uint256 run) external view returns (uint16, uint16, uint8, bytes24) {
+        Progress memory progress = _progress[run];
+        return (progress.settled, progress.proposed, progress.pending, progress.transcript);
+    }
+
+    /// @inheritdoc ISettlement
+    function isCaughtUp(uint256 run) external view returns (bool) {
+        return _terms[run].challengeS == 0 || _progress[run].settled == rounds.lastRecorded(run);
     }
 
     /* GUARDS */
 
-    function _round(uint256 run) private view returns (Round memory round) {
-        Clock memory clock = rounds.clock(run);
-        if (clock.phase != Phase.SETTLE) revert IRounds.WrongPhase(run, Phase.SETTLE, clock.phase);
-        if (block.timestamp >= clock.deadline) revert IRounds.Overdue(clock.deadline, block.timestamp);
-        Counts memory counts = rounds.counts(run);
-        return Round(run, clock, rounds.masks(run), counts.trainersInRound, counts.verifiersInRound);
-    }
-
     function _checkParams(uint256 run, Params calldata params) private view {
         bytes32 expected = runs.info(run).paramsHash;
-        bytes32 actual = keccak256(abi.encode(params));
+        bytes32 actual = keccak256(ParamsRules.encode(params));
         if (actual != expected) revert ParamsMismatch(expected, actual);
     }
 
-    function _checkStandings(uint256 run, bytes calldata standings) private view {
-        bytes32 expected = standingsHash(run);
-        bytes32 actual = keccak256(standings);
-        if (actual != expected) revert StandingsMismatch(expected, actual);
+    /// A direct run: its current round, in time. Returns the run's transcript.
+    function _requireTurn(uint256 run, uint16 round) private view returns (bytes24) {
+        Clock memory clock = rounds.clock(run);
+        if (clock.phase != Phase.SETTLE) revert IRounds.WrongPhase(run, Phase.SETTLE, clock.phase);
+        if (block.timestamp >= clock.deadline) revert IRounds.Overdue(clock.deadline, block.timestamp);
+        if (round != clock.round) revert NotRecorded(run, round);
+        return clock.transcript;
     }
 
-    /// Lengths and rows were checked at the reveal; the hash says that these are the same bytes.
-    function _checkReports(Round memory round, bytes[] calldata reports) private view {
-        bytes32[] memory expected = rounds.messages(round.run);
-        uint256 next;
-        for (uint256 v; v < expected.length; ++v) {
-            if ((round.masks.revealed >> v) & 1 == 0) continue;
-            if (next < reports.length) {
-                bytes32 actual = keccak256(reports[next]);
-                if (actual != expected[v]) revert ReportMismatch(uint8(v), expected[v], actual);
-            }
-            ++next;
-        }
-        if (next != reports.length) revert ReportCount(next, reports.length);
+    /// A proposing run: its next recorded round. Returns the settlements' transcript.
+    function _requireNothingPending(uint256 run, uint16 round) private view returns (bytes24) {
+        Progress memory progress = _progress[run];
+        if (progress.pending != 0) revert StillPending(run, progress.pending);
+        (, uint16 previous) = rounds.record(run, round);
+        if (previous != progress.settled) revert NotNext(run, round, previous, progress.settled);
+        return progress.transcript;
+    }
+
+    function _proposing(uint256 run) private view returns (Terms memory terms) {
+        terms = _terms[run];
+        if (terms.challengeS == 0) revert NotProposing(run);
+    }
+
+    function _checkPending(uint256 run, Proposal[] calldata pending) private view {
+        bytes32 actual = Docket.tip(pending, 0, pending.length);
+        if (actual != tip[run]) revert PendingMismatch(tip[run], actual);
+    }
+
+    function _checkRecord(uint256 run, Record memory record) private view {
+        (bytes30 expected,) = rounds.record(run, record.round);
+        bytes30 actual = Docket.hash(record);
+        if (actual != expected) revert RecordMismatch(run, record.round, expected, actual);
+    }
+
+    function _checkStandings(Inputs calldata inputs, bytes32 expected) private pure {
+        bytes32 actual = Docket.hashStandings(inputs.roster, inputs.standings);
+        if (actual != expected) revert StandingsMismatch(expected, actual);
     }
 
     /* STEPS */
 
-    /// Standings of everybody in the round: the old ones, after each role whoever joined since.
-    function _withJoiners(Round memory round, bytes calldata standings) private view returns (bytes memory all) {
-        uint256 old = standings.length / Standings.SIZE;
-        uint256 oldVerifiers;
-        while (
-            oldVerifiers < old
-                && uint8(standings[(old - oldVerifiers - 1) * Standings.SIZE + 20]) == uint8(Role.VERIFIER)
-        ) ++oldVerifiers;
-        uint256 oldTrainers = old - oldVerifiers;
-        uint256 split = oldTrainers * Standings.SIZE;
-        address[] memory trainers = rounds.trainersAt(round.run, oldTrainers, round.trainers);
-        address[] memory verifiers = rounds.verifiersAt(round.run, oldVerifiers, round.verifiers);
-
-        all = new bytes((round.trainers + round.verifiers) * Standings.SIZE);
-        _copy(all, 0, standings[:split]);
-        _init(all, oldTrainers, trainers, Role.TRAINER);
-        _copy(all, round.trainers, standings[split:]);
-        _init(all, round.trainers + oldVerifiers, verifiers, Role.VERIFIER);
+    /// Settles the recorded round of `inputs`, whose standings were checked.
+    function _execute(
+        uint256 run,
+        Params calldata params,
+        Inputs calldata inputs,
+        Evidence calldata evidence,
+        uint256 totalWei
+    ) private view returns (Outcome memory outcome, Effects memory effects) {
+        _checkRecord(run, inputs.record);
+        bytes32[] memory slices;
+        (outcome, effects, slices) = transition.execute(params, inputs, evidence, totalWei);
+        for (uint256 k; k < slices.length; ++k) {
+            bytes32 expected = heard[run][inputs.record.round][k];
+            if (slices[k] != expected) revert SliceMismatch(k, expected, slices[k]);
+        }
     }
 
-    /// Accounts of all verifiers; stakes of this round's committee, 0 for others.
-    function _committee(Round memory round, bytes memory all)
+    /// What pending proposal `place` stands on.
+    function _before(uint256 run, Proposal[] calldata pending, uint256 place)
         private
         view
-        returns (address[] memory accounts, uint256[] memory stakesWei)
+        returns (bytes32 hash, uint256 totalWei)
     {
-        accounts = new address[](round.verifiers);
-        for (uint256 v; v < round.verifiers; ++v) {
-            accounts[v] = Standings.leaf(all, round.trainers + v).account();
+        if (place != 0) return (pending[place - 1].outcome.standingsHash, pending[place - 1].outcome.totalWei);
+        hash = standingsHash(run);
+        (, totalWei) = runs.books(run);
+    }
+
+    /// Makes an outcome final.
+    function _apply(
+        uint256 run,
+        uint16 round,
+        Outcome memory outcome,
+        Effects memory effects,
+        bytes24 transcript,
+        uint256 targetLossMicronats
+    ) private {
+        _standingsHash[run] = outcome.standingsHash;
+
+        emit Settled(run, round, outcome, transcript);
+
+        runs.post(run, outcome.root, outcome.totalWei);
+        for (uint256 i; i < effects.left.length; i += 2) {
+            runs.keep(run, address(uint160(effects.left[i])), effects.left[i + 1]);
         }
-        stakesWei = stakes.stakesOf(round.run, accounts);
-        for (uint256 v; v < round.verifiers; ++v) {
-            if ((round.masks.active >> v) & 1 == 0) stakesWei[v] = 0;
-        }
+        bool reached =
+            outcome.clusterMask != 0 && targetLossMicronats != 0 && outcome.lossMicronats <= targetLossMicronats;
+        rounds.conclude(run, round, outcome, effects.awaited, _slash(run, effects.slashed), reached);
     }
 
-    function _outcome(bytes memory all, Result memory result) private pure returns (Outcome memory outcome) {
-        (bytes32 root, uint256 totalWei) = StandingTree.root(all);
-        outcome.root = root;
-        outcome.totalWei = uint128(totalWei); // post() compares it with what was deposited, 128 bits
-        outcome.standingsHash = keccak256(all);
-        outcome.lossMicronats = uint32(result.consensus.lossMicronats);
-        outcome.clusterMask = uint32(result.consensus.clusterMask);
-    }
-
-    function _emitSettled(Round memory round, Outcome memory outcome, uint256 paidWei) private {
-        emit Settled(
-            round.run,
-            round.clock.round,
-            outcome.root,
-            outcome.totalWei,
-            uint128(paidWei),
-            outcome.standingsHash,
-            outcome.lossMicronats,
-            outcome.clusterMask,
-            Transcript.settled(round.clock.transcript, round.clock.round, outcome)
-        );
-    }
-
-    /// Takes what was slashed; returns the mask of this round's verifiers who lost too much to stay.
-    function _slash(
-        Round memory round,
-        Params calldata params,
-        address[] memory accounts,
-        uint256[] memory stakesWei,
-        uint256[] memory slashedWei
-    ) private returns (uint32 ejected) {
-        for (uint256 v; v < accounts.length; ++v) {
-            if (slashedWei[v] == 0) continue;
-            stakes.slash(round.run, accounts[v], slashedWei[v]);
-            if (Mechanism.isEjected(stakesWei[v] - slashedWei[v], params.verifierStakeWei)) {
-                ejected |= uint32(1 << v);
-            }
+    /// Takes what was slashed; returns who lost too much to stay, and 0 for everyone else.
+    function _slash(uint256 run, uint256[] memory slashed) private returns (address[] memory ejected) {
+        (,,, uint128 requiredWei) = runs.terms(run);
+        ejected = new address[](slashed.length / 2);
+        for (uint256 i; i < ejected.length; ++i) {
+            address account = address(uint160(slashed[2 * i]));
+            uint128 leftWei = stakes.slash(run, account, slashed[2 * i + 1]);
+            if (Mechanism.isEjected(leftWei, requiredWei)) ejected[i] = account;
         }
     }
 
-    /// Trainers to wait for next time: all but who missed two rounds in a row. Nothing changes without quorum.
-    function _awaited(Round memory round, bytes memory all, Outcome memory outcome)
-        private
-        pure
-        returns (uint256[] memory awaited)
-    {
-        if (outcome.clusterMask == 0) return awaited;
-        uint256 trainers = round.trainers;
-        awaited = new uint256[]((trainers + 255) / 256);
-        uint256 word;
-        unchecked {
-            for (uint256 i; i < trainers; ++i) {
-                if (Standings.leaf(all, i).misses() < 2) word |= 1 << (i & 255);
-                if (i & 255 == 255 || i + 1 == trainers) {
-                    awaited[i >> 8] = word;
-                    word = 0;
-                }
-            }
-        }
-    }
-
-    function _reached(Params calldata params, Outcome memory outcome) private pure returns (bool) {
-        return outcome.clusterMask != 0 && params.targetLossMicronats != 0
-            && outcome.lossMicronats <= params.targetLossMicronats;
-    }
-
-    function _copy(bytes memory all, uint256 position, bytes calldata standings) private pure {
-        Leaf to = Standings.leaf(all, position);
-        assembly ("memory-safe") {
-            calldatacopy(to, standings.offset, standings.length)
-        }
-    }
-
-    function _init(bytes memory all, uint256 position, address[] memory accounts, Role role) private pure {
-        for (uint256 i; i < accounts.length; ++i) {
-            Standings.leaf(all, position + i).init(accounts[i], role);
-        }
+    function _forfeit(uint256 run, address account, address beneficiary, Terms memory terms) private {
+        stakes.forfeit(run, account, beneficiary, terms.proposalBondWei, terms.challengerBps, terms.burnBps);
     }
 }

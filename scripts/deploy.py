@@ -1,10 +1,11 @@
 """ape run deploy --network ethereum:local:foundry
 
-Deploys Runs, Stakes, Rounds, Settlement and, on a local network, DevToken; prints the deployment as JSON and writes it
-to deployment.json, or to the file that GRADMINT_DEPLOYMENT names. On other networks GRADMINT_ACCOUNT names the account.
+Deploys Runs, Stakes, Rounds, Settlement, Certificates and, on a local network, DevToken; prints the deployment as JSON
+and writes it to deployment.json, or to the file that GRADMINT_DEPLOYMENT names. On other networks GRADMINT_ACCOUNT
+names the account.
 
-The four know each other by addresses that follow from the deployer's nonce: nothing else may be sent from that account
-in between. A wrong nonce reverts (Miswired) and can be tried again.
+The first four know each other by addresses that follow from the deployer's nonce: nothing else may be sent from that
+account in between. A wrong nonce reverts (Miswired) and can be tried again.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def main() -> None:
             )
         deployment.setdefault("block", chain.blocks.height)
         deployment[name.lower()] = address
+    deployment["certificates"] = deployer.deploy(project.Certificates, *wiring[:3]).address
     if local:
         deployment["token"] = deployer.deploy(project.DevToken).address
 

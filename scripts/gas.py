@@ -20,6 +20,7 @@ from random import Random
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "contracts"))
 
+from gas_certificates import measure_certificates  # noqa: E402
 from world import (  # noqa: E402
     DEPLOYER,
     ETHER,
@@ -32,16 +33,15 @@ from world import (  # noqa: E402
     anvil,
     create_address,
     deploy,
-    pack,
     random_bytes,
+    siblings,
     test_artifact,
     trainer,
-    verifier,
 )
 
 from gradmint.ports import artifacts  # noqa: E402
-from gradmint.spec import mechanism, tree  # noqa: E402
-from gradmint.spec.params import STANDARD  # noqa: E402
+from gradmint.spec import tree  # noqa: E402
+from gradmint.spec.params import MAX_TRAINERS, STANDARD  # noqa: E402
 from gradmint.spec.types import Report, Role, Row, Standing, Verdict  # noqa: E402
 
 SNAPSHOT = ROOT / "snapshots" / "gas.json"
@@ -61,17 +61,17 @@ def reports_of(rng: Random, trainers: int) -> dict[int, Report]:
     return found
 
 
-def measure_rounds(world: World, trainers: int) -> dict[str, int]:
-    """Two rounds; the second is the steady state."""
+def measure_rounds(world: World, trainers: int, top: int) -> dict[str, int]:
+    """Two rounds; the second is the steady state. With fewer in the top than trainers they are sorted once more."""
     params = replace(
-        STANDARD, min_trainers=trainers, min_verifiers=VERIFIERS, train_s=10**6, hold_s=10**6, commit_s=10**6,
+        STANDARD, min_trainers=trainers, max_trainers=MAX_TRAINERS, min_verifiers=VERIFIERS, top=top, train_s=10**6,
+        hold_s=10**6, commit_s=10**6,
         reveal_s=10**6, settle_s=10**6, exit_s=10**7,
     )  # fmt: skip
     run = world.open(params, 1_000_000 * ETHER)
     world.enrol(run, params, trainers, VERIFIERS)
-    everyone = [Standing(bytes.fromhex(trainer(i)[2:]), Role.TRAINER) for i in range(trainers)]
-    committee = [Standing(bytes.fromhex(verifier(v)[2:]), Role.VERIFIER) for v in range(VERIFIERS)]
-    before, figures, rng = b"", {}, Random(trainers)
+    figures: dict[str, int] = {}
+    rng = Random(trainers)
     for round_ in (1, 2):
         reports = reports_of(rng, trainers)
         said = []
@@ -86,13 +86,7 @@ def measure_rounds(world: World, trainers: int) -> dict[str, int]:
         # The first of the four; the last also opens the next phase.
         figures[f"hold_{trainers}"], figures[f"reveal_{trainers}"] = held[0].gas, revealed[0].gas
         figures["commit"] = committed[0].gas
-        budget = mechanism.round_budget_wei(world.runs.call("unpaid", run), round_, params.max_rounds)
-        settled = world.settle(run, params, list(reports.values()), before)
-        stakes = [params.verifier_stake_wei] * VERIFIERS
-        after = mechanism.settle(params, budget, everyone, committee, stakes, list(reports.values()))
-        everyone, committee = list(after.trainers), list(after.verifiers)
-        before = pack(everyone + committee)
-        assert settled["Settled"].paidWei == after.paid_wei
+        settled = world.settle(run)
     figures[f"settle_{trainers}"] = settled.gas
     figures[f"settle_{trainers}_per_participant"] = -(-settled.gas // trainers)
     return figures
@@ -121,13 +115,11 @@ def measure_claims(chain: Chain) -> dict[str, int]:
             )
             for i in range(1_000)
         ]
-        top, proof, packed = tree.root(leaves), tree.prove(leaves, 5), leaves[5].pack()
-        assert len(proof.siblings) == 10
+        top, (right_bits, proof) = tree.root(leaves), siblings(leaves, 5)
+        assert len(proof) == 10 * 40
         world.runs.send("post", run, top.hash, top.sum_wei, sender=TREASURER)
-        siblings = b"".join(node.hash + node.sum_wei.to_bytes(16, "big") for node in proof.siblings)
-        words = [packed[at : at + 32] for at in (0, 32, 64)]
-        receipt = world.runs.send("claim", run, token.address, words, proof.right_bits, siblings, sender=SPONSOR)
-        figures[name] = receipt.gas
+        proven = leaves[5].account, leaves[5].paid_wei, right_bits, proof
+        figures[name] = world.runs.send("claim", run, token.address, *proven, sender=SPONSOR).gas
     return figures
 
 
@@ -144,11 +136,13 @@ def measure_hamming(chain: Chain) -> dict[str, int]:
 
 def measure() -> dict[str, int]:
     figures: dict[str, int] = {}
-    for trainers in (8, 64, 256):
+    for trainers, top in ((8, 64), (64, 64), (256, 64), (1_024, 64)):
         with anvil() as chain:
-            figures |= measure_rounds(World.on(chain), trainers)
+            figures |= measure_rounds(World.on(chain), trainers, top)
     with anvil() as chain:
         figures |= measure_claims(chain) | measure_hamming(chain)
+    with anvil() as chain:
+        figures |= measure_certificates(chain)
     return figures
 
 

@@ -18,11 +18,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from gradmint.spec import transcript, tree
+from gradmint.spec import rating, registration, transcript, tree
 from gradmint.spec.agreement import agree, distance_bits, weighted_median
+from gradmint.spec.docket import Outcome
+from gradmint.spec.fixed import WAD, exp_wad, pow_halves_q32_down, sqrt_down
 from gradmint.spec.keccak import keccak256
 from gradmint.spec.mechanism import settle
-from gradmint.spec.params import LOCAL, STANDARD, Params
+from gradmint.spec.params import LARGE, LOCAL, MAX_TRAINERS, STANDARD, Params
 from gradmint.spec.types import (
     GAIN_MAX_MICRONATS,
     ONE_Q32,
@@ -32,6 +34,7 @@ from gradmint.spec.types import (
     Report,
     Role,
     Row,
+    Settlement,
     Standing,
     Verdict,
 )
@@ -44,6 +47,7 @@ class Case:
     """Input of one settlement."""
 
     params: Params
+    round: int
     budget_wei: int
     trainers: tuple[Standing, ...]
     verifiers: tuple[Standing, ...]
@@ -56,19 +60,29 @@ class Case:
         return sum(1 << v for v, report in enumerate(self.reports) if report is not None)
 
 
-def random_case(rng: Random, most_trainers: int = 12, most_verifiers: int = 6) -> Case:
-    """Anything a settlement meets: near and far reports, verdicts, extreme gains, absent or stakeless verifiers."""
+def random_case(rng: Random, most_trainers: int = 12, most_verifiers: int = 6, least_trainers: int = 1) -> Case:
+    """Anything a settlement meets: near and far reports, verdicts, extreme gains, ties, bans, tops smaller than the
+    trainers, everybody missing, absent or stakeless verifiers."""
     params = random_params(rng)
-    trainers = tuple(random_standing(rng, Role.TRAINER) for _ in range(rng.randint(1, most_trainers)))
+    round_ = rng.choice((1, 7, 65_535, rng.randint(1, 65_535)))
+    count = rng.randint(least_trainers, most_trainers)
+    bans = rng.choice((0.0, 0.0, 0.2, 0.2, 0.2, 1.0))
+    trainers = tuple(random_standing(rng, Role.TRAINER, round_, bans) for _ in range(count))
     verifiers = tuple(random_standing(rng, Role.VERIFIER) for _ in range(rng.randint(1, most_verifiers)))
-    truth = [rng.getrandbits(256) for _ in range(params.words)]
+    words = [rng.getrandbits(256) for _ in range(params.words)]
+    fine = rng.choice((0.0, 0.5, 0.7, 0.9, 1.0))
+    truth = tuple(random_row(rng, fine) for _ in trainers)
+    noise = rng.choice((0.0, 0.1, 0.5, 1.0))
     return Case(
         params,
+        round_,
         rng.choice((0, 1, rng.randrange(10**6), rng.randrange(10**24), rng.randrange(2**100))),
         trainers,
         verifiers,
         random_stakes(rng, len(verifiers)),
-        tuple(random_report(rng, params, truth, len(trainers)) if rng.random() < 0.85 else None for _ in verifiers),
+        tuple(
+            random_report(rng, params, words, truth, fine, noise) if rng.random() < 0.85 else None for _ in verifiers
+        ),
     )
 
 
@@ -79,6 +93,7 @@ def random_params(rng: Random) -> Params:
         rng.choice((LOCAL, STANDARD)),
         manifest=rng.randbytes(32),
         model=rng.randbytes(32),
+        immunity_rounds=rng.choice((0, 8, 65_534, 65_535, rng.randrange(65_536))),
         words=words,
         slash_bits=slash_bits,
         accept_bits=rng.randrange(min(slash_bits, 60) + 1),
@@ -87,29 +102,56 @@ def random_params(rng: Random) -> Params:
         liveness_bps=rng.randrange(10_001),
         value_weight_bps=rng.randint(1, 10_000),
         proof_weight_bps=rng.randint(1, 10_000),
-        recovery_bps=rng.randrange(10_001),
-        trust_floor_bps=rng.randrange(10_001),
+        recovery_bps=rng.randint(1, 10_000),
+        trust_floor_bps=rng.choice((0, 100, rng.randrange(10_001))),
+        ban_trust_bps=rng.choice((0, 2_500, 10_000, rng.randrange(10_001))),
+        ban_rounds=rng.choice((1, 20, rng.randint(1, 65_535))),
+        bonds_weight_bps=rng.choice((10_000, 1, rng.randint(1, 10_000))),
+        value_exponent_halves=rng.randint(2, 6),
+        top=rng.choice((1, 2, 3, 5, 8, 64, rng.randint(1, 65_535))),
+        reserve=rng.choice((0, 1, 2, 16, rng.randrange(65_536))),
         penalty_bps=(10_000, *(rng.randrange(10_001) for _ in range(7))),
     )
 
 
-def random_standing(rng: Random, role: Role) -> Standing:
+def random_standing(rng: Random, role: Role, round_: int = 0, bans: float = 0.0) -> Standing:
+    """Within what settlements keep: |mu| below 2^57, sigma at most a newcomer's, a trainer's value at most
+    1,024, the other means at most 1."""
+    ban_round = rng.choice((round_, round_, round_ + 3, 2**32 - 1)) if rng.random() < bans else max(0, round_ - 1)
     if rng.random() < 0.2:
-        return Standing(rng.randbytes(20), role)
+        return Standing(rng.randbytes(20), role, ban_round=ban_round)
+    most_q32 = MAX_TRAINERS * ONE_Q32 if role is Role.TRAINER else ONE_Q32
     return Standing(
         account=rng.randbytes(20),
         role=role,
         misses=rng.choice((0, 1, 2, 254, 255)),
         rounds=rng.choice((0, 1, 8, 65_534, 65_535, rng.randrange(65_536))),
-        ban_round=rng.getrandbits(32),
+        ban_round=ban_round,
         paid_wei=rng.choice((0, rng.randrange(10**24), rng.randrange(2**120))),
-        value_q32=rng.choice((0, ONE_Q32, rng.randint(0, ONE_Q32))),
+        value_q32=rng.choice(
+            (0, ONE_Q32, rng.randint(0, ONE_Q32), rng.randrange(2**20), most_q32, rng.randint(0, most_q32))
+        ),
         proof_q32=rng.choice((0, ONE_Q32, -ONE_Q32, rng.randint(-ONE_Q32, ONE_Q32), rng.randint(0, ONE_Q32))),
-        mu_q32=rng.randint(-(2**63), 2**63 - 1),
-        sigma_q32=rng.getrandbits(64),
+        mu_q32=random_mu(rng),
+        sigma_q32=random_sigma(rng),
         trust_q32=rng.choice((0, ONE_Q32, rng.randint(0, ONE_Q32))),
-        reputation_q32=rng.choice((0, ONE_Q32, ONE_Q32, rng.getrandbits(33))),
+        reputation_q32=rng.choice((0, ONE_Q32, ONE_Q32, ONE_Q32, rng.getrandbits(33))),
     )
+
+
+def random_mu(rng: Random) -> int:
+    return rng.choice((rating.MU_Q32, 0, *(rng.randint(0, 2 * rating.MU_Q32) for _ in range(6)), _wide(rng, 57)))
+
+
+def random_sigma(rng: Random) -> int:
+    return rng.choice(
+        (rating.SIGMA_Q32, 0, 1, *(rng.randint(rating.SIGMA_Q32 // 20, rating.SIGMA_Q32) for _ in "four"))
+    )
+
+
+def _wide(rng: Random, bits: int) -> int:
+    """Of any length up to ``bits``, and of either sign."""
+    return rng.choice((1, -1)) * rng.getrandbits(rng.randint(1, bits))
 
 
 def random_stakes(rng: Random, count: int) -> tuple[int, ...]:
@@ -121,20 +163,26 @@ def random_stakes(rng: Random, count: int) -> tuple[int, ...]:
     )
 
 
-def random_report(rng: Random, params: Params, truth: Sequence[int], trainers: int) -> Report:
-    flips = rng.choice((0, 1, params.accept_bits // 2, params.accept_bits, params.slash_bits, 128 * params.words))
+def random_report(
+    rng: Random, params: Params, truth: Sequence[int], rows: Sequence[Row], fine: float, noise: float
+) -> Report:
+    """Signature and rows near the truth or far from it."""
+    flips = rng.choice(
+        (0, 0, 0, 0, 1, params.accept_bits // 2, params.accept_bits, params.slash_bits, 128 * params.words)
+    )
     words = list(truth)
     for bit in rng.sample(range(256 * params.words), min(flips, 256 * params.words)):
         words[bit // 256] ^= 1 << bit % 256
-    rows = tuple(
-        Row(
-            Verdict.OK if rng.random() < 0.7 else Verdict(rng.randrange(8)),
-            random_gain(rng),
-            UNSAMPLED if rng.random() < 0.25 else random_gain(rng),
-        )
-        for _ in range(trainers)
+    said = tuple(random_row(rng, fine) if rng.random() < noise else row for row in rows)
+    return Report(rng.choice((0, 2**32 - 1, rng.getrandbits(22))), tuple(words), said)
+
+
+def random_row(rng: Random, fine: float) -> Row:
+    return Row(
+        Verdict.OK if rng.random() < fine else Verdict(rng.choice((1, rng.randint(1, 7)))),
+        random_gain(rng),
+        UNSAMPLED if rng.random() < 0.25 else random_gain(rng),
     )
-    return Report(rng.choice((0, 2**32 - 1, rng.getrandbits(22))), tuple(words), rows)
 
 
 def random_gain(rng: Random) -> int:
@@ -168,6 +216,7 @@ def consensus_plain(consensus: Consensus | None) -> Any:
 def case_plain(case: Case) -> dict[str, Any]:
     return {
         "params": plain(case.params.encode()),
+        "round": case.round,
         "budget_wei": plain(case.budget_wei),
         "trainers": plain([standing.pack() for standing in case.trainers]),
         "verifiers": plain([standing.pack() for standing in case.verifiers]),
@@ -176,12 +225,18 @@ def case_plain(case: Case) -> dict[str, Any]:
     }
 
 
+def settled(case: Case) -> Settlement:
+    return settle(
+        case.params, case.round, case.budget_wei, case.trainers, case.verifiers, case.stakes_wei, case.reports
+    )
+
+
 def mechanism_vectors() -> Any:
     rng = Random("mechanism")
     out = []
     for _ in range(40):
         case = random_case(rng)
-        after = settle(case.params, case.budget_wei, case.trainers, case.verifiers, case.stakes_wei, case.reports)
+        after = settled(case)
         out.append(
             case_plain(case)
             | {
@@ -190,6 +245,7 @@ def mechanism_vectors() -> Any:
                 "verifiers_after": plain([standing.pack() for standing in after.verifiers]),
                 "paid_wei": plain(after.paid_wei),
                 "slashed_wei": plain(after.slashed_wei),
+                "weakest": after.weakest,
             }
         )
     return out
@@ -197,7 +253,7 @@ def mechanism_vectors() -> Any:
 
 def agreement_vectors() -> Any:
     rng = Random("agreement")
-    out: dict[str, Any] = {"distances": [], "medians": [], "agree": []}
+    out: dict[str, Any] = {"distances": [], "medians": [], "agree": [], "hashes": []}
     for words in (1, 1, 2, 4, 7, 16):
         a = [rng.getrandbits(256) for _ in range(words)]
         for b in (a, [word ^ (2**256 - 1) for word in a], [rng.getrandbits(256) for _ in a]):
@@ -220,6 +276,47 @@ def agreement_vectors() -> Any:
             | {"words": case.params.words, "accept_bits": case.params.accept_bits, "trainers": len(case.trainers),
                "consensus": consensus_plain(consensus)}
         )  # fmt: skip
+    for words, rows in ((1, 0), (1, 1), (2, 5), (16, 3)):
+        packed = rng.randbytes(Report.size(words, rows))
+        out["hashes"].append({"report": plain(packed), "words": words, "hash": plain(Report.hash(packed, words))})
+    return out
+
+
+def rating_vectors() -> Any:
+    rng = Random("rating")
+    out: dict[str, Any] = {"rate": [], "exp": [], "sqrt": [], "pow": []}
+    for count in (0, 1, 1, 2, 2, 3, 4, 5, 8, 13, 40):
+        for ranks in (1, 3, 2**32):
+            before = [(random_mu(rng), random_sigma(rng)) for _ in range(count)]
+            said = [rng.randrange(ranks) for _ in range(count)]
+            after = rating.rate(before, said)
+            out["rate"].append({"before": plain(before), "ranks": said, "after": plain(after)})
+    for x in (-50 * WAD, -1, 0, 1, WAD, 30 * WAD, 135 * WAD, *(rng.randrange(30 * WAD) for _ in range(12))):
+        out["exp"].append([plain(x), plain(exp_wad(x))])
+    roots = [rng.getrandbits(rng.randint(1, 70)) + 1 for _ in range(10)]
+    for x in (0, 1, 2, 3, 4, 255, 256, 2**140, *(root**2 + d for root in roots for d in (-1, 0, 1))):
+        out["sqrt"].append([plain(x), plain(sqrt_down(x))])
+    for halves in range(2, 7):
+        for x in (0, 1, ONE_Q32, ONE_Q32 - 1, MAX_TRAINERS * ONE_Q32, rng.randrange(ONE_Q32), rng.randrange(2**42)):
+            out["pow"].append([x, halves, pow_halves_q32_down(x, halves)])
+    return out
+
+
+def registration_vectors() -> Any:
+    rng = Random("registration")
+    out: dict[str, Any] = {"prices": [], "next": []}
+    most = registration.MAX_PRICE_WEI
+    for _ in range(40):
+        half_life_s = rng.choice((1, 4_200, rng.randint(1, 2**32 - 1)))
+        elapsed_s = rng.choice((0, half_life_s, 127 * half_life_s, rng.randrange(4 * half_life_s), rng.getrandbits(40)))
+        last_wei, floor_wei = rng.choice((most, rng.randrange(10**20))), rng.choice((0, most, rng.randrange(10**18)))
+        operands = last_wei, elapsed_s, half_life_s, floor_wei
+        out["prices"].append(plain([*operands, registration.price_wei(*operands)]))
+        paid_wei, bump_bps = (
+            rng.choice((0, most, rng.randrange(10**20))),
+            rng.choice((0, 10_000, rng.randrange(10_001))),
+        )
+        out["next"].append(plain([paid_wei, bump_bps, registration.next_price_wei(paid_wei, bump_bps)]))
     return out
 
 
@@ -246,26 +343,32 @@ def tree_vectors() -> Any:
     return out
 
 
+def outcome_of(values: Sequence[Any]) -> Outcome:
+    names = ("root", "total_wei", "standings_hash", "loss_micronats", "cluster_mask", "weakest", "effects_hash")
+    return Outcome(**dict(zip(names, values, strict=True)))
+
+
 def transcript_vectors() -> Any:
     rng = Random("transcript")
     out: dict[str, Any] = {"rows": [], "beacons": [], "commitments": []}
     for _ in range(4):
-        report, bitmap = rng.randbytes(rng.randrange(80)), rng.randbytes(rng.randrange(1, 40))
+        bitmap = rng.randbytes(rng.randrange(1, 40))
         operands: dict[str, tuple[Any, ...]] = {
             "phase": (rng.getrandbits(16), Phase(rng.randrange(7)), rng.getrandbits(40),
                       rng.randbytes(32), rng.randbytes(24)),
             "submitted": (rng.getrandbits(16), rng.randint(-(2**31), 2**31 - 1), rng.randbytes(32)),
             "held": (rng.randrange(32), rng.randbytes(32), bitmap),
             "committed": (rng.randrange(32), rng.randbytes(32)),
-            "revealed": (rng.randrange(32), rng.randbytes(32), report),
-            "settled": (rng.getrandbits(16), rng.randbytes(32), rng.getrandbits(128), rng.randbytes(32),
-                        rng.getrandbits(32), rng.getrandbits(32)),
+            "revealed": (rng.randrange(32), rng.randbytes(32), rng.randbytes(32)),
+            "settled": (rng.getrandbits(16), rng.randbytes(24), rng.getrandbits(128), rng.randbytes(32),
+                        rng.getrandbits(32), rng.getrandbits(32), rng.getrandbits(16), rng.randbytes(32)),
             "admitted": (Role(rng.randint(1, 2)), rng.getrandbits(16), rng.randbytes(20), rng.getrandbits(128)),
             "retired": (Role(rng.randint(1, 2)), rng.getrandbits(16)),
         }  # fmt: skip
         for name, values in operands.items():
             before = rng.randbytes(24)
-            row = getattr(transcript, f"{name}_row")(*values)
+            given = (values[0], outcome_of(values[1:]).pack()) if name == "settled" else values
+            row = getattr(transcript, f"{name}_row")(*given)
             after = transcript.fold(before, transcript.Kind[name.upper()], row)
             out["rows"].append(
                 {
@@ -285,17 +388,22 @@ def transcript_vectors() -> Any:
             }
         )
         bound = (rng.getrandbits(32), rng.randbytes(20), rng.getrandbits(40), rng.getrandbits(16), rng.randbytes(20))
-        salt = rng.randbytes(32)
+        report_hash, salt = rng.randbytes(32), rng.randbytes(32)
         out["commitments"].append(
-            {"bound_to": plain(bound), "report": plain(report), "salt": plain(salt),
-             "commitment": plain(transcript.commitment(*bound, report, salt))}
+            {"bound_to": plain(bound), "report_hash": plain(report_hash), "salt": plain(salt),
+             "commitment": plain(transcript.commitment(*bound, report_hash, salt))}
         )  # fmt: skip
     return out
 
 
 def params_vectors() -> Any:
     rng = Random("params")
-    found = [("LOCAL", LOCAL), ("STANDARD", STANDARD), *((f"random {i}", random_params(rng)) for i in range(6))]
+    found = [
+        ("LOCAL", LOCAL),
+        ("STANDARD", STANDARD),
+        ("LARGE", LARGE),
+        *((f"random {i}", random_params(rng)) for i in range(6)),
+    ]
     return [
         {"name": name, "encoded": plain(params.encode()), "hash": plain(keccak256(params.encode()))}
         for name, params in found
@@ -308,6 +416,8 @@ def generate() -> dict[str, str]:
         "agreement.json": agreement_vectors(),
         "mechanism.json": mechanism_vectors(),
         "params.json": params_vectors(),
+        "rating.json": rating_vectors(),
+        "registration.json": registration_vectors(),
         "transcript.json": transcript_vectors(),
         "tree.json": tree_vectors(),
     }

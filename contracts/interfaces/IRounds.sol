@@ -10,6 +10,9 @@ import {Clock, Counts, Masks, Outcome, Phase, Role, Schedule, Seat, Submission} 
 /// everybody awaited has acted; a phase in which nobody is awaited lasts to its deadline. A phase in which nobody acts
 /// makes the round void: nobody is paid or slashed, the next round opens. Who is awaited and misses two phases
 /// (trainers: two settled rounds) in a row is no longer awaited until it acts again, so nobody can block a run.
+/// @dev A round that ends with at least one reveal is recorded: a hash fixes everything that its settlement depends on. In a
+/// direct run the next round waits for that settlement (SETTLE, or void); in a proposing run it opens at once.
+/// @dev Not guaranteed: that a run that ends because its target was reached records the round it is in.
 interface IRounds {
     event PhaseOpened(
         uint256 indexed run,
@@ -22,6 +25,8 @@ interface IRounds {
     );
     /// The round ended in `phase` without a settlement.
     event Voided(uint256 indexed run, uint16 round, Phase phase);
+    /// The round is over and can be settled. `recordHash`: Docket.hash of its Record.
+    event Recorded(uint256 indexed run, uint16 round, bytes30 recordHash);
     /// `roster` is the roster transcript after this row.
     event Admitted(
         uint256 indexed run, uint8 role, uint16 index, address indexed account, uint128 stakeWei, bytes24 roster
@@ -46,7 +51,7 @@ interface IRounds {
     error NotOnCommittee(uint256 run, uint8 verifier);
     error AlreadyActed(uint256 run, uint8 verifier, Phase phase);
     error AlreadySeated(uint256 run, address account);
-    /// All seats of this role were given. Seats of those who left are not given again.
+    /// All seats of this role are taken, and none is to be given away.
     error Full(uint256 run, Role role, uint256 seats);
     /// The submissions brought along are not the round's, all of them, in chain order.
     error TranscriptMismatch(bytes24 expected, bytes24 actual);
@@ -73,7 +78,7 @@ interface IRounds {
     /// @param bitmap Trainer i is bit i % 8 of byte i / 8; ceil(trainersInRound / 8) bytes.
     function hold(uint256 run, bytes calldata bitmap, bytes32 baseDigest) external;
 
-    /// @param commitment keccak256(abi.encode(chain id, this contract, run, round, verifier, keccak256(report), salt)).
+    /// @param commitment keccak256(abi.encode(chain id, this contract, run, round, verifier, Reports.hash(report), salt)).
     function commit(uint256 run, bytes32 commitment) external;
 
     /// @param report Packed: loss uint32 | words x 32 bytes | per trainer verdict uint8, common int32, assigned int32.
@@ -87,15 +92,31 @@ interface IRounds {
     /// @notice Ends a run that is still in enrolment. Only Runs.
     function cancel(uint256 run) external;
     /// @notice Seats an account; opens round 1 when both minima are reached. Only Stakes.
-    function admit(uint256 run, Role role, address account, uint128 stakeWei) external returns (uint16 index);
-    /// @notice Unseats an account; nothing happens when it was unseated before. Only Stakes.
+    /// @dev In this order: a fresh seat; the first seat whose holder left (a verifier's not while that is of the round's
+    /// committee); a trainer's only: the seat of the weakest, whom the last final settlement named, unless it was given away
+    /// since. The weakest is retired by that: no more submissions; what it submitted in this round still counts, and what it
+    /// was promised stays claimable. A newcomer takes part from the next round on and inherits nothing.
+    /// @return index Among its role.
+    /// @return pruned Whose seat was given away; 0: nobody's.
+    function admit(uint256 run, Role role, address account, uint128 stakeWei)
+        external
+        returns (uint16 index, address pruned);
+    /// @notice Unseats an account; nothing happens when it has no seat, or was unseated before. Only Stakes.
     function retire(uint256 run, address account) external;
-    /// @notice Records a settlement, unseats the ejected and opens the next round, or ends the run. Only Settlement.
-    /// @param awaited Bitmap words of the trainers to wait for from now on; empty leaves them as they are.
-    /// @param ejected Mask of verifiers who leave.
+    /// @notice Applies a final settlement of `round`: whom to wait for, who leaves, whose seat is given away next. A direct run
+    /// then opens its next round, or ends; a proposing run goes on, or ends. Only Settlement.
+    /// @param awaited Bitmap words of the trainers to wait for from now on; empty leaves them as they are. Who joined after
+    /// `round` had opened is not touched.
+    /// @param ejected Accounts of verifiers who leave.
     /// @param reached Whether the run's target is reached.
-    function conclude(uint256 run, Outcome calldata outcome, uint256[] calldata awaited, uint32 ejected, bool reached)
-        external;
+    function conclude(
+        uint256 run,
+        uint16 round,
+        Outcome calldata outcome,
+        uint256[] calldata awaited,
+        address[] calldata ejected,
+        bool reached
+    ) external;
 
     function clock(uint256 run) external view returns (Clock memory);
     function masks(uint256 run) external view returns (Masks memory);
@@ -104,16 +125,21 @@ interface IRounds {
     function seat(uint256 run, address account) external view returns (Seat memory);
     /// @notice Transcript right after this round's TRAIN phase opened.
     function opening(uint256 run) external view returns (bytes24);
-    /// @notice A verifier's commitment; after its reveal keccak256(report). Of an earlier round where masks say so.
+    /// @notice A verifier's commitment; after its reveal Reports.hash(report). Of an earlier round where masks say so.
     function message(uint256 run, uint8 verifier) external view returns (bytes32);
-    /// @notice message() of every verifier index in this round.
-    function messages(uint256 run) external view returns (bytes32[] memory);
+    /// @notice Hash of a round's record, and the recorded round before it; 0 and 0 when there is none. A direct run knows
+    /// its latest only.
+    function record(uint256 run, uint16 round) external view returns (bytes30 hash, uint16 previous);
+    /// @notice The latest recorded round; 0: none.
+    function lastRecorded(uint256 run) external view returns (uint16);
+    /// @notice Trainer whose seat is given away next, and the round whose settlement said so; 65,535 or round 0: nobody's.
+    function weakest(uint256 run) external view returns (uint16 index, uint16 round);
     /// @notice Bitmap of this round's awaited trainers, 256 indices a word.
     function awaitedTrainers(uint256 run) external view returns (uint256[] memory);
-    /// @notice Accounts of trainer indices [from, to).
+    /// @notice Present holders of trainer seats [from, to).
     function trainersAt(uint256 run, uint256 from, uint256 to) external view returns (address[] memory);
-    /// @notice Accounts of verifier indices [from, to).
+    /// @notice Present holders of verifier seats [from, to).
     function verifiersAt(uint256 run, uint256 from, uint256 to) external view returns (address[] memory);
-    /// @notice Whether `account` is a verifier of the current round's committee.
+    /// @notice Whether `account` is a verifier of the current round's committee, and the run goes on.
     function onDuty(uint256 run, address account) external view returns (bool);
 }

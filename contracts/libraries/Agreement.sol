@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.37;
 
+import {Fixed} from "./Fixed.sol";
 import {Hamming} from "./Hamming.sol";
 import {Mem} from "./Mem.sol";
 import {Reports} from "./Reports.sol";
+import {Poll, Rows} from "./Rows.sol";
 
 /// What the cluster agrees on. Verifiers are indices and bits; without quorum `clusterMask` is 0 and the rest void.
 struct Consensus {
@@ -13,19 +15,17 @@ struct Consensus {
     bool unanimous; // the cluster holds at least 3/4 of committee stake
     uint256 lossMicronats;
     uint256[] rows; // per trainer, packed as in a report
+    uint256[] sums; // per verifier index: minima << 128 | maxima of the gains it names and those agreed on; 0 outside the cluster
 }
 
 /// From reports to one opinion: LSH distance about floats, stake-weighted medians about integers.
 /// src/gradmint/spec/agreement.py.
+///
 /// @dev Stakes are below 2^128 and at most 32 of them are added; distances are below 2^12: no sum here overflows.
 library Agreement {
-    uint256 internal constant NONE = type(uint256).max;
+    using Mem for uint256[];
 
-    /// Columns of a row, and what turns its int32 into unsigned numbers of the same order.
-    uint256 private constant VERDICT = 0xff << 64;
-    uint256 private constant COMMON = 0xffffffff << 32;
-    uint256 private constant ASSIGNED = 0xffffffff;
-    uint256 private constant BIAS = 0x8000000080000000;
+    uint256 internal constant NONE = type(uint256).max;
 
     /// Reports that count, in verifier order.
     struct Present {
@@ -34,15 +34,6 @@ library Agreement {
         uint256[] stakesWei;
         uint256[] reports; // offsets in calldata
         uint256[] distancesBits; // of all pairs, row by row
-    }
-
-    /// What each member of the cluster said of one thing, and room to sort it.
-    struct Poll {
-        uint256 count;
-        uint256[] said;
-        uint256[] stakesWei;
-        uint256[] keys; // and a sentinel
-        uint256 totalWei;
     }
 
     /// Consensus of the committee. Quorum: cluster stake > 2/3 of committee stake.
@@ -56,23 +47,56 @@ library Agreement {
         uint256 acceptBits,
         uint256 trainers
     ) internal pure returns (Consensus memory consensus) {
-        Present memory present = _present(stakesWei, reports, revealed);
-        if (present.count == 0) return consensus;
-        _measure(present, words);
-        uint256 medoid = findMedoid(present.distancesBits, present.stakesWei, present.count, acceptBits);
+        consensus = gather(stakesWei, reports, revealed, words, acceptBits);
+        (consensus.rows, consensus.sums) =
+            Rows.hear(consensus.clusterMask, stakesWei, reports, revealed, Reports.rowsAt(words), trainers);
+    }
 
-        uint256 committeeWei;
-        for (uint256 v; v < stakesWei.length; ++v) {
-            committeeWei += stakesWei[v];
+    /// Consensus without rows and sums, from loss and words alone: of each report no more than its head is read.
+    function gather(
+        uint256[] memory stakesWei,
+        bytes[] calldata heads,
+        uint256 revealed,
+        uint256 words,
+        uint256 acceptBits
+    ) internal pure returns (Consensus memory consensus) {
+        unchecked {
+            Present memory present = _present(stakesWei, heads, revealed);
+            if (present.count == 0) return consensus;
+            _measure(present, words);
+            uint256 medoid = findMedoid(present.distancesBits, present.stakesWei, present.count, acceptBits);
+
+            uint256 committeeWei;
+            for (uint256 v; v < stakesWei.length; ++v) {
+                committeeWei += stakesWei.get(v);
+            }
+            consensus.medoid = present.verifiers.get(medoid);
+            consensus.distancesBits = _distancesFrom(present, medoid, stakesWei.length);
+            (uint256 clusterMask, uint256 clusterWei) = _keepNear(present, medoid, acceptBits);
+            if (3 * clusterWei <= 2 * committeeWei) return consensus;
+
+            consensus.clusterMask = clusterMask;
+            consensus.unanimous = 4 * clusterWei >= 3 * committeeWei;
+            consensus.lossMicronats = _loss(present, clusterWei);
         }
-        consensus.medoid = present.verifiers[medoid];
-        consensus.distancesBits = _distancesFrom(present, medoid, stakesWei.length);
-        (uint256 clusterMask, uint256 clusterWei) = _keepNear(present, medoid, acceptBits);
-        if (3 * clusterWei <= 2 * committeeWei) return consensus;
+    }
 
-        consensus.clusterMask = clusterMask;
-        consensus.unanimous = 4 * clusterWei >= 3 * committeeWei;
-        _medians(consensus, present, clusterWei, words, trainers);
+    /// One slice of the rows. Slices' rows end to end, and their sums added, are those of the whole.
+    /// @param rowsOf `count` packed rows of each verifier in the mask `revealed`, in index order.
+    function hear(
+        Consensus memory consensus,
+        uint256[] memory stakesWei,
+        bytes[] calldata rowsOf,
+        uint256 revealed,
+        uint256 count
+    ) internal pure returns (uint256[] memory rows, uint256[] memory sums) {
+        return Rows.hear(consensus.clusterMask, stakesWei, rowsOf, revealed, 0, count);
+    }
+
+    /// How much of the gains that one verifier names is the consensus's: sum of minima over sum of maxima.
+    function agreementQ32(uint256 sums) internal pure returns (uint256) {
+        uint256 most = uint128(sums);
+        return most == 0 ? Fixed.ONE_Q32 : Fixed.mulDivDown(sums >> 128, Fixed.ONE_Q32, most);
     }
 
     /// Position of the report with the most neighbouring stake; ties by least total distance to its neighbours, then order.
@@ -81,35 +105,23 @@ library Agreement {
         pure
         returns (uint256 medoid)
     {
-        uint256 mostWei;
-        uint256 leastBits = type(uint256).max;
-        for (uint256 i; i < count; ++i) {
-            uint256 nearWei;
-            uint256 nearBits;
-            for (uint256 j; j < count; ++j) {
-                uint256 d = distancesBits[i * count + j];
-                if (d <= acceptBits) {
-                    nearWei += stakesWei[j];
-                    nearBits += d;
+        unchecked {
+            uint256 mostWei;
+            uint256 leastBits = type(uint256).max;
+            for (uint256 i; i < count; ++i) {
+                uint256 nearWei;
+                uint256 nearBits;
+                for (uint256 j; j < count; ++j) {
+                    uint256 d = distancesBits.get(i * count + j);
+                    if (d <= acceptBits) {
+                        nearWei += stakesWei.get(j);
+                        nearBits += d;
+                    }
+                }
+                if (nearWei > mostWei || (nearWei == mostWei && nearBits < leastBits)) {
+                    (medoid, mostWei, leastBits) = (i, nearWei, nearBits);
                 }
             }
-            if (nearWei > mostWei || (nearWei == mostWei && nearBits < leastBits)) {
-                (medoid, mostWei, leastBits) = (i, nearWei, nearBits);
-            }
-        }
-    }
-
-    /// Lower median of sorted keys (value << 128 | weight): the least value with at least half of all weight at or below it.
-    function weightedMedian(uint256[] memory sorted, uint256 totalWeight) internal pure returns (uint256 value) {
-        assembly ("memory-safe") {
-            let left := shr(1, add(totalWeight, 1)) // 2 * below >= total: below reaches half, rounded up
-            for { let key := add(sorted, 0x20) } 1 { key := add(key, 0x20) } {
-                value := mload(key)
-                let weight := and(value, 0xffffffffffffffffffffffffffffffff)
-                if iszero(lt(weight, left)) { break }
-                left := sub(left, weight)
-            }
-            value := shr(128, value)
         }
     }
 
@@ -118,32 +130,39 @@ library Agreement {
         pure
         returns (Present memory present)
     {
-        uint256 most = reports.length;
-        present.verifiers = new uint256[](most);
-        present.stakesWei = new uint256[](most);
-        present.reports = new uint256[](most);
-        uint256 n;
-        uint256 next;
-        for (uint256 v; v < stakesWei.length; ++v) {
-            if ((revealed >> v) & 1 == 0) continue;
-            bytes calldata report = reports[next++];
-            if (stakesWei[v] == 0) continue;
-            (present.verifiers[n], present.stakesWei[n], present.reports[n]) = (v, stakesWei[v], Reports.locate(report));
-            ++n;
+        unchecked {
+            uint256 most = reports.length;
+            present.verifiers = new uint256[](most);
+            present.stakesWei = new uint256[](most);
+            present.reports = new uint256[](most);
+            uint256 n;
+            uint256 next;
+            for (uint256 v; v < stakesWei.length; ++v) {
+                if ((revealed >> v) & 1 == 0) continue;
+                bytes calldata report = reports[next++];
+                uint256 stakeWei = stakesWei.get(v);
+                if (stakeWei == 0) continue;
+                present.verifiers.set(n, v);
+                present.stakesWei.set(n, stakeWei);
+                present.reports.set(n, Reports.locate(report));
+                ++n;
+            }
+            present.count = n;
         }
-        present.count = n;
     }
 
     function _measure(Present memory present, uint256 words) private pure {
-        uint256 n = present.count;
-        present.distancesBits = new uint256[](n * n);
-        for (uint256 i; i < n; ++i) {
-            for (uint256 j = i + 1; j < n; ++j) {
-                uint256 d = Hamming.distanceBits(
-                    present.reports[i] + Reports.WORDS_AT, present.reports[j] + Reports.WORDS_AT, words
-                );
-                present.distancesBits[i * n + j] = d;
-                present.distancesBits[j * n + i] = d;
+        unchecked {
+            uint256 n = present.count;
+            uint256[] memory distancesBits = new uint256[](n * n);
+            present.distancesBits = distancesBits;
+            for (uint256 i; i < n; ++i) {
+                uint256 a = present.reports.get(i) + Reports.WORDS_AT;
+                for (uint256 j = i + 1; j < n; ++j) {
+                    uint256 d = Hamming.distanceBits(a, present.reports.get(j) + Reports.WORDS_AT, words);
+                    distancesBits.set(i * n + j, d);
+                    distancesBits.set(j * n + i, d);
+                }
             }
         }
     }
@@ -153,12 +172,15 @@ library Agreement {
         pure
         returns (uint256[] memory distancesBits)
     {
-        distancesBits = new uint256[](verifiers);
-        for (uint256 v; v < verifiers; ++v) {
-            distancesBits[v] = NONE;
-        }
-        for (uint256 i; i < present.count; ++i) {
-            distancesBits[present.verifiers[i]] = present.distancesBits[medoid * present.count + i];
+        unchecked {
+            distancesBits = new uint256[](verifiers);
+            for (uint256 v; v < verifiers; ++v) {
+                distancesBits.set(v, NONE);
+            }
+            uint256 n = present.count;
+            for (uint256 i; i < n; ++i) {
+                distancesBits.set(present.verifiers.get(i), present.distancesBits.get(medoid * n + i));
+            }
         }
     }
 
@@ -168,92 +190,31 @@ library Agreement {
         pure
         returns (uint256 clusterMask, uint256 clusterWei)
     {
-        uint256 kept;
-        for (uint256 i; i < present.count; ++i) {
-            if (present.distancesBits[medoid * present.count + i] > acceptBits) continue;
-            clusterMask |= 1 << present.verifiers[i];
-            clusterWei += present.stakesWei[i];
-            (present.stakesWei[kept], present.reports[kept]) = (present.stakesWei[i], present.reports[i]);
-            ++kept;
-        }
-        present.count = kept; // distances are of no use from here on
-    }
-
-    /// Loss and rows of the cluster: the kept reports, weighed by their stakes, `totalWei` together.
-    function _medians(
-        Consensus memory consensus,
-        Present memory present,
-        uint256 totalWei,
-        uint256 words,
-        uint256 trainers
-    ) private pure {
         unchecked {
+            uint256 kept;
             uint256 n = present.count;
-            Poll memory poll = Poll(n, new uint256[](n), present.stakesWei, new uint256[](n + 1), totalWei);
-            poll.keys[n] = type(uint256).max; // no key is above it
-
-            for (uint256 k; k < n; ++k) {
-                poll.said[k] = Reports.lossMicronats(present.reports[k]) << 224;
+            for (uint256 i; i < n; ++i) {
+                if (present.distancesBits.get(medoid * n + i) > acceptBits) continue;
+                clusterMask |= 1 << present.verifiers.get(i);
+                clusterWei += present.stakesWei.get(i);
+                present.stakesWei.set(kept, present.stakesWei.get(i));
+                present.reports.set(kept, present.reports.get(i));
+                ++kept;
             }
-            consensus.lossMicronats = _column(poll, 0, 96);
-
-            uint256[] memory rows = new uint256[](trainers);
-            uint256 rowAt = Reports.rowsAt(words);
-            uint256 end = Mem.end(rows);
-            for (uint256 to = Mem.first(rows); to < end; to += 32) {
-                (uint256 row, uint256 differs) = _hear(poll.said, present.reports, n, rowAt);
-                // Where all say the same, that is the median; else it is what the cluster's stakes say.
-                if (differs & VERDICT != 0) row = row & ~VERDICT | _column(poll, 0, 120) << 64;
-                if (differs & COMMON != 0) row = row & ~COMMON | _column(poll, 8, 96) << 32;
-                if (differs & ASSIGNED != 0) row = row & ~ASSIGNED | _column(poll, 40, 96);
-                Mem.write(to, row ^ BIAS);
-                rowAt += Reports.ROW_SIZE;
-            }
-            consensus.rows = rows;
+            present.count = kept; // distances are of no use from here on
         }
     }
 
-    /// Notes everybody's row at the top of a word, biased so that its signed columns compare like unsigned numbers. Returns
-    /// the last of them and the bits in which any other differs.
-    function _hear(uint256[] memory said, uint256[] memory reports, uint256 count, uint256 rowAt)
-        private
-        pure
-        returns (uint256 row, uint256 differs)
-    {
-        assembly ("memory-safe") {
-            rowAt := sub(rowAt, 23) // of the word that the row ends, as in Reports.row
-            let k := shl(5, count)
-            row := xor(calldataload(add(mload(add(reports, k)), rowAt)), BIAS)
-            for {} k { k := sub(k, 0x20) } {
-                let other := xor(calldataload(add(mload(add(reports, k)), rowAt)), BIAS)
-                differs := or(differs, xor(row, other))
-                mstore(add(said, k), shl(184, other))
+    function _loss(Present memory present, uint256 totalWei) private pure returns (uint256) {
+        unchecked {
+            Poll memory poll = Rows.poll(present.count, totalWei);
+            uint256 member = Mem.first(poll.members);
+            for (uint256 k; k < present.count; ++k) {
+                Mem.write(member + 0x20, Reports.lossMicronats(present.reports.get(k)) << 224);
+                Mem.write(member + 0xa0, present.stakesWei.get(k));
+                member += Rows.MEMBER_SIZE;
             }
-            row := and(row, 0xffffffffffffffffff)
+            return Rows.column(poll, 0) >> 96;
         }
-    }
-
-    /// Weighted median of one column of what everybody said: `left` shifts it to the top of a word, where the columns behind
-    /// it break ties at most; `right` shifts the median's upper half down to the column alone.
-    function _column(Poll memory poll, uint256 left, uint256 right) private pure returns (uint256) {
-        uint256[] memory said = poll.said;
-        uint256[] memory stakesWei = poll.stakesWei;
-        uint256[] memory keys = poll.keys;
-        uint256 size = 32 * poll.count;
-        assembly ("memory-safe") {
-            // Insertion sort from the back, up to the sentinel behind the last key: at most 32 keys.
-            for { let k := size } k { k := sub(k, 0x20) } {
-                let key := or(shl(left, mload(add(said, k))), mload(add(stakesWei, k)))
-                let place := add(keys, k)
-                let next := add(place, 0x20)
-                for { let after := mload(next) } gt(key, after) { after := mload(next) } {
-                    mstore(place, after)
-                    place := next
-                    next := add(next, 0x20)
-                }
-                mstore(place, key)
-            }
-        }
-        return weightedMedian(keys, poll.totalWei) >> right;
     }
 }

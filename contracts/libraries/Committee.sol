@@ -3,7 +3,8 @@ pragma solidity ^0.8.37;
 
 import {Masks, Phase} from "../interfaces/Types.sol";
 
-/// Whom a phase waits for. HOLD and COMMIT wait for the awaited, REVEAL for whoever committed.
+/// Whom a phase waits for. HOLD and COMMIT wait for the committee's awaited, REVEAL for whoever committed. Newcomers are
+/// awaited from the start and of the committee from the next round on.
 library Committee {
     /// Who acted in this round's `phase`, one of HOLD, COMMIT, REVEAL.
     function actors(Masks memory m, Phase phase) internal pure returns (uint32) {
@@ -11,7 +12,7 @@ library Committee {
     }
 
     function duty(Masks memory m, Phase phase) internal pure returns (uint32) {
-        return phase == Phase.REVEAL ? m.committed : m.awaited;
+        return phase == Phase.REVEAL ? m.committed : m.awaited & m.active;
     }
 
     /// At the end of a phase: two misses in a row and nobody waits any longer; one act and everybody waits again.

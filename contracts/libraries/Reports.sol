@@ -5,6 +5,7 @@ pragma solidity ^0.8.37;
 library Reports {
     uint256 internal constant ROW_SIZE = 9;
     uint256 internal constant WORDS_AT = 4;
+    uint256 internal constant CHUNK_ROWS = 256; // that one slice of a re-execution brings
 
     /// Assigned gain of a trainer whom the beacon did not sample; no common gain takes this value.
     uint256 internal constant UNSAMPLED = 0x80000000;
@@ -14,6 +15,32 @@ library Reports {
         unchecked {
             return WORDS_AT + 32 * words + ROW_SIZE * trainers; // words < 2^8, trainers < 2^16
         }
+    }
+
+    /// What stands for a packed report: keccak256(head || keccak256 of each chunk of rows). The head is loss and words.
+    function hash(bytes calldata report, uint256 words) internal pure returns (bytes32 digest) {
+        uint256 head = rowsAt(words);
+        uint256 step = CHUNK_ROWS * ROW_SIZE;
+        assembly ("memory-safe") {
+            // The head goes where it stays, each chunk behind it and then its hash over the chunk's beginning.
+            let free := mload(0x40)
+            let to := add(free, head)
+            calldatacopy(free, report.offset, head)
+            let from := add(report.offset, head)
+            for { let end := add(report.offset, report.length) } lt(from, end) { from := add(from, step) } {
+                let length := sub(end, from)
+                if gt(length, step) { length := step }
+                calldatacopy(to, from, length)
+                mstore(to, keccak256(to, length))
+                to := add(to, 0x20)
+            }
+            digest := keccak256(free, sub(to, free))
+        }
+    }
+
+    /// The same from a head that the hashes of the chunks are appended to.
+    function hashHead(bytes calldata head) internal pure returns (bytes32) {
+        return keccak256(head);
     }
 
     /// Offset in calldata.

@@ -1,91 +1,89 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.37;
 
-import {IRuns} from "../interfaces/IRuns.sol";
-
 /// Merkle-sum tree over standings: the root commits to the total. src/gradmint/spec/tree.py.
 ///
-///     leaf   keccak256(0x00 || standing, 96 bytes), sum = the standing's paid Wei
+///     leaf   keccak256(0x00 || account, 20 bytes || paid Wei, 16 bytes), sum = paid Wei
 ///     node   keccak256(0x01 || left hash || left sum, 16 bytes || right hash || right sum, 16 bytes)
 ///
-/// A last node without a sibling rises unchanged. Tags keep leaves and nodes apart, so a proof needs no count.
+/// Hashes are the first 24 bytes. A last node without a sibling rises unchanged. Tags keep leaves and nodes apart, so a proof
+/// needs no count.
 library StandingTree {
-    uint256 private constant SIBLING_SIZE = 48;
+    error ProofLength(uint256 lengthBytes);
+    error PaidTooLarge(uint256 paidWei);
+
+    uint256 private constant SIBLING_SIZE = 40; // hash 24 | sum 16
 
     /// Root and sum over packed standings; (0, 0) for none.
-    /// @dev Sums fit 128 bits: together they are what was deposited at most. Nodes are kept as (hash, sum) pairs.
-    function root(bytes memory standings) internal pure returns (bytes32 hash, uint256 sumWei) {
+    /// @dev Sums fit 128 bits: together they are what was deposited at most. Works in the free memory behind the pointer, 40
+    /// bytes a leaf, and leaves the pointer where it is. Nodes are packed like siblings, so that the two that are hashed lie
+    /// side by side: the byte before them belongs to a pair already hashed and takes the tag.
+    function root(bytes memory standings) internal pure returns (bytes24 hash, uint256 sumWei) {
         uint256 count = standings.length / 96;
         if (count == 0) return (0, 0);
         assembly ("memory-safe") {
-            let nodes := mload(0x40)
-            let node := add(nodes, shl(6, count)) // scratch beyond the nodes: tag and up to 96 bytes
-            let tagged := add(node, 0x1f) // the tag is the last byte of the word before
-            let at := nodes
-            for { let from := add(standings, 0x20) } lt(at, node) {
-                from := add(from, 0x60)
-                at := add(at, 0x40)
-            } {
-                // A leaf is hashed where it lies: the byte before it makes way for the tag.
-                let tag := sub(from, 1)
-                let before := mload(sub(from, 0x20))
-                mstore8(tag, 0x00)
-                mstore(at, keccak256(tag, 97))
-                mstore(sub(from, 0x20), before)
-                mstore(add(at, 0x20), shr(128, mload(add(from, 0x20))))
+            let nodes := add(mload(0x40), 0x20) // room for the first tag
+            let to := nodes
+            mstore8(0x00, 0x00)
+            let from := add(standings, 0x20)
+            for { let end := add(from, mul(count, 0x60)) } lt(from, end) { from := add(from, 0x60) } {
+                // tag at 0x00, account 0x01, paid 0x15; what else the two words hold is overwritten or behind the 37 bytes.
+                let paid := mload(add(from, 0x20))
+                mstore(0x01, mload(from))
+                mstore(0x15, paid)
+                paid := shr(128, paid)
+                mstore(add(to, 0x08), paid)
+                mstore(to, or(and(keccak256(0x00, 37), not(0xffffffffffffffff)), shr(64, paid)))
+                to := add(to, 0x28)
             }
-            mstore(node, 0x01)
             for {} gt(count, 1) { count := shr(1, add(count, 1)) } {
-                let to := nodes
-                at := nodes
-                for { let end := add(nodes, shl(7, shr(1, count))) } lt(at, end) { at := add(at, 0x80) } {
-                    let leftSum := mload(add(at, 0x20))
-                    let rightSum := mload(add(at, 0x60))
-                    // A sum is the low half of its word, the high half is overwritten by the hash before it.
-                    mstore(add(node, 0x30), leftSum)
-                    mstore(add(node, 0x20), mload(at))
-                    mstore(add(node, 0x60), rightSum)
-                    mstore(add(node, 0x50), mload(add(at, 0x40)))
-                    mstore(to, keccak256(tagged, 97))
-                    mstore(add(to, 0x20), add(leftSum, rightSum))
-                    to := add(to, 0x40)
+                to := nodes
+                from := nodes
+                for { let end := add(nodes, mul(0x50, shr(1, count))) } lt(from, end) { from := add(from, 0x50) } {
+                    mstore8(sub(from, 1), 0x01)
+                    hash := keccak256(sub(from, 1), 81)
+                    let sum := and(add(mload(add(from, 0x08)), mload(add(from, 0x30))), sub(shl(128, 1), 1))
+                    mstore(add(to, 0x08), sum)
+                    mstore(to, or(and(hash, not(0xffffffffffffffff)), shr(64, sum)))
+                    to := add(to, 0x28)
                 }
-                if and(count, 1) {
-                    mstore(to, mload(at))
-                    mstore(add(to, 0x20), mload(add(at, 0x20)))
-                }
+                if and(count, 1) { mcopy(to, from, 0x28) }
             }
-            hash := mload(nodes)
-            sumWei := mload(add(nodes, 0x20))
+            hash := and(mload(nodes), not(0xffffffffffffffff))
+            sumWei := and(mload(add(nodes, 0x08)), sub(shl(128, 1), 1))
         }
     }
 
     /// Root that a proof leads to. Bit k of `rightBits` is set when our node is the right child at step k.
     /// @dev Sums are not checked for overflow: a path that hashes to a posted root is a path of that tree, sums included.
-    function climb(bytes32[3] calldata standing, uint256 rightBits, bytes calldata proof)
+    function climb(address account, uint256 paidWei, uint256 rightBits, bytes calldata proof)
         internal
         pure
-        returns (bytes32 hash)
+        returns (bytes24 hash)
     {
-        if (proof.length % SIBLING_SIZE != 0) revert IRuns.ProofLength(proof.length);
+        if (proof.length % SIBLING_SIZE != 0) revert ProofLength(proof.length);
+        if (paidWei >> 128 != 0) revert PaidTooLarge(paidWei); // the leaf has 128 bits for it
         assembly ("memory-safe") {
-            // tag at 0x1f, left hash 0x20 and sum 0x40, right hash 0x50 and sum 0x70: constant addresses save 5%.
+            // tag at 0x1f, left hash 0x20 and sum 0x38, right hash 0x48 and sum 0x60: constant addresses save 5%. Each store
+            // spills zeros into the place before its own, which is written afterwards.
             let free := mload(0x40)
-            mstore(0x00, 0x00)
-            calldatacopy(0x20, standing, 0x60)
-            hash := keccak256(0x1f, 97)
-            let sumWei := shr(128, mload(0x40))
-            mstore(0x00, 0x01)
             let sibling := proof.offset
-            for { let end := add(sibling, proof.length) } lt(sibling, end) { sibling := add(sibling, 0x30) } {
-                let shift := mul(0x30, and(rightBits, 1))
-                mstore(add(0x30, shift), sumWei) // its low half is the sum's place, the hash fills the high half
-                mstore(add(0x20, shift), hash)
-                calldatacopy(sub(0x50, shift), sibling, 0x30)
-                hash := keccak256(0x1f, 97)
-                sumWei := add(sumWei, shr(128, calldataload(add(sibling, 0x20))))
+            let end := add(sibling, proof.length)
+            let tag := shl(192, 1) // of a node, before its right-aligned hash
+            mstore(0x24, paidWei) // ends at 0x44
+            mstore(0x14, account) // ends at 0x34; 0x1f becomes 0, a leaf's tag
+            let node := or(shr(64, keccak256(0x1f, 37)), tag)
+            mstore8(0x1f, 0x01)
+            for {} lt(sibling, end) { sibling := add(sibling, 0x28) } {
+                let shift := mul(0x28, and(rightBits, 1))
+                mstore(add(0x28, shift), paidWei)
+                mstore(add(0x18, shift), node)
+                calldatacopy(sub(0x48, shift), sibling, 0x28)
+                node := or(shr(64, keccak256(0x1f, 81)), tag)
+                paidWei := add(paidWei, shr(128, calldataload(add(sibling, 0x18))))
                 rightBits := shr(1, rightBits)
             }
+            hash := shl(64, node)
             mstore(0x40, free)
             mstore(0x60, 0)
         }

@@ -49,17 +49,29 @@ library Standings {
         return address(uint160(_load(self, 0x00) >> 96));
     }
 
+    /// All of it: account to ban round, paid to proof, mu to reputation.
+    function words(Leaf self) internal pure returns (uint256 seat, uint256 worth, uint256 skill) {
+        return (_load(self, 0x00), _load(self, 0x20), _load(self, 0x40));
+    }
+
+    function setWords(Leaf self, uint256 seat, uint256 worth, uint256 skill) internal pure {
+        _store(self, 0x00, seat);
+        _store(self, 0x20, worth);
+        _store(self, 0x40, skill);
+    }
+
     function misses(Leaf self) internal pure returns (uint256) {
         return (_load(self, 0x00) >> 80) & 0xff;
     }
 
+    /// Settled rounds since joining.
     function rounds(Leaf self) internal pure returns (uint256) {
         return (_load(self, 0x00) >> 64) & 0xffff;
     }
 
-    function setAttendance(Leaf self, uint256 misses_, uint256 rounds_) internal pure {
-        uint256 rest = _load(self, 0x00) & ~(uint256(0xffffff) << 64);
-        _store(self, 0x00, rest | misses_ << 80 | rounds_ << 64);
+    /// Last round of the latest ban; 0 never banned.
+    function banRound(Leaf self) internal pure returns (uint256) {
+        return (_load(self, 0x00) >> 32) & 0xffffffff;
     }
 
     function paidWei(Leaf self) internal pure returns (uint256) {
@@ -75,6 +87,27 @@ library Standings {
 
     function valueQ32(Leaf self) internal pure returns (uint256) {
         return (_load(self, 0x20) >> 64) & U64;
+    }
+
+    function muQ32(Leaf self) internal pure returns (int256) {
+        return int256(_load(self, 0x40)) >> 192;
+    }
+
+    function sigmaQ32(Leaf self) internal pure returns (uint256) {
+        return (_load(self, 0x40) >> 128) & U64;
+    }
+
+    function setRating(Leaf self, int256 mu, uint256 sigma) internal pure {
+        _store(self, 0x40, _load(self, 0x40) & type(uint128).max | uint256(mu) << 192 | sigma << 128);
+    }
+
+    function setAttendance(Leaf self, uint256 misses_, uint256 rounds_) internal pure {
+        uint256 rest = _load(self, 0x00) & ~(uint256(0xffffff) << 64);
+        _store(self, 0x00, rest | misses_ << 80 | rounds_ << 64);
+    }
+
+    function setBanRound(Leaf self, uint256 round) internal pure {
+        _store(self, 0x00, _load(self, 0x00) & ~(uint256(0xffffffff) << 32) | round << 32);
     }
 
     function setValueQ32(Leaf self, uint256 value) internal pure {

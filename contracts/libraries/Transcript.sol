@@ -2,6 +2,7 @@
 pragma solidity ^0.8.37;
 
 import {Outcome, Phase, Role} from "../interfaces/Types.sol";
+import {Docket} from "./Docket.sol";
 
 /// Everything said in a run, folded into one rolling hash; src/gradmint/spec/transcript.py.
 ///
@@ -68,7 +69,7 @@ library Transcript {
         return bytes24(keccak256(abi.encodePacked(transcript, COMMITTED, verifier, commitment_)));
     }
 
-    /// verifier uint8 | salt 32 | keccak256(report) 32.
+    /// verifier uint8 | salt 32 | report hash 32, see Reports.hash.
     function revealed(bytes24 transcript, uint8 verifier, bytes32 salt, bytes32 reportHash)
         internal
         pure
@@ -77,22 +78,9 @@ library Transcript {
         return bytes24(keccak256(abi.encodePacked(transcript, REVEALED, verifier, salt, reportHash)));
     }
 
-    /// round uint16 | root 32 | total uint128 | standings hash 32 | loss uint32 | cluster mask uint32.
+    /// round uint16 | packed outcome.
     function settled(bytes24 transcript, uint16 round, Outcome memory outcome) internal pure returns (bytes24) {
-        return bytes24(
-            keccak256(
-                abi.encodePacked(
-                    transcript,
-                    SETTLED,
-                    round,
-                    outcome.root,
-                    outcome.totalWei,
-                    outcome.standingsHash,
-                    outcome.lossMicronats,
-                    outcome.clusterMask
-                )
-            )
-        );
+        return bytes24(keccak256(abi.encodePacked(transcript, SETTLED, round, Docket.pack(outcome))));
     }
 
     /// role uint8 | index uint16 | account 20 | stake uint128.

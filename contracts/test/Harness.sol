@@ -7,15 +7,20 @@ import {Fixed} from "../libraries/Fixed.sol";
 import {Hamming} from "../libraries/Hamming.sol";
 import {Mechanism, Result} from "../libraries/Mechanism.sol";
 import {ParamsRules} from "../libraries/ParamsRules.sol";
+import {Rating} from "../libraries/Rating.sol";
+import {Registration} from "../libraries/Registration.sol";
 import {Reports} from "../libraries/Reports.sol";
+import {Rows} from "../libraries/Rows.sol";
+import {Sort} from "../libraries/Sort.sol";
 import {StandingTree} from "../libraries/StandingTree.sol";
 import {Leaf, Standings} from "../libraries/Standings.sol";
 import {Transcript} from "../libraries/Transcript.sol";
 
-/// The libraries' pure functions for eth_call: vectors, differential fuzzing, gas. Never deployed for real.
+/// The mechanism's libraries for eth_call: vectors, differential fuzzing, gas. Never deployed for real.
 contract Harness {
     struct Case {
         Params params;
+        uint256 round;
         uint256 budgetWei;
         bytes standings;
         uint256 trainers;
@@ -27,9 +32,8 @@ contract Harness {
     struct Settled {
         Consensus consensus;
         bytes standings;
-        uint256 paidWei;
-        uint256[] slashedWei;
-        bytes32 root;
+        Result result;
+        bytes24 root;
         uint256 totalWei;
     }
 
@@ -40,11 +44,30 @@ contract Harness {
         for (uint256 i; i < cases.length; ++i) {
             Case calldata c = cases[i];
             bytes memory standings = c.standings;
-            Result memory result =
-                Mechanism.settle(c.params, c.budgetWei, standings, c.trainers, c.stakesWei, c.reports, c.revealed);
-            (bytes32 root, uint256 totalWei) = StandingTree.root(standings);
-            settled[i] = Settled(result.consensus, standings, result.paidWei, result.slashedWei, root, totalWei);
+            Consensus memory consensus =
+                Agreement.agree(c.stakesWei, c.reports, c.revealed, c.params.words, c.params.acceptBits, c.trainers);
+            Result memory result = Mechanism.settle(
+                c.params, c.round, c.budgetWei, standings, c.trainers, c.stakesWei, consensus, c.revealed
+            );
+            (bytes24 root, uint256 totalWei) = StandingTree.root(standings);
+            settled[i] = Settled(consensus, standings, result, root, totalWei);
         }
+    }
+
+    /// Gas of a settlement's three parts.
+    function settleGas(Case calldata c) external view returns (uint256 agree_, uint256 settle_, uint256 root_) {
+        bytes memory standings = c.standings;
+        uint256[] memory stakesWei = c.stakesWei;
+        agree_ = gasleft();
+        Consensus memory consensus =
+            Agreement.agree(stakesWei, c.reports, c.revealed, c.params.words, c.params.acceptBits, c.trainers);
+        agree_ -= gasleft();
+        settle_ = gasleft();
+        Mechanism.settle(c.params, c.round, c.budgetWei, standings, c.trainers, stakesWei, consensus, c.revealed);
+        settle_ -= gasleft();
+        root_ = gasleft();
+        StandingTree.root(standings);
+        root_ -= gasleft();
     }
 
     function roundBudgetWei(uint256 unpaidWei, uint256 round, uint256 maxRounds) external pure returns (uint256) {
@@ -60,6 +83,35 @@ contract Harness {
         Standings.leaf(standing, 0).init(account, role);
     }
 
+    /// Ranks are below 2^32.
+    function rate(int64[] calldata musQ32, uint64[] calldata sigmasQ32, uint256[] calldata ranks)
+        external
+        pure
+        returns (int256[] memory musAfter, uint256[] memory sigmasAfter)
+    {
+        uint256 count = musQ32.length;
+        bytes memory standings = new bytes(96 * count);
+        uint256[] memory players = new uint256[](count);
+        for (uint256 i; i < count; ++i) {
+            Leaf leaf = Standings.leaf(standings, i);
+            leaf.setRating(musQ32[i], sigmasQ32[i]);
+            players[i] = ranks[i] << Rating.RANK_AT | Leaf.unwrap(leaf);
+        }
+        Rating.rate(players);
+        (musAfter, sigmasAfter) = (new int256[](count), new uint256[](count));
+        for (uint256 i; i < count; ++i) {
+            Leaf leaf = Standings.leaf(standings, i);
+            (musAfter[i], sigmasAfter[i]) = (leaf.muQ32(), leaf.sigmaQ32());
+        }
+    }
+
+    function sort(uint256[] memory words) external view returns (uint256[] memory, uint256 gas) {
+        gas = gasleft();
+        Sort.sort(words);
+        gas -= gasleft();
+        return (words, gas);
+    }
+
     /* AGREEMENT */
 
     function agree(
@@ -69,16 +121,55 @@ contract Harness {
         uint256 words,
         uint256 acceptBits,
         uint256 trainers
+    ) external pure returns (Consensus memory) {
+        return Agreement.agree(stakesWei, reports, revealed, words, acceptBits, trainers);
+    }
+
+    /// The same from heads, then rows of each report slice by slice. Gas is of the last slice.
+    function agreeInSlices(
+        uint256[] calldata stakesWei,
+        bytes[] calldata heads,
+        bytes[][] calldata slices,
+        uint256 revealed,
+        uint256 words,
+        uint256 acceptBits,
+        uint256 trainers
     ) external view returns (Consensus memory consensus, uint256 gas) {
-        uint256[] memory stakes = stakesWei;
-        gas = gasleft();
-        consensus = Agreement.agree(stakes, reports, revealed, words, acceptBits, trainers);
-        gas -= gasleft();
+        consensus = Agreement.gather(stakesWei, heads, revealed, words, acceptBits);
+        if (consensus.clusterMask == 0) return (consensus, 0);
+        (consensus.rows, consensus.sums) = (new uint256[](trainers), new uint256[](stakesWei.length));
+        uint256 done;
+        for (uint256 s; s < slices.length; ++s) {
+            uint256 count = trainers - done < Reports.CHUNK_ROWS ? trainers - done : Reports.CHUNK_ROWS;
+            uint256[] memory stakes = stakesWei;
+            gas = gasleft();
+            (uint256[] memory rows, uint256[] memory sums) =
+                Agreement.hear(consensus, stakes, slices[s], revealed, count);
+            gas -= gasleft();
+            for (uint256 i; i < count; ++i) {
+                consensus.rows[done++] = rows[i];
+            }
+            for (uint256 v; v < stakesWei.length; ++v) {
+                consensus.sums[v] += sums[v];
+            }
+        }
+    }
+
+    function agreementQ32(uint256 sums) external pure returns (uint256) {
+        return Agreement.agreementQ32(sums);
+    }
+
+    function reportHash(bytes calldata report, uint256 words) external pure returns (bytes32) {
+        return Reports.hash(report, words);
+    }
+
+    function headHash(bytes calldata head) external pure returns (bytes32) {
+        return Reports.hashHead(head);
     }
 
     /// Keys are sorted by the caller: value << 128 | weight.
     function weightedMedian(uint256[] memory sorted, uint256 total) external pure returns (uint256) {
-        return Agreement.weightedMedian(sorted, total);
+        return Rows.weightedMedian(sorted, total);
     }
 
     function popcount(uint256 x) external pure returns (uint256) {
@@ -130,18 +221,53 @@ contract Harness {
         return Fixed.runningWeightBps(leastBps, rounds);
     }
 
+    function sqrtDown(uint256 x) external pure returns (uint256) {
+        return Fixed.sqrtDown(x);
+    }
+
+    function sqrtNear(uint256 x, uint256 guess) external pure returns (uint256) {
+        return Fixed.sqrtNear(x, guess);
+    }
+
+    function powHalvesQ32Down(uint256 x, uint256 halves) external pure returns (uint256) {
+        return Fixed.powHalvesQ32Down(x, halves);
+    }
+
+    function expWad(int256 x) external pure returns (uint256) {
+        return Fixed.expWad(x);
+    }
+
     /* TREE */
 
-    function treeRoot(bytes calldata standings) external pure returns (bytes32 hash, uint256 sumWei) {
+    function treeRoot(bytes calldata standings) external pure returns (bytes24 hash, uint256 sumWei) {
         return StandingTree.root(standings);
     }
 
-    function climb(bytes32[3] calldata standing, uint256 rightBits, bytes calldata proof)
+    function climb(address account, uint256 paidWei, uint256 rightBits, bytes calldata proof)
+        external
+        view
+        returns (bytes24 hash, uint256 gas)
+    {
+        gas = gasleft();
+        hash = StandingTree.climb(account, paidWei, rightBits, proof);
+        gas -= gasleft();
+    }
+}
+
+/// What is hashed and checked around a round, likewise.
+contract ProtocolHarness {
+    /* REGISTRATION */
+
+    function priceWei(uint128 lastWei, uint256 elapsedS, uint256 halfLifeS, uint128 floorWei)
         external
         pure
-        returns (bytes32)
+        returns (uint256)
     {
-        return StandingTree.climb(standing, rightBits, proof);
+        return Registration.priceWei(lastWei, elapsedS, halfLifeS, floorWei);
+    }
+
+    function nextPriceWei(uint128 paidWei, uint256 bumpBps) external pure returns (uint256) {
+        return Registration.nextPriceWei(paidWei, bumpBps);
     }
 
     /* PARAMS */
@@ -177,8 +303,8 @@ contract Harness {
         return Transcript.committed(t, verifier, commitment_);
     }
 
-    function revealedRow(bytes24 t, uint8 verifier, bytes32 salt, bytes32 reportHash) external pure returns (bytes24) {
-        return Transcript.revealed(t, verifier, salt, reportHash);
+    function revealedRow(bytes24 t, uint8 verifier, bytes32 salt, bytes32 hash) external pure returns (bytes24) {
+        return Transcript.revealed(t, verifier, salt, hash);
     }
 
     function settledRow(bytes24 t, uint16 round, Outcome calldata outcome) external pure returns (bytes24) {
@@ -207,9 +333,9 @@ contract Harness {
         uint256 run,
         uint256 round,
         address account,
-        bytes32 reportHash,
+        bytes32 hash,
         bytes32 salt
     ) external pure returns (bytes32) {
-        return Transcript.commitment(chainId, contract_, run, round, account, reportHash, salt);
+        return Transcript.commitment(chainId, contract_, run, round, account, hash, salt);
     }
 }

@@ -88,7 +88,7 @@ contract HostileToken is ERC20 {
             _approve(address(this), target, amountWei);
             bytes memory call = funds
                 ? abi.encodeCall(IRuns.fund, (run, amountWei))
-                : abi.encodeCall(IStakes.join, (run, 1, amountWei));
+                : abi.encodeCall(IStakes.join, (run, 1, amountWei, amountWei));
             (bool ok, bytes memory data) = target.call(call);
             require(!ok && bytes4(data) == ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector, "re-entered");
         }

@@ -10,13 +10,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gradmint.roles.auditor import Audit, Balance, RoundAudit
+from gradmint.roles.auditor import Audit, RoundAudit
+from gradmint.roles.balance import Balance
+from gradmint.roles.replay import Refutation
+from gradmint.spec.docket import Books, Record, execute
 from gradmint.spec.errors import Divergence
-from gradmint.spec.events import Claimed, Committed, Held, PhaseOpened, Revealed, Settled, Submitted, Voided
-from gradmint.spec.ledger import Ledger, Round, Seat
-from gradmint.spec.mechanism import is_ejected, round_budget_wei, settle
+from gradmint.spec.events import (
+    Claimed,
+    Committed,
+    Forfeited,
+    Held,
+    PhaseOpened,
+    Refuted,
+    Revealed,
+    Settled,
+    Submitted,
+    Voided,
+)
+from gradmint.spec.ledger import Ledger
+from gradmint.spec.mechanism import is_ejected
 from gradmint.spec.params import ETHER_WEI, LOCAL
-from gradmint.spec.types import UNSAMPLED, Phase, Report, Role, Row, Verdict
+from gradmint.spec.round import Round, Seat
+from gradmint.spec.types import ABSENT_ROW, UNSAMPLED, Phase, Report, Role, Row, Standing, Verdict
 
 TRAINERS = ("honest",) * 5 + ("free-rider", "copycat", "poisoner")
 VERIFIERS = ("honest",) * 3 + ("liar",)
@@ -68,6 +83,11 @@ class Fabricator:
         ):
             for index in range(len(strategies)):
                 self.ledger.seats[role].append(Seat(role, index, account(role, index), stake_wei))
+        self.ledger.final = self.ledger.books = Books(
+            trainers=tuple(Standing(seat.account, Role.TRAINER) for seat in self.ledger.seats[Role.TRAINER]),
+            verifiers=tuple(Standing(seat.account, Role.VERIFIER) for seat in self.ledger.seats[Role.VERIFIER]),
+        )
+        self.ledger.prices_wei = LOCAL.join_price_wei * (len(trainers) + len(verifiers))
         self.audited: list[RoundAudit] = []
 
     def play(self) -> Audit:
@@ -76,7 +96,7 @@ class Fabricator:
         ledger = self.ledger
         ledger.phase = Phase.ENDED
         for standing in ledger.all_standings():
-            ledger.apply(Claimed(run=1, account=standing.account, amount_wei=standing.paid_wei, cumulative_wei=0))
+            ledger.apply(Claimed(run=1, account=standing.account, amount_wei=standing.paid_wei))
         ledger.refunded_wei = ledger.deposited_wei - ledger.total_wei
         return Audit(
             run=1,
@@ -95,6 +115,9 @@ class Fabricator:
                 refunded_wei=ledger.refunded_wei,
                 staked_wei=sum(seat.stake_wei for role in Role for seat in ledger.seats[role]),
                 slashed_wei=sum(ledger.slashed_wei.values()),
+                prices_wei=ledger.prices_wei,
+                bonds_wei=0,
+                poolable_wei=0,
                 other_wei=0,
             ),
         )
@@ -111,6 +134,7 @@ class Fabricator:
             trainers=len(self.trainers),
             verifiers=len(self.verifiers),
             stakes_wei=tuple(0 if seat.gone else seat.stake_wei for seat in seats),
+            standings=ledger.seated(Role.TRAINER, len(self.trainers)),
         )
         ledger.rounds.append(round_)
         for phase in (Phase.TRAIN, Phase.HOLD, Phase.COMMIT, Phase.REVEAL, Phase.SETTLE):
@@ -125,7 +149,8 @@ class Fabricator:
                 tx_hash=_digest(10**6 + 10 * number + phase),
             )
         common: dict[str, Any] = {"run": 1, "transcript": b""}
-        truth = [self._row(number, trainer) for trainer in range(len(self.trainers))]
+        drawn = [self._row(number, trainer) for trainer in range(len(self.trainers))]
+        truth = [ABSENT_ROW if trainer in round_.barred else row for trainer, row in enumerate(drawn)]
         for trainer, row in enumerate(truth):
             if row.verdict is not Verdict.MISSING:
                 round_.submissions.append(
@@ -154,32 +179,27 @@ class Fabricator:
             round_.reveals[v] = Revealed(
                 **common, tx_hash=_digest(4 * 10**7 + 100 * number + v), verifier=v, salt=b"", report=report.pack()
             )
-        settlement = settle(
-            ledger.terms,
-            round_budget_wei(ledger.deposited_wei - ledger.total_wei, number, ledger.terms.max_rounds),
-            ledger.seated(Role.TRAINER, round_.trainers),
-            ledger.seated(Role.VERIFIER, round_.verifiers),
-            round_.stakes_wei,
-            round_.reports(LOCAL.words),
+        before = ledger.books
+        round_.record = Record(
+            round=number,
+            previous=0,
+            trainers=round_.trainers,
+            verifiers=round_.verifiers,
+            deposited_wei=ledger.deposited_wei,
+            active=sum(1 << v for v, stake_wei in enumerate(round_.stakes_wei) if stake_wei),
+            revealed=sum(1 << v for v in round_.reveals),
+            roster=before.roster,
+            reports=(),
+            stakes_wei=round_.stakes_wei,
         )
-        before = {standing.account: standing.paid_wei for standing in ledger.all_standings()}
+        round_.execution = execute(ledger.terms, round_.record, before, (), round_.reports(LOCAL.words))
+        settlement = round_.execution.settlement
         consensus = settlement.consensus
         if consensus is None:
             round_.voided = Voided(run=1, round=number, phase=Phase.SETTLE)
         else:
-            total_wei = ledger.total_wei + settlement.paid_wei
-            round_.settlement = settlement
-            ledger.standings = {Role.TRAINER: settlement.trainers, Role.VERIFIER: settlement.verifiers}
-            round_.settled = Settled(
-                **common,
-                round=number,
-                root=b"",
-                total_wei=total_wei,
-                paid_wei=settlement.paid_wei,
-                standings_hash=b"",
-                loss_micronats=consensus.loss_micronats,
-                cluster_mask=1,
-            )
+            ledger.final = ledger.books = round_.execution.books
+            round_.settled = Settled(**common, round=number, outcome=round_.execution.outcome)
         slashed = {seats[v].account: wei for v, wei in enumerate(settlement.slashed_wei) if wei and consensus}
         for who, amount_wei in slashed.items():
             ledger.slashed_wei[who] = ledger.slashed_wei.get(who, 0) + amount_wei
@@ -197,12 +217,17 @@ class Fabricator:
                 cluster=consensus.cluster if consensus else (),
                 distances_bits=consensus.distances_bits if consensus else (),
                 verdicts=tuple(row.verdict for row in rows),
-                reasons=tuple(REASONS.get(row.verdict, "") for row in rows),
+                reasons=tuple(
+                    f"banned up to round {round_.standings[trainer].ban_round}"
+                    if trainer in round_.barred
+                    else REASONS.get(row.verdict, "")
+                    for trainer, row in enumerate(rows)
+                ),
                 common_gains_micronats=tuple(row.common_gain_micronats for row in rows),
                 assigned_gains_micronats=tuple(row.assigned_gain_micronats for row in rows),
                 paid_wei={
-                    standing.account: standing.paid_wei - before.get(standing.account, 0)
-                    for standing in ledger.all_standings()
+                    now.account: now.paid_wei - then.paid_wei
+                    for now, then in zip(ledger.books.standings, before.standings, strict=True)
                 }
                 if consensus
                 else {},
@@ -210,6 +235,7 @@ class Fabricator:
                 base=_digest(number),
                 gas=self._gas(round_),
                 own_distance_bits=None,
+                barred=round_.barred,
             )
         )
 
@@ -267,6 +293,24 @@ def diverged(after: int = 12, rounds: int = 30) -> Audit:
         35_333_333_333_333_333_331,
         "re-execution gives another value",
     )
+    return found
+
+
+def refuted(rounds: int = 12) -> Audit:
+    """An audit in which verifier 1 was caught at a false proposal for round 7, by verifier 0; the last two rounds are
+    not final yet."""
+    found = audit(rounds)
+    found.ledger.params = replace(
+        found.ledger.terms, challenge_s=10, extension_s=5, proposal_bond_wei=10 * ETHER_WEI, exit_s=300
+    )
+    for audited, round_ in list(zip(found.rounds, found.ledger.rounds, strict=True))[-2:]:
+        found.rounds[found.rounds.index(audited)] = replace(audited, final=False)
+        round_.settled = None
+    liar, winner = account(Role.VERIFIER, 1), account(Role.VERIFIER, 0)
+    event = Refuted(run=1, tx_hash=_digest(7), round=7, proposer=liar, challenger=winner)
+    parts = {"reward_wei": 4 * ETHER_WEI, "burn_wei": 3 * ETHER_WEI, "pool_wei": 3 * ETHER_WEI}
+    found.ledger.forfeited.append(Forfeited(run=1, tx_hash=_digest(7), account=liar, beneficiary=winner, **parts))
+    found.refutations.append(Refutation(event=event, what="total wei", proposed="123456", executed="123455"))
     return found
 
 

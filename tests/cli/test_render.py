@@ -114,7 +114,7 @@ def test_outcomes_count_what_the_rounds_say(found: Audit) -> None:
     assert len(settled) == 29
     assert rows["trainer 0"].verdicts == {"OK": 29}
     assert rows["trainer 4"].verdicts == {"OK": 27, "MISSING": 2}
-    assert rows["trainer 6"].verdicts == {"OK": 1, "DUPLICATE": 28}
+    assert rows["trainer 6"].verdicts == {"OK": 1, "DUPLICATE": 3, "BANNED": 25}  # in 4..23, and again from 25 on
     assert rows["verifier 0"].verdicts == {"in": 29, "grey": 0, "out": 0, "absent": 0}
     assert rows["verifier 3"].verdicts == {"in": 0, "grey": 0, "out": 4, "absent": 0}  # gone after the fourth
     for role in Role:
@@ -237,7 +237,7 @@ def test_a_round_is_one_line(found: Audit, capsys: pytest.CaptureFixture[str]) -
     assert re.match(
         r"round +1  loss 4\.830 nats +cluster 0 1 2  bits +1 +2 +0 +491  paid +31\.67  slashed 20\.00", lines[0]
     )
-    assert lines[10].endswith("6 OK 1 MISSING 1 DUPLICATE")
+    assert lines[10].endswith("6 OK 1 MISSING 1 BANNED")
     assert "void" in lines[fabricated.VOID - 1]
     assert f"model 0x{found.rounds[4].base[:4].hex()}.. ok" in lines[4]
 
@@ -265,6 +265,23 @@ def test_a_divergence_names_round_row_and_both_values(capsys: pytest.CaptureFixt
     assert "clean" not in shown
 
 
+def test_a_refutation_names_round_field_values_and_the_bonds_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    found = fabricated.refuted()
+    render.show_audit_end(found, names={row["account"]: row["name"] for row in fabricated.people()})
+    shown = capsys.readouterr().out
+    assert (
+        "refuted round 7: verifier 1 proposed total wei 123456, re-execution gives 123455; bond of 10.00: 4.00 to "
+        "verifier 0, 3.00 burned, 3.00 to the budget" in shown
+    )
+    assert "10 rounds settled, 2 not final yet" in shown
+    [row] = render.audit_summary(found)["refutations"]
+    assert (row["round"], row["what"], row["proposed"], row["executed"]) == (7, "total wei", "123456", "123455")
+    assert [row[f"{part}_wei"] for part in ("reward", "burned", "pooled")] == [
+        str(parts * ETHER_WEI) for parts in (4, 3, 3)
+    ]
+    assert [round_["final"] for round_ in render.audit_summary(found)["rounds"]] == [True] * 10 + [False] * 2
+
+
 def test_strangers_text_is_neither_markup_nor_control(capsys: pytest.CaptureFixture[str]) -> None:
     render.final_table([Outcome(HOSTILE, b"\x01" * 20, "trainer", HOSTILE, {"OK": 1}, 5, 7)])
     table = capsys.readouterr().out
@@ -283,7 +300,8 @@ def test_the_final_table_marks_cheats(found: Audit, capsys: pytest.CaptureFixtur
     assert len(lines) == 12
     assert [("cheats" in line) for line in lines] == [row["strategy"] != "honest" for row in fabricated.people()]
     assert re.search(r"verifier 3 +cheats: liar +4 out +0 +59\.04", lines[-1])
-    assert re.search(r"trainer 0 +honest +29 OK +174\.89 +-", lines[0])
+    earned = re.escape(tokens(found.ledger.final.trainers[0].paid_wei))
+    assert re.search(rf"trainer 0 +honest +29 OK +{earned} +-", lines[0])
 
 
 def test_run_tables_show_the_seats(found: Audit, capsys: pytest.CaptureFixture[str]) -> None:
@@ -294,6 +312,8 @@ def test_run_tables_show_the_seats(found: Audit, capsys: pytest.CaptureFixture[s
         assert seat.account.hex() in shown
     assert "30 of 30" in shown
     assert re.search(r"accept_bits +48", shown)
+    assert re.search(r"18\.71 +0 *\n", shown) and "banned to round 44" in shown  # rating, misses, what else there is
+    assert "29 rounds, re-executed on chain" in shown
 
 
 # Progress
@@ -374,8 +394,9 @@ def test_the_picture_tells_everyones_last_round(found: Audit) -> None:
     shown = console.export_text()
     assert re.search(r"round 30 of 30 +phase ENDED +paid 1,000\.00 of 1,000\.00 +void 1", shown)
     assert re.search(r"loss +2\.251 bits/byte +[▁▂▃▄▅▆▇█]{29} +target 2\.326", shown)
-    assert re.search(r"trainer 0 +honest +OK +174\.89 +- +30,000", shown)
-    assert re.search(r"trainer 6 +cheats: copycat +DUPLICATE", shown)
+    earned = re.escape(tokens(found.ledger.final.trainers[0].paid_wei))
+    assert re.search(rf"trainer 0 +honest +OK +18\.71 +{earned} +- +30,000", shown)
+    assert re.search(r"trainer 6 +cheats: copycat +banned to round 44", shown)
     assert re.search(r"trainer 7 +cheats: poisoner +OK, worth nothing", shown)
     assert re.search(r"verifier 2 +honest +in, \d bits", shown)
     assert re.search(r"verifier 3 +cheats: liar +not in committee +0 +59\.04 +12,000", shown)

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from gradmint.cli import figures, plots
 from gradmint.cli.figures import Figure
 from gradmint.cli.report import command, digits, read_people, render_report, write_report
+from gradmint.cli.summary import percent, tokens
 from gradmint.cli.timing import measure
 from gradmint.roles.auditor import Audit
 from gradmint.spec.errors import Divergence, SettingsError
@@ -170,11 +171,16 @@ def test_money_that_does_not_add_up_shows_as_left_over(undrawn: None) -> None:
 
 
 def test_every_objection_is_shown_with_its_reason(found: Audit, page: str) -> None:
-    objections = sum(verdict is not Verdict.OK for round_ in found.rounds for verdict in round_.verdicts)
+    objections = sum(
+        verdict is not Verdict.OK and trainer not in round_.barred
+        for round_ in found.rounds
+        for trainer, verdict in enumerate(round_.verdicts)
+    )
     text = Parsed(page).text
-    assert text.count("positions and signs are those of trainer 1's update") == 28
+    assert text.count("positions and signs are those of trainer 1's update") == 3
     assert text.count("no blob by the deadline") == 2
-    assert objections == 30
+    assert text.count("banned up to round") == 25
+    assert objections == 5
     assert text.count("void: no quorum") == 1
     assert page.count("<details>") == 30 + 1  # and the parameters
 
@@ -182,10 +188,13 @@ def test_every_objection_is_shown_with_its_reason(found: Audit, page: str) -> No
 def test_key_figures_and_participants(found: Audit, page: str) -> None:
     text = Parsed(page).text
     assert re.search(r"Loss\s+2\.248\s+bits/byte, from 6\.968", text)
-    assert re.search(r"Paid to cheats\s+0\.465 %\s+4 of 12 participants", text)
-    assert re.search(r"verifier 3\s+cheats: liar\s+0\s+59\.04\s+4 out", text)
-    assert re.search(r"trainer 4\s+honest\s+125\.57\s+–\s+27 OK 2 MISSING", text)
-    assert re.search(r"submit\s+each trainer\s+238\s+31,\d{3}\s", text)
+    earned_wei = [standing.paid_wei for standing in found.ledger.final.standings]
+    share = re.escape(percent(sum(earned_wei[5:8]) / sum(earned_wei)))
+    assert re.search(rf"Paid to cheats\s+{share}\s+4 of 12 participants", text)
+    assert re.search(r"verifier 3\s+cheats: liar\s+0\s+59\.04\s+4 out\s+gone", text)
+    earned = re.escape(tokens(earned_wei[4]))
+    assert re.search(rf"trainer 4\s+honest\s+{earned}\s+–\s+27 OK 2 MISSING\s+20\.26", text)
+    assert re.search(r"submit\s+each trainer\s+212\s+31,\d{3}\s", text)
     assert "target 2.326" in text and "gzip -9 2.310" in text
 
 
@@ -194,6 +203,15 @@ def test_overhead_is_shown_when_it_was_measured(found: Audit, page: str, tmp_pat
     assert timing is not None
     assert f"{timing.median_overhead_s:.2f} s in the median round" in Parsed(page).text
     assert "Overhead" not in Parsed(render_report(found, fabricated.people(), None, "")).text
+
+
+def test_refutations_are_told_with_their_bonds(undrawn: None) -> None:
+    text = Parsed(render_report(fabricated.refuted(), fabricated.people(), None, "")).text
+    assert re.search(r"7\s+verifier 1\s+total wei\s+123456\s+123455\s+verifier 0\s+4\.00\s+3\.00\s+3\.00", text)
+    assert re.search(r"Proposals refuted\s+1\s+bonds of 10\.00 tokens lost", text)
+    assert re.search(r"Rounds settled\s+10\s+none void, 2 not final yet", text)
+    assert "2 rounds can still be refuted" in text
+    assert "What was refuted" not in Parsed(render_report(fabricated.audit(2), [], None, "")).text
 
 
 def test_a_divergence_leads_the_page_and_nothing_after_it_is_told(undrawn: None) -> None:

@@ -18,7 +18,8 @@ from world import Chain, Contract, World, anvil, deploy, test_artifact  # noqa: 
 
 def _compile_if_stale() -> None:
     built = ROOT / ".build" / "test" / "Harness.json"
-    sources = [*(ROOT / "contracts").rglob("*.sol"), ROOT / "scripts" / "compile.py"]
+    sources = [ROOT / "scripts" / "compile.py"]
+    sources += [path for path in (ROOT / "contracts").rglob("*.sol") if not {"forge", "proofs"} & set(path.parts)]
     if not built.exists() or built.stat().st_mtime < max(source.stat().st_mtime for source in sources):
         subprocess.run([sys.executable, ROOT / "scripts" / "compile.py", "--test", "--check"], check=True, timeout=300)
 

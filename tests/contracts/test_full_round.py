@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from test_settlement import start
-from world import STRANGER, World, report_of, reverts, trainer, verifier
+from test_settlement import settle, start
+from world import STRANGER, World, report_of, reverts, siblings, trainer, verifier
 
-from gradmint.spec import tree
 from gradmint.spec.params import LOCAL
 from gradmint.spec.types import Phase, Report, Row, Verdict
 
@@ -23,41 +22,42 @@ def opinion(salt: str, noise: int) -> Report:
 
 
 def test_a_full_round(world: World) -> None:
-    mirror = start(world, P, trainers=8, verifiers=4)
-    run = mirror.run
+    run = start(world, P, trainers=8, verifiers=4)
     reports = {0: opinion("truth", 0), 1: opinion("truth", 3), 2: opinion("truth", -2), 3: opinion("lie", 0)}
     assert world.phase(run) is Phase.TRAIN
 
-    sent = mirror.settle(reports, list(range(8)))
+    sent = settle(world, run, reports, list(range(8)))
 
-    assert mirror.settled and mirror.settled.consensus
-    assert sent["Settled"].clusterMask == 0b0111
-    assert [row.verdict for row in mirror.settled.consensus.rows] == [0] * 6 + [Verdict.DUPLICATE, Verdict.MISSING]
-    paid = [standing.paid_wei for standing in mirror.trainers]
+    ledger = world.ledger(run)
+    settled, final = ledger.rounds[0].settlement, ledger.final
+    assert settled and settled.consensus
+    assert settled.consensus.cluster == (0, 1, 2)
+    assert [row.verdict for row in settled.consensus.rows] == [0] * 6 + [Verdict.DUPLICATE, Verdict.MISSING]
+    paid = [standing.paid_wei for standing in final.trainers]
     assert paid[:6] == sorted(paid[:6]) and paid[0] > 0 and paid[6:] == [0, 0]
-    assert [standing.paid_wei > 0 for standing in mirror.verifiers] == [True, True, True, False]
+    assert [standing.paid_wei > 0 for standing in final.verifiers] == [True, True, True, False]
     assert sent["Slashed"].account == verifier(3).lower()
-    assert world.stakes.call("burnable", run) == P.verifier_stake_wei * P.slash_bps // 10_000
+    slashed, prices = P.verifier_stake_wei * P.slash_bps // 10_000, 12 * P.join_price_wei
+    assert world.stakes.call("burnable", run) == slashed + prices
 
-    leaves = mirror.trainers + mirror.verifiers
+    leaves = final.standings
     escrow = world.token.call("balanceOf", world.runs.address)
     for position, account in enumerate([trainer(i) for i in range(8)] + [verifier(v) for v in range(4)]):
-        packed, proof = leaves[position].pack(), tree.prove(leaves, position)
-        siblings = b"".join(node.hash + node.sum_wei.to_bytes(16, "big") for node in proof.siblings)
-        args = (run, world.token.address, [packed[at : at + 32] for at in (0, 32, 64)], proof.right_bits, siblings)
+        paid_wei = leaves[position].paid_wei
+        args = (run, world.token.address, account, paid_wei, *siblings(leaves, position))
         before = world.token.call("balanceOf", account)
-        if leaves[position].paid_wei == 0:
+        if paid_wei == 0:
             with reverts("NothingToClaim", run, account, 0):
                 world.runs.send("claim", *args, sender=STRANGER)
         else:
             world.runs.send("claim", *args, sender=STRANGER)
-        assert world.token.call("balanceOf", account) - before == leaves[position].paid_wei
-    assert escrow - world.token.call("balanceOf", world.runs.address) == mirror.settled.paid_wei
+        assert world.token.call("balanceOf", account) - before == paid_wei
+    assert escrow - world.token.call("balanceOf", world.runs.address) == settled.paid_wei
     world.stakes.send("burn", run, sender=STRANGER)
     assert world.clock(run)[2:] == (2, Phase.TRAIN)
 
 
 def test_one_of_each_is_enough(world: World) -> None:
-    mirror = start(world, replace(P, min_trainers=1, min_verifiers=1), trainers=1, verifiers=1)
-    mirror.settle({0: report_of(1)})
-    assert mirror.trainers[0].paid_wei > 0 and mirror.verifiers[0].paid_wei > 0
+    run = start(world, replace(P, min_trainers=1, min_verifiers=1), trainers=1, verifiers=1)
+    settle(world, run, {0: report_of(1)})
+    assert all(standing.paid_wei > 0 for standing in world.ledger(run).final.standings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from world import DEPLOYER, STRANGER, World, random_bytes, report_of, reverts, trainer, verifier
+from world import DEPLOYER, ETHER, STRANGER, World, random_bytes, report_of, reverts, trainer, verifier
 
 from gradmint.spec import transcript
 from gradmint.spec.params import LOCAL
@@ -76,13 +76,13 @@ def test_who_left_before_round_1_does_not_count(world: World) -> None:
 
 def test_siblings_calls_are_siblings(world: World) -> None:
     run = started(world)
-    seat, schedule = (run, 1, STRANGER, 1), (1,) * 11
+    seat, schedule = (run, 1, STRANGER, 1), (*(1,) * 11, True)
     for name, args, sibling in (
         ("create", (run, schedule), world.runs),
         ("cancel", (run,), world.runs),
         ("admit", seat, world.stakes),
         ("retire", (run, trainer(0)), world.stakes),
-        ("conclude", (run, (b"r" * 32, 0, b"s" * 32, 0, 0), [], 0, True), world.settlement),
+        ("conclude", (run, 1, (b"r" * 24, 0, b"s" * 32, 0, 0, 0, b"e" * 32), [], [], True), world.settlement),
     ):
         with reverts("OnlySibling", DEPLOYER, sibling.address):
             world.rounds.send(name, *args, sender=DEPLOYER)
@@ -254,8 +254,7 @@ def test_reveal_without_a_commitment(world: World) -> None:
 def test_reveal_refuses_malformed_reports(world: World, packed: bytes, error: str, operands: tuple[int, ...]) -> None:
     run = in_phase(world, Phase.COMMIT)
     for v in range(3):
-        made = world.commitment(run, v, packed, random_bytes("salt", v))
-        world.rounds.send("commit", run, made, sender=verifier(v))
+        world.rounds.send("commit", run, b"c" * 32, sender=verifier(v))  # a malformed report has no hash
     with reverts(error, *operands):
         world.rounds.send("reveal", run, packed, random_bytes("salt", 0), sender=verifier(0))
 
@@ -274,14 +273,31 @@ def test_reveal_takes_the_extremes(world: World) -> None:
 
 
 def test_messages_hold_commitments_then_report_hashes(world: World) -> None:
-    from gradmint.spec.keccak import keccak256
-
     run = in_phase(world, Phase.REVEAL)
-    before = world.rounds.call("messages", run)
-    assert before[0] == world.commitment(run, 0, report_of(2).pack(), random_bytes("salt", 0))
+    made = [world.commitment(run, v, report_of(2).pack(), random_bytes("salt", v)) for v in range(3)]
+    assert [world.rounds.call("message", run, v) for v in range(3)] == made
     world.reveal(run, 0, report_of(2))
-    assert world.rounds.call("message", run, 0) == keccak256(report_of(2).pack())
-    assert world.rounds.call("messages", run)[1:] == before[1:]
+    assert world.rounds.call("message", run, 0) == Report.hash(report_of(2).pack(), P.words)
+    assert world.rounds.call("message", run, 1) == made[1]
+
+
+def test_the_record_is_what_anyone_derives_from_the_events(world: World) -> None:
+    run = in_phase(world, Phase.REVEAL)
+    world.stakes.send("exit", run, sender=verifier(1))  # serves the round out
+    for v in (2, 0):
+        sent = world.reveal(run, v, report_of(2))
+    assert not sent.all("Recorded")
+    world.rich(STRANGER, world.runs)
+    world.runs.send("fund", run, 5, sender=STRANGER)
+    sent = poke(world, run)
+    assert [e.name for e in sent.events] == ["Recorded", "PhaseOpened"]
+    record = world.ledger(run).round.record  # whose hash the ledger compared with the chain's
+    assert record is not None and sent["Recorded"].recordHash == record.hash()
+    assert (record.active, record.revealed, len(record.reports)) == (0b111, 0b101, 2)
+    assert record.deposited_wei == 1_000 * ETHER + 5
+    assert record.stakes_wei == (P.verifier_stake_wei,) * 3
+    assert world.rounds.call("record", run, 1) == (record.hash(), 0)
+    assert world.rounds.call("lastRecorded", run) == 1
 
 
 # Deadlines
@@ -307,7 +323,7 @@ def test_a_phase_in_which_nobody_acts_makes_the_round_void(world: World, phase: 
     assert (sent["Voided"].round, sent["Voided"].phase) == (1, phase)
     assert (sent["PhaseOpened"].round, sent["PhaseOpened"].phase) == (2, Phase.TRAIN)
     assert world.runs.call("unpaid", run) == unpaid
-    assert world.stakes.call("burnable", run) == 0
+    assert world.stakes.call("burnable", run) == 5 * P.join_price_wei  # the seats, and nothing slashed
     masks = world.masks(run)
     assert (masks["held"], masks["committed"], masks["revealed"]) == (0, 0, 0)
 
@@ -399,62 +415,18 @@ def test_a_verifier_that_leaves_serves_the_round_out(world: World) -> None:
 
 
 def test_an_auditor_can_replay_every_row(world: World) -> None:
-    """All events of a run, in log order, lead from nothing to the clock's transcript, row by row."""
+    """The ledger folds all events of a run, in log order, and checks each row against the chain's transcript."""
     run = in_phase(world, Phase.REVEAL)
     world.join(run, trainer(2), Role.TRAINER, P.trainer_stake_wei)
     world.stakes.send("exit", run, sender=trainer(0))
     for v in range(3):
         world.reveal(run, v, report_of(2))
-    world.settle(run, P, [report_of(2)] * 3)
+    world.settle(run)
     poke(world, run)
-
-    logs = world.chain.rpc("eth_getLogs", {"fromBlock": "0x0", "toBlock": "latest"})
-    mine = world.chain.receipt({"logs": logs, "gasUsed": "0x0"}).events
-    said, roster, kinds = bytes(24), bytes(24), set()
-    for e in mine:
-        if e.args.get("run") != run:
-            continue
-        kinds.add(e.name)
-        if e.name == "PhaseOpened":
-            assert e.roster == roster
-            row = transcript.phase_row(e.round, Phase(e.phase), e.deadline, e.beacon, e.roster)
-            said = transcript.fold(said, Kind.PHASE, row)
-        elif e.name == "Submitted":
-            gain = int.from_bytes(e.stamp[2:6], "big", signed=True)
-            row = transcript.submitted_row(int.from_bytes(e.stamp[:2], "big"), gain, e.digest)
-            said = transcript.fold(said, Kind.SUBMITTED, row)
-            assert said == e.stamp[8:]
-        elif e.name == "Held":
-            said = transcript.fold(said, Kind.HELD, transcript.held_row(e.verifier, e.baseDigest, e.bitmap))
-        elif e.name == "Committed":
-            said = transcript.fold(said, Kind.COMMITTED, transcript.committed_row(e.verifier, e.commitment))
-        elif e.name == "Revealed":
-            said = transcript.fold(said, Kind.REVEALED, transcript.revealed_row(e.verifier, e.salt, e.report))
-        elif e.name == "Settled":
-            row = transcript.settled_row(e.round, e.root, e.totalWei, e.standingsHash, e.lossMicronats, e.clusterMask)
-            said = transcript.fold(said, Kind.SETTLED, row)
-        elif e.name == "Admitted":
-            row = transcript.admitted_row(Role(e.role), e.index, bytes.fromhex(e.account[2:]), e.stakeWei)
-            roster = transcript.fold(roster, Kind.ADMITTED, row)
-            assert roster == e.roster
-        elif e.name == "Retired":
-            roster = transcript.fold(roster, Kind.RETIRED, transcript.retired_row(Role(e.role), e.index))
-            assert roster == e.roster
-        if "transcript" in e.args:
-            assert said == e.transcript, e
-    assert kinds >= {
-        "PhaseOpened",
-        "Submitted",
-        "Held",
-        "Committed",
-        "Revealed",
-        "Settled",
-        "Admitted",
-        "Retired",
-        "Voided",
-    }
-    assert said == world.clock(run)[0]
-    assert roster == world.rounds.call("counts", run)[0]
+    ledger = world.ledger(run)
+    assert ledger.transcript == world.clock(run)[0]
+    assert ledger.roster == world.rounds.call("counts", run)[0]
+    assert ledger.rounds[0].settled and ledger.rounds[1].voided
 
 
 def test_beacons_follow_from_prevrandao_and_the_transcript(world: World) -> None:

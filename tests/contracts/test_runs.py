@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from eth_account import Account
+from eth_account.messages import encode_typed_data
 from world import (
     DEPLOYER,
     ETHER,
@@ -21,6 +23,7 @@ from world import (
     random_bytes,
     report_of,
     reverts,
+    siblings,
     test_artifact,
     trainer,
 )
@@ -48,11 +51,9 @@ def standings(count: int, paid_wei: int = 10**15) -> list[Standing]:
     return [Standing(bytes.fromhex(trainer(i)[2:]), Role.TRAINER, paid_wei=paid_wei * (i + 1)) for i in range(count)]
 
 
-def claim_args(leaves: list[Standing], position: int) -> tuple[list[bytes], int, bytes]:
-    packed = leaves[position].pack()
-    proof = tree.prove(leaves, position)
-    siblings = b"".join(node.hash + node.sum_wei.to_bytes(16, "big") for node in proof.siblings)
-    return [packed[at : at + 32] for at in (0, 32, 64)], proof.right_bits, siblings
+def claim_args(leaves: list[Standing], position: int) -> tuple[bytes, int, int, bytes]:
+    standing = leaves[position]
+    return (standing.account, standing.paid_wei, *siblings(leaves, position))
 
 
 def post(world: World, run: int, leaves: list[Standing]) -> None:
@@ -164,7 +165,7 @@ def test_anyone_claims_for_anyone_exactly_once(lone: World) -> None:
         paid = leaves[position].paid_wei
         args = (run, lone.token.address, *claim_args(leaves, position))
         claimed = lone.runs.send("claim", *args, sender=STRANGER)["Claimed"]
-        assert (claimed.account, claimed.amountWei, claimed.cumulativeWei) == (trainer(position).lower(), paid, paid)
+        assert (claimed.account, claimed.amountWei) == (trainer(position).lower(), paid)
         assert lone.token.call("balanceOf", trainer(position)) == before + paid
         assert lone.runs.call("claimed", run, trainer(position)) == paid
         with reverts("NothingToClaim", run, trainer(position), paid):
@@ -193,37 +194,39 @@ def test_forged_claims_are_refused(lone: World) -> None:
     run, other = lone.open(P, ETHER), lone.open(P, ETHER)
     leaves = standings(6)
     post(lone, run, leaves)
-    words, bits, proof = claim_args(leaves, 1)
+    account, paid, bits, proof = claim_args(leaves, 1)
     token = lone.token.address
 
     def refused(*args: object) -> None:
         with reverts("SealMismatch"):
             lone.runs.send("claim", *args, sender=STRANGER)
 
-    refused(run, token, [words[0], (10**17).to_bytes(16, "big") + words[1][16:], words[2]], bits, proof)  # more money
-    refused(run, token, [bytes.fromhex(STRANGER[2:]) + words[0][20:], *words[1:]], bits, proof)  # another account
-    refused(run, token, words, bits ^ 1, proof)  # another side
-    refused(run, token, words, bits, proof[:-48])  # too shallow
-    refused(run, token, words, bits, proof + proof[-48:])  # too deep
-    refused(run, token, words, bits, proof[:32] + (1).to_bytes(16, "big") + proof[48:])  # another sum
-    refused(run, lone.rounds.address, words, bits, proof)  # another token
-    refused(other, token, words, bits, proof)  # a run without a root
+    refused(run, token, account, paid + 1, bits, proof)  # more money
+    refused(run, token, STRANGER, paid, bits, proof)  # another account
+    refused(run, token, account, paid, bits ^ 1, proof)  # another side
+    refused(run, token, account, paid, bits, proof[:-40])  # too shallow
+    refused(run, token, account, paid, bits, proof + proof[-40:])  # too deep
+    refused(run, token, account, paid, bits, proof[:24] + (1).to_bytes(16, "big") + proof[40:])  # another sum
+    refused(run, lone.rounds.address, account, paid, bits, proof)  # another token
+    refused(other, token, account, paid, bits, proof)  # a run without a root
     with reverts("ProofLength", len(proof) - 1):
-        lone.runs.send("claim", run, token, words, bits, proof[:-1], sender=STRANGER)
+        lone.runs.send("claim", run, token, account, paid, bits, proof[:-1], sender=STRANGER)
+    with reverts("PaidTooLarge", paid + 2**128):  # a leaf hashes the lower half
+        lone.runs.send("claim", run, token, account, paid + 2**128, bits, proof, sender=STRANGER)
 
 
 def test_a_node_cannot_pass_for_a_leaf(lone: World) -> None:
-    """Both are hashed over 96 bytes behind a tag: the 96 bytes of a node are no standing, whatever they say."""
+    """A node is hashed over more bytes and behind another tag: no account and amount of a leaf are a node's."""
     run = lone.open(P, ETHER)
     leaves = standings(4)
     post(lone, run, leaves)
-    left, right = tree.leaf(leaves[0]), tree.leaf(leaves[1])
+    left, right = (tree.leaf(leaf.account, leaf.paid_wei) for leaf in leaves[:2])
     node = left.hash + left.sum_wei.to_bytes(16, "big") + right.hash + right.sum_wei.to_bytes(16, "big")
-    uncle = tree.parent(tree.leaf(leaves[2]), tree.leaf(leaves[3]))
-    words = [node[at : at + 32] for at in (0, 32, 64)]
+    uncle = tree.parent(*(tree.leaf(leaf.account, leaf.paid_wei) for leaf in leaves[2:]))
     with reverts("SealMismatch"):
         sibling = uncle.hash + uncle.sum_wei.to_bytes(16, "big")
-        lone.runs.send("claim", run, lone.token.address, words, 0, sibling, sender=STRANGER)
+        args = (run, lone.token.address, node[:20], int.from_bytes(node[20:36], "big"), 0, sibling)
+        lone.runs.send("claim", *args, sender=STRANGER)
 
 
 def test_a_tree_of_one_leaf_needs_no_proof(lone: World) -> None:
@@ -253,16 +256,18 @@ def test_a_token_that_refuses_a_payout_stops_only_that_claim(chain: Chain, lone:
 def test_only_settlement_posts(world: World) -> None:
     run = world.open(P)
     with reverts("OnlySibling", STRANGER, world.settlement.address):
-        world.runs.send("post", run, b"r" * 32, 0, sender=STRANGER)
+        world.runs.send("post", run, b"r" * 24, 0, sender=STRANGER)
+    with reverts("OnlySibling", STRANGER, world.settlement.address):
+        world.runs.send("keep", run, STRANGER, 1, sender=STRANGER)
 
 
 def test_no_root_promises_more_than_was_deposited(lone: World) -> None:
     run = lone.open(P, 100)
     with reverts("Insolvent", 101, 100):
-        lone.runs.send("post", run, b"r" * 32, 101, sender=TREASURER)
-    lone.runs.send("post", run, b"r" * 32, 100, sender=TREASURER)
+        lone.runs.send("post", run, b"r" * 24, 101, sender=TREASURER)
+    lone.runs.send("post", run, b"r" * 24, 100, sender=TREASURER)
     with reverts("TotalShrank", 100, 99):
-        lone.runs.send("post", run, b"r" * 32, 99, sender=TREASURER)
+        lone.runs.send("post", run, b"r" * 24, 99, sender=TREASURER)
     assert lone.runs.call("unpaid", run) == 0
 
 
@@ -285,8 +290,9 @@ def test_refund_after_the_end_once_and_only_what_nobody_was_promised(world: Worl
         world.runs.send("refund", run, sender=STRANGER)
     world.enrol(run, params, 1, 1)
     report = report_of(1)
-    world.to_settle(run, {0: report}, [0])
-    paid = world.settle(run, params, [report])["Settled"].paidWei
+    world.play(run, {0: report}, [0])
+    world.settle(run)
+    paid = world.ledger(run).total_wei
     assert paid > 0 and world.phase(run) is Phase.ENDED
     before = world.token.call("balanceOf", SPONSOR)
     assert world.runs.send("refund", run, sender=STRANGER)["Refunded"].amountWei == 1_000_003 - paid
@@ -313,5 +319,135 @@ def test_random_bytes_make_no_root(lone: World) -> None:
     run = lone.open(P, ETHER)
     post(lone, run, standings(3))
     with reverts("SealMismatch"):
-        words = [random_bytes(k) for k in range(3)]
-        lone.runs.send("claim", run, lone.token.address, words, 0, random_bytes(9)[:16] * 3, sender=STRANGER)
+        args = (run, lone.token.address, random_bytes(0)[:20], 7, 0, random_bytes(9)[:20] * 4)
+        lone.runs.send("claim", *args, sender=STRANGER)
+
+
+# Claims for others
+
+
+KEY = Account.from_key(keccak256(b"claimant"))
+RECIPIENT = address(555)
+
+
+def redirection(world: World, run: int, paid_wei: int, deadline_s: int, account: str, recipient: str) -> bytes:
+    """The EIP-712 digest as any wallet derives it."""
+    domain = {
+        "name": "Gradmint",
+        "version": "1",
+        "chainId": world.chain.chain_id,
+        "verifyingContract": world.runs.address,
+    }
+    fields = (("run", "uint256"), ("account", "address"), ("recipient", "address"))
+    fields += (("paidWei", "uint256"), ("deadlineS", "uint256"))
+    types = {"Redirect": [{"name": name, "type": kind} for name, kind in fields]}
+    message = {"run": run, "account": account, "recipient": recipient, "paidWei": paid_wei, "deadlineS": deadline_s}
+    signable = encode_typed_data(domain, types, message)
+    return keccak256(b"\x19\x01" + signable.header + signable.body)
+
+
+def owned(account: str, paid_wei: int = 10**15) -> list[Standing]:
+    return [Standing(bytes.fromhex(account[2:]), Role.TRAINER, paid_wei=paid_wei), *standings(3)]
+
+
+def test_an_account_redirects_its_claim_by_signature_once(lone: World) -> None:
+    run, token = lone.open(P, ETHER), lone.token
+    leaves, deadline = owned(KEY.address), lone.chain.now() + 1_000
+    post(lone, run, leaves)
+    signature = KEY.unsafe_sign_hash(redirection(lone, run, 10**15, deadline, KEY.address, RECIPIENT)).signature
+    args = (run, token.address, *claim_args(leaves, 0), RECIPIENT, deadline, signature)
+    before = token.call("balanceOf", RECIPIENT)
+    sent = lone.runs.send("claimTo", *args, sender=STRANGER)
+    assert [event.name for event in sent.events if event.name != "Transfer"] == ["Claimed", "Redirected"]
+    assert (sent["Redirected"].account, sent["Redirected"].recipient) == (KEY.address.lower(), RECIPIENT.lower())
+    assert token.call("balanceOf", RECIPIENT) == before + 10**15
+    with reverts("NothingToClaim", run, KEY.address, 10**15):
+        lone.runs.send("claimTo", *args, sender=STRANGER)
+    post(lone, run, leaves := owned(KEY.address, 3 * 10**15))
+    with reverts("BadSignature"):  # what it earned since is not what it signed for
+        args = (run, token.address, *claim_args(leaves, 0), RECIPIENT, deadline, signature)
+        lone.runs.send("claimTo", *args, sender=STRANGER)
+
+
+def test_a_redirection_is_for_one_run_recipient_amount_and_time(lone: World) -> None:
+    run, other, token = lone.open(P, ETHER), lone.open(P, ETHER), lone.token
+    leaves, deadline = owned(KEY.address), lone.chain.now() + 1_000
+    post(lone, run, leaves)
+    post(lone, other, leaves)
+    claim = claim_args(leaves, 0)
+
+    def send(run: int, recipient: str, deadline: int, signature: bytes) -> None:
+        lone.runs.send("claimTo", run, token.address, *claim, recipient, deadline, signature, sender=STRANGER)
+
+    signature = KEY.unsafe_sign_hash(redirection(lone, run, 10**15, deadline, KEY.address, RECIPIENT)).signature
+    for wrong in (
+        (other, RECIPIENT, deadline, signature),
+        (run, STRANGER, deadline, signature),
+        (run, RECIPIENT, deadline + 1, signature),
+        (run, RECIPIENT, deadline, signature[:-2]),
+        (run, RECIPIENT, deadline, b""),
+    ):
+        with reverts("BadSignature"):
+            send(*wrong)
+    lone.chain.warp_to(deadline)
+    with reverts("Expired"):
+        send(run, RECIPIENT, deadline, signature)
+
+
+def test_a_contract_redirects_by_erc_1271(chain: Chain, lone: World) -> None:
+    wallet = deploy(chain, test_artifact("ProbeWallet"), (), (), DEPLOYER)
+    run, leaves, deadline = lone.open(P, ETHER), owned(wallet.address), chain.now() + 1_000
+    post(lone, run, leaves)
+    args = (run, lone.token.address, *claim_args(leaves, 0), RECIPIENT, deadline, b"any")
+    with reverts("BadSignature"):
+        lone.runs.send("claimTo", *args, sender=STRANGER)
+    digest = redirection(lone, run, 10**15, deadline, wallet.address, RECIPIENT)
+    wallet.send("approve", digest, sender=DEPLOYER)
+    before = lone.token.call("balanceOf", RECIPIENT)
+    lone.runs.send("claimTo", *args, sender=STRANGER)
+    assert lone.token.call("balanceOf", RECIPIENT) == before + 10**15
+
+
+def test_many_claims_at_once_skip_what_is_claimed(lone: World) -> None:
+    one, two = lone.open(P, ETHER), lone.open(P, ETHER)
+    leaves, token = standings(3), lone.token.address
+    for run in (one, two):
+        post(lone, run, leaves)
+    lone.runs.send("claim", one, token, *claim_args(leaves, 0), sender=STRANGER)
+    before = [lone.token.call("balanceOf", trainer(i)) for i in range(3)]
+    claims = [(run, token, *claim_args(leaves, i)) for run in (one, two) for i in range(3)]
+    sent = lone.runs.send("claimMany", claims, sender=STRANGER)
+    assert [(e.run, e.account) for e in sent.all("Claimed")] == [
+        (one, trainer(1).lower()), (one, trainer(2).lower()), *((two, trainer(i).lower()) for i in range(3))
+    ]  # fmt: skip
+    got = [lone.token.call("balanceOf", trainer(i)) - before[i] for i in range(3)]
+    assert got == [leaves[0].paid_wei, 2 * leaves[1].paid_wei, 2 * leaves[2].paid_wei]
+    assert not lone.runs.send("claimMany", claims, sender=STRANGER).all("Claimed")
+    with reverts("SealMismatch"):  # a wrong proof is no empty claim
+        wrong = (one, token, claims[1][2], claims[1][3] + 1, *claims[1][4:])
+        lone.runs.send("claimMany", [wrong], sender=STRANGER)
+
+
+def test_what_was_kept_for_a_leaver_is_claimed_without_a_proof_and_once(lone: World) -> None:
+    run = lone.open(P, ETHER)
+    leaves = standings(2)
+    post(lone, run, leaves)
+    lone.runs.send("claim", run, lone.token.address, *claim_args(leaves, 0), sender=STRANGER)
+    left = lone.runs.send("keep", run, trainer(0), leaves[0].paid_wei + 5, sender=TREASURER)["Left"]
+    assert (left.account, left.cumulativeWei) == (trainer(0).lower(), leaves[0].paid_wei + 5)
+    assert lone.runs.call("left", run, trainer(0)) == leaves[0].paid_wei + 5
+    before = lone.token.call("balanceOf", trainer(0))
+    assert lone.runs.send("claimLeft", run, trainer(0), sender=STRANGER)["Claimed"].amountWei == 5
+    assert lone.token.call("balanceOf", trainer(0)) == before + 5
+    with reverts("NothingToClaim", run, trainer(0), leaves[0].paid_wei + 5):
+        lone.runs.send("claimLeft", run, trainer(0), sender=STRANGER)
+    with reverts("NothingToClaim", run, trainer(1), 0):
+        lone.runs.send("claimLeft", run, trainer(1), sender=STRANGER)
+
+
+def test_words_wider_than_their_types_open_nothing(world: World) -> None:
+    """The kept hash is of the words themselves: none may say something that the types do not."""
+    data = bytearray(world.runs.data("open", params_tuple(P), world.token.address, 0))
+    data[4 + 32 * 3] = 1  # a bit above max_rounds' sixteen
+    with reverts(""):
+        world.chain.send(world.runs.address, bytes(data), SPONSOR)

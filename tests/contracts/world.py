@@ -13,7 +13,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,14 @@ import rlp
 from eth_abi import decode, encode
 from eth_utils import keccak, to_checksum_address
 
-from gradmint.ports import artifacts
+from gradmint.ports import artifacts, logs
+from gradmint.ports.deployment import Deployment
 from gradmint.spec import transcript as spec_transcript
+from gradmint.spec import tree
+from gradmint.spec.docket import Books, Effects, Outcome, Proposal, Record, RosterRow
+from gradmint.spec.ledger import Ledger
 from gradmint.spec.params import Params
-from gradmint.spec.types import Phase, Report, Role, Row, Standing, Verdict
+from gradmint.spec.types import CHUNK_ROWS, Phase, Report, Role, Row, Standing, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE_ANVIL = ROOT / "node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
@@ -276,6 +280,53 @@ def params_tuple(params: Params) -> tuple[Any, ...]:
     return astuple(params)
 
 
+# The specification's values as the ABI wants them
+
+
+def record_tuple(record: Record) -> tuple[Any, ...]:
+    return astuple(record)
+
+
+def outcome_tuple(outcome: Outcome) -> tuple[Any, ...]:
+    return astuple(outcome)
+
+
+def proposal_tuple(proposal: Proposal) -> tuple[Any, ...]:
+    return (proposal.round, proposal.proposer, proposal.final_s, outcome_tuple(proposal.outcome))
+
+
+def effects_tuple(effects: Effects) -> tuple[Any, ...]:
+    def pairs(found: Sequence[tuple[bytes, int]]) -> list[int]:
+        return [word for account, wei in found for word in (int.from_bytes(account, "big"), wei)]
+
+    return (pairs(effects.slashed), list(effects.awaited), pairs(effects.left))
+
+
+def inputs_tuple(record: Record, before: Books, rows: Sequence[RosterRow]) -> tuple[Any, ...]:
+    return (record_tuple(record), before.roster, b"".join(row.pack() for row in rows), pack(before.standings))
+
+
+def whole(reports: Sequence[bytes]) -> tuple[Any, ...]:
+    """Evidence of whole reports."""
+    return (list(reports), [], [], [])
+
+
+def siblings(leaves: Sequence[Standing], position: int) -> tuple[int, bytes]:
+    """A proof as the contract wants it."""
+    proof = tree.prove(leaves, position)
+    return proof.right_bits, b"".join(node.hash + node.sum_wei.to_bytes(16, "big") for node in proof.siblings)
+
+
+def sliced(packed: Sequence[bytes], words: int) -> tuple[list[bytes], list[list[bytes]]]:
+    """Heads of packed reports, and per chunk what each of them says."""
+    from gradmint.spec.keccak import keccak256
+
+    head, step = 4 + 32 * words, CHUNK_ROWS * Row.SIZE
+    chunks = [[report[at : at + step] for at in range(head, len(report), step)] for report in packed]
+    heads = [r[:head] + b"".join(keccak256(chunk) for chunk in own) for r, own in zip(packed, chunks, strict=True)]
+    return heads, [list(rows) for rows in zip(*chunks, strict=True)]
+
+
 def random_bytes(*seed: object) -> bytes:
     return keccak(text=repr(seed))
 
@@ -290,6 +341,7 @@ class World:
     rounds: Contract
     settlement: Contract
     token: Contract
+    folded: dict[int, tuple[Ledger, int]] = field(default_factory=dict)  # per run: and the next block to read
 
     @classmethod
     def on(cls, chain: Chain) -> World:
@@ -311,9 +363,21 @@ class World:
         opened = self.runs.send("open", params_tuple(params), (token or self.token).address, budget_wei, sender=SPONSOR)
         return opened["Opened"].run
 
-    def join(self, run: int, account: str, role: Role, amount_wei: int, token: Contract | None = None) -> Receipt:
+    def join(
+        self,
+        run: int,
+        account: str,
+        role: Role,
+        amount_wei: int,
+        token: Contract | None = None,
+        max_price_wei: int = 2**255,
+    ) -> Receipt:
         self.rich(account, self.stakes, token=token)
-        return self.stakes.send("join", run, int(role), amount_wei, sender=account)
+        return self.stakes.send("join", run, int(role), amount_wei, max_price_wei, sender=account)
+
+    def bond(self, run: int, account: str, amount_wei: int, token: Contract | None = None) -> Receipt:
+        self.rich(account, self.stakes, token=token)
+        return self.stakes.send("bond", run, amount_wei, sender=account)
 
     def enrol(self, run: int, params: Params, trainers: int, verifiers: int, stakes_wei: Sequence[int] = ()) -> None:
         for i in range(trainers):
@@ -337,12 +401,64 @@ class World:
     def overdue(self, run: int) -> None:
         self.chain.warp_to(max(self.clock(run)[1], self.chain.now() + 1))
 
+    def ledger(self, run: int) -> Ledger:
+        """The run as anyone folds it from its events: checks the transcript, records and re-executes on the way."""
+        ledger, start = self.folded.get(run, (Ledger(run), 0))
+        latest = int(self.chain.rpc("eth_blockNumber"), 16)
+        if start > latest:
+            return ledger
+        wired = (self.runs, self.stakes, self.rounds, self.settlement)
+        one, two, three, four = (bytes.fromhex(contract.address[2:]) for contract in wired)
+        deployment = Deployment(
+            chain_id=self.chain.chain_id, block=0, runs=one, stakes=two, rounds=three, settlement=four
+        )
+        found = self.chain.rpc(
+            "eth_getLogs",
+            {
+                "fromBlock": hex(start),
+                "toBlock": hex(latest),
+                "address": [contract.address for contract in wired],
+                "topics": [None, logs.topic_of(run)],
+            },
+        )
+        for log in found:
+            event = logs.decode_log(log, deployment)
+            if event is not None:
+                ledger.apply(event)
+        self.folded[run] = (ledger, latest + 1)
+        return ledger
+
+    def before(self, run: int, number: int) -> Books:
+        """What the settlement of a recorded round starts from."""
+        ledger = self.ledger(run)
+        if ledger.is_direct:
+            return ledger.final
+        record = ledger.rounds[number - 1].record
+        assert record is not None
+        if not record.previous:
+            return Books()
+        execution = ledger.rounds[record.previous - 1].execution
+        assert execution is not None
+        return execution.books
+
+    def inputs(self, run: int, number: int) -> tuple[Any, ...]:
+        """What the settlement of a recorded round wants to be brought."""
+        ledger, before = self.ledger(run), self.before(run, number)
+        record = ledger.rounds[number - 1].record
+        assert record is not None
+        return inputs_tuple(record, before, ledger.roster_between(before.roster, record.roster))
+
+    def evidence(self, run: int, number: int) -> tuple[Any, ...]:
+        reveals = self.ledger(run).rounds[number - 1].reveals
+        return whole([reveals[v].report for v in sorted(reveals)])
+
     # A round
 
     def submit_all(self, run: int, trainers: Sequence[int]) -> list[tuple[int, int, bytes]]:
         said = [(i, 1_000 * i - 500, random_bytes("digest", run, i)) for i in trainers]
+        holders = self.rounds.call("trainersAt", run, 0, max(trainers, default=-1) + 1)
         for i, gain, digest in said:
-            self.rounds.send("submit", run, digest, gain, sender=trainer(i))
+            self.rounds.send("submit", run, digest, gain, sender=to_checksum_address(holders[i]))
         return said
 
     def close(self, run: int, submissions: Sequence[tuple[int, int, bytes]]) -> Receipt:
@@ -355,8 +471,9 @@ class World:
     def commitment(self, run: int, v: int, report: bytes, salt: bytes) -> bytes:
         contract = bytes.fromhex(self.rounds.address[2:])
         account = bytes.fromhex(verifier(v)[2:])
-        round_ = self.clock(run)[2]
-        return spec_transcript.commitment(self.chain.chain_id, contract, run, round_, account, report, salt)
+        round_, words = self.clock(run)[2], self.rounds.call("schedule", run)[10]
+        digest = Report.hash(report, words)
+        return spec_transcript.commitment(self.chain.chain_id, contract, run, round_, account, digest, salt)
 
     def commit(self, run: int, v: int, report: Report) -> Receipt:
         made = self.commitment(run, v, report.pack(), random_bytes("salt", v))
@@ -365,8 +482,9 @@ class World:
     def reveal(self, run: int, v: int, report: Report) -> Receipt:
         return self.rounds.send("reveal", run, report.pack(), random_bytes("salt", v), sender=verifier(v))
 
-    def to_settle(self, run: int, reports: dict[int, Report], trainers: Sequence[int]) -> None:
-        """From TRAIN to SETTLE with these reports; phases end early where everyone awaited acts, else by deadline."""
+    def play(self, run: int, reports: dict[int, Report], trainers: Sequence[int]) -> None:
+        """From TRAIN to the end of REVEAL with these reports; phases end early where everyone awaited acts, else by
+        deadline."""
         said = self.submit_all(run, trainers)
         words = self.rounds.call("awaitedTrainers", run)
         if not any(word & ~sum(1 << i % 256 for i in trainers if i // 256 == k) for k, word in enumerate(words)):
@@ -382,9 +500,37 @@ class World:
                 self.overdue(run)
                 self.rounds.send("poke", run, sender=STRANGER)
 
-    def settle(self, run: int, params: Params, reports: Sequence[Report], standings: bytes = b"") -> Receipt:
-        packed = [report.pack() for report in reports]
-        return self.settlement.send("settle", run, params_tuple(params), standings, packed, sender=STRANGER)
+    def settle(self, run: int, number: int | None = None) -> Receipt:
+        """By re-execution, with what anyone reads from the chain; compared with the specification's."""
+        number = number or self.ledger(run).round.number
+        inputs, evidence = self.inputs(run, number), self.evidence(run, number)
+        params = params_tuple(self.ledger(run).terms)
+        sent = self.settlement.send("settle", run, params, inputs, evidence, sender=STRANGER)
+        self.compare(run, number, sent)
+        return sent
+
+    def compare(self, run: int, number: int, sent: Receipt) -> None:
+        """A settlement's events against what the specification executes."""
+        ledger = self.ledger(run)
+        execution = ledger.rounds[number - 1].execution
+        assert execution is not None
+        settled = sent["Settled"]
+        assert (settled.round, settled.outcome) == (number, outcome_tuple(execution.outcome))
+        assert self.settlement.call("standingsHash", run) == execution.books.standings_hash
+        assert self.runs.call("books", run) == (ledger.deposited_wei, ledger.total_wei)
+        effects = execution.effects
+        assert [(e.account, e.cumulativeWei) for e in sent.all("Left")] == [(_hex(a), wei) for a, wei in effects.left]
+        for slashed, (account, wei) in zip(sent.all("Slashed"), effects.slashed, strict=True):
+            assert slashed.account == _hex(account) and slashed.amountWei <= wei
+        awaited = self.rounds.call("awaitedTrainers", run)
+        expected = [0] * len(awaited)
+        for i in ledger.awaited_trainers():
+            expected[i >> 8] |= 1 << (i & 255)
+        assert list(awaited) == expected
+
+
+def _hex(account: bytes) -> str:
+    return "0x" + account.hex()
 
 
 def pack(standings: Sequence[Standing]) -> bytes:

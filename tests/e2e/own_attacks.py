@@ -8,9 +8,11 @@ from dataclasses import replace
 import torch
 
 from gradmint.learn.codec import quantise
+from gradmint.roles import docket
+from gradmint.roles.desk import Desk
 from gradmint.roles.trainer import Draft, TrainerStrategy
 from gradmint.roles.verifier import VerifierStrategy
-from gradmint.spec.ledger import Round
+from gradmint.spec.round import Round
 from gradmint.spec.types import Report
 
 
@@ -35,3 +37,13 @@ class Mumbler(VerifierStrategy):
     def report(self, round_: Round) -> Report:
         honest = super().report(round_)
         return replace(honest, words=tuple(int.from_bytes(os.urandom(32), "big") for _ in honest.words))
+
+
+class Thorough(VerifierStrategy):
+    """Honest, and refutes in slices whatever the size: so that there is a middle to die in."""
+
+    name = "thorough"
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        docket.MAX_CALLDATA = 0

@@ -25,14 +25,14 @@ from gradmint.learn.checks import Expected, check
 from gradmint.learn.codec import Header, encode, quantise
 from gradmint.learn.manifest import load_task, preset
 from gradmint.learn.state import digest, initial_state, layout_of
-from gradmint.ports.chain import Commit, Open, Reveal, Settle
+from gradmint.ports.chain import Commit, Open, Reveal
 from gradmint.ports.devnet import Devnet
 from gradmint.ports.local_store import LocalStore
 from gradmint.roles.journal import Journal, identity
 from gradmint.roles.sponsor import open_run
 from gradmint.spec.errors import NotAToken, Reverted, Unfunded
 from gradmint.spec.transcript import commitment
-from gradmint.spec.types import Phase, Role, Verdict
+from gradmint.spec.types import Phase, Report, Role, Verdict
 
 pytestmark = pytest.mark.xdist_group("bad input")
 
@@ -129,6 +129,22 @@ def wrong_password(shell: Shell) -> tuple[int, str]:
     return shell.type("join", "--role", "trainer", GRADMINT_PASSWORD="guess")
 
 
+def a_price_above_ones_limit(shell: Shell) -> tuple[int, str]:
+    return shell.type("join", "--role", "trainer", "--max-price", "1")
+
+
+def a_bond_where_nothing_is_proposed(shell: Shell) -> tuple[int, str]:
+    return shell.type("bond")
+
+
+def a_payer_of_nothing(shell: Shell) -> tuple[int, str]:
+    return shell.type("claim", "--payer", str(shell.key))
+
+
+def nothing_to_redirect(shell: Shell) -> tuple[int, str]:
+    return shell.type("claim", "--to", "0x" + "12" * 20)
+
+
 def no_seat(shell: Shell) -> tuple[int, str]:
     return shell.type("verifier")
 
@@ -163,6 +179,10 @@ COMMAND_LINE: list[tuple[Callable[[Shell], tuple[int, str]], str, str]] = [
     (unfunded_gas, "Unfunded", "wei"),
     (wrong_token, "NotAToken", "cd" * 20),
     (wrong_password, "SettingsError", "password"),
+    (a_price_above_ones_limit, "Reverted", "PriceAboveLimit"),
+    (a_bond_where_nothing_is_proposed, "ChainError", "re-executes every round"),
+    (a_payer_of_nothing, "SettingsError", "--to"),
+    (nothing_to_redirect, "ChainError", "owes"),
     (no_seat, "ChainError", "gradmint join"),
     (no_such_run, "ChainError", "gradmint run list"),
     (a_strangers_code, "ManifestError", "--task evil.package:factory"),
@@ -220,7 +240,7 @@ def settles_with_reordered_reports(stage: Stage) -> None:
     stage.commit(reports)
     stage.reveal(reports)
     call = stage.settlement()
-    stage.sponsor.send(Settle(run=call.run, params=call.params, standings=(), reports=call.reports[::-1]))
+    stage.sponsor.send(replace(call, reports=call.reports[::-1]))
 
 
 def copies_a_commitment(stage: Stage) -> None:
@@ -229,8 +249,8 @@ def copies_a_commitment(stage: Stage) -> None:
     stage.hold(0, 1, 2)
     first = stage.verifiers[0]
     report = stage.report(0)
-    number = stage.ledger().round.number
-    bound = commitment(first.chain_id, first.rounds_address, stage.run, number, first.account, report, b"\4" * 32)
+    number, report_hash = stage.ledger().round.number, Report.hash(report, stage.params.words)
+    bound = commitment(first.chain_id, first.rounds_address, stage.run, number, first.account, report_hash, b"\4" * 32)
     for chain in stage.verifiers:
         chain.send(Commit(run=stage.run, commitment=bound))
     stage.verifiers[1].send(Reveal(run=stage.run, report=report, salt=b"\4" * 32))
@@ -276,7 +296,7 @@ def _opens(stage: Stage, verifier: int) -> bool:
         stage.run,
         ledger.round.number,
         chain.account,
-        stage.report(verifier),
+        Report.hash(stage.report(verifier), stage.params.words),
         b"\4" * 32,
     )
     return ledger.round.commits[verifier].commitment == ours

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from gradmint.ports.cid import cid_of
 from gradmint.ports.recorded_chain import RecordedChain
-from gradmint.spec.events import Event
+from gradmint.spec.events import Event, Recorded
 from gradmint.spec.ledger import Ledger
 from gradmint.spec.transcript import Kind, fold
 
@@ -43,6 +44,7 @@ def edit(out: Path, kind: str, nth: int, change: dict[str, Any]) -> dict[str, An
     recorded = json.loads(path.read_text())
     event = [row for row in recorded["events"] if row["event"] == kind][nth]
     before = dict(event)
+    event = event.get("outcome", event)
     for name, value in change.items():
         assert event[name] != value
         event[name] = value
@@ -97,11 +99,13 @@ def test_a_dropped_row(copy: Path) -> None:
     assert audited(copy)["round"] == 2
 
 
-@pytest.mark.parametrize("field", ["root", "standings_hash", "total_wei", "loss_micronats", "cluster_mask"])
+@pytest.mark.parametrize(
+    "field", ["root", "standings_hash", "total_wei", "loss_micronats", "cluster_mask", "weakest", "effects_hash"]
+)
 def test_a_settlements_outcome(copy: Path, field: str) -> None:
     recorded = json.loads((copy / "chain.json").read_text())
-    value = [row for row in recorded["events"] if row["event"] == "Settled"][1][field]
-    other: Any = "0x" + "44" * 32 if str(value).startswith("0x") else type(value)(int(value) + 1)
+    value = [row for row in recorded["events"] if row["event"] == "Settled"][1]["outcome"][field]
+    other: Any = f"0x{'44' * (len(value) // 2 - 1)}" if str(value).startswith("0x") else abs(int(value) - 1)
     edit(copy, "Settled", 1, {field: other})
     assert audited(copy)["round"] == 2
 
@@ -120,6 +124,13 @@ class Forger(Ledger):
     def __init__(self, run: int) -> None:
         super().__init__(run)
         self.fitting: list[bytes] = []
+        self.records: list[bytes] = []
+
+    def apply(self, event: Event) -> None:
+        if isinstance(event, Recorded):
+            self.records.append(self._record().hash())
+            event = replace(event, record_hash=self.records[-1])
+        super().apply(event)
 
     def _fold(self, kind: Kind, row: bytes, event: Event, recorded: bytes) -> None:
         is_roster = kind in (Kind.ADMITTED, Kind.RETIRED)
@@ -128,6 +139,23 @@ class Forger(Ledger):
             self.roster = self.fitting[-1]
         else:
             self.transcript = self.fitting[-1]
+
+
+def make_fit(out: Path) -> None:
+    """Replace every hash that the chain would have recorded of these rows."""
+    chain = RecordedChain(out / "chain.json")
+    forger = Forger(chain.run)
+    for event in chain.events(chain.run):
+        forger.apply(event)
+    recorded = json.loads((out / "chain.json").read_text())
+    fitting, records = iter(forger.fitting), iter(forger.records)
+    for row in recorded["events"]:
+        if "transcript" in row:
+            row["transcript"] = "0x" + next(fitting).hex()
+        if "record_hash" in row:
+            row["record_hash"] = "0x" + next(records).hex()
+    recorded["clock"]["transcript"] = "0x" + forger.transcript.hex()
+    (out / "chain.json").write_text(json.dumps(recorded))
 
 
 def test_a_settlements_input_with_every_hash_made_to_fit(copy: Path) -> None:
@@ -139,32 +167,25 @@ def test_a_settlements_input_with_every_hash_made_to_fit(copy: Path) -> None:
     report = reveals[nth]["report"]
     edit(copy, "Revealed", nth, {"report": report[:-1] + ("0" if report[-1] != "0" else "1")})
 
-    chain = RecordedChain(copy / "chain.json")
-    forger = Forger(chain.run)
-    for event in chain.events(chain.run):
-        forger.apply(event)
-    recorded = json.loads((copy / "chain.json").read_text())
-    fitting = iter(forger.fitting)
-    for row in recorded["events"]:
-        if "transcript" in row:
-            row["transcript"] = "0x" + next(fitting).hex()
-    recorded["clock"]["transcript"] = "0x" + forger.transcript.hex()
-    (copy / "chain.json").write_text(json.dumps(recorded))
-
+    make_fit(copy)
     found = audited(copy)
     assert found["round"] == 2
     assert found["row"] == "report of verifier 3"
     assert "not what was committed" in found["why"]
 
 
-def test_a_settlements_paid_amount_is_recomputed(copy: Path) -> None:
-    """paid_wei is in no hash: only re-execution can tell."""
+@pytest.mark.parametrize("field", ["total_wei", "weakest", "effects_hash"])
+def test_a_settlements_outcome_with_every_hash_made_to_fit(copy: Path, field: str) -> None:
+    """Only re-execution can tell."""
     recorded = json.loads((copy / "chain.json").read_text())
-    paid = int([row for row in recorded["events"] if row["event"] == "Settled"][2]["paid_wei"])
-    edit(copy, "Settled", 2, {"paid_wei": paid + 1})
+    value = [row for row in recorded["events"] if row["event"] == "Settled"][2]["outcome"][field]
+    other: Any = "0x" + "55" * 32 if str(value).startswith("0x") else abs(int(value) - 1)
+    edit(copy, "Settled", 2, {field: other})
+    make_fit(copy)
     found = audited(copy)
-    assert found["round"] == 3
-    assert {str(found["expected"]), str(found["found"])} == {str(paid), str(paid + 1)}
+    assert (found["round"], found["row"]) == (3, f"settlement's {field.replace('_', ' ')}")
+    both = [str(text).removeprefix("0x") for text in (value, other)]
+    assert [str(found["expected"]), str(found["found"])] == both
 
 
 def test_a_claim(copy: Path) -> None:
@@ -188,3 +209,15 @@ def test_the_stakes(copy: Path) -> None:
     recorded["token_balances_wei"][recorded["stakes_address"]] -= 1
     path.write_text(json.dumps(recorded))
     assert audited(copy)["row"] == "stakes"
+
+
+def test_a_price(copy: Path, played: Played) -> None:
+    before = edit(copy, "Joined", 2, {"price_wei": 5})
+    found = audited(copy)
+    assert before["account"].removeprefix("0x") in found["row"]
+    assert str(found["found"]) == "5"
+
+
+def test_a_record(copy: Path) -> None:
+    edit(copy, "Recorded", 1, {"record_hash": "0x" + "11" * 30})
+    assert audited(copy)["round"] == 2

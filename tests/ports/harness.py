@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,15 +13,20 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 from gradmint.ports.chain import (
+    Bond,
     Chain,
     Claim,
     Close,
     Commit,
+    Evidence,
+    Finalise,
     Hold,
     Join,
     Open,
     Poke,
+    Propose,
     Receipt,
+    Refute,
     Reveal,
     Settle,
     Submit,
@@ -31,7 +37,9 @@ from gradmint.ports.devnet import Devnet
 from gradmint.ports.memory_chain import MemoryWorld
 from gradmint.ports.web3_chain import Web3Chain
 from gradmint.spec import transcript, tree
+from gradmint.spec.docket import Books, Effects, Execution
 from gradmint.spec.errors import Reverted
+from gradmint.spec.events import Position
 from gradmint.spec.ledger import Ledger
 from gradmint.spec.params import LOCAL, Params
 from gradmint.spec.types import Phase, Report, Role, Row, Verdict
@@ -47,6 +55,17 @@ TERMS = replace(
     LOCAL, manifest=b"\1" * 32, model=b"\2" * 32, max_rounds=4, min_trainers=3, min_verifiers=3, words=1,
     accept_bits=8, slash_bits=32, max_trainers=5, max_verifiers=5,
 )  # fmt: skip
+SALT = b"\4" * 32
+PRICE_WEI = TERMS.join_price_wei
+MOST_WEI = 10**6 * ETHER_WEI  # what nobody pays for a seat
+BOND_WEI = ETHER_WEI
+#: What makes a run a proposing one.
+PROPOSING = {
+    "challenge_s": 1_000,
+    "extension_s": 400,
+    "proposal_bond_wei": BOND_WEI,
+    "exit_s": 2_000,
+}
 
 
 class World(Protocol):
@@ -130,6 +149,9 @@ class Stage:
     params: Params = TERMS
     trainers: list[Chain] = field(default_factory=list)
     verifiers: list[Chain] = field(default_factory=list)
+    joined: dict[Role, int] = field(default_factory=dict)
+    _folded: Ledger = field(default_factory=lambda: Ledger(0))
+    _last: Position | None = None
 
     @property
     def sponsor(self) -> Chain:
@@ -139,13 +161,23 @@ class Stage:
         self.params = replace(TERMS, **terms)  # type: ignore[arg-type]
         call = Open(params=self.params, token=self.world.token, budget_wei=budget_wei)
         self.run = self.sponsor.send(call).events[0].run
+        self._folded, self._last = Ledger(self.run), None
         return self
 
-    def join(self, role: Role, stake_wei: int | None = None) -> Receipt:
-        people, base = (self.trainers, 1) if role is Role.TRAINER else (self.verifiers, 101)
-        people.append(self.world.connect(base + len(people)))
+    def seat(self, role: Role, stake_wei: int | None = None) -> Join:
+        """A join at any price."""
         stake_wei = STAKE_WEI[role] if stake_wei is None else stake_wei
-        return people[-1].send(Join(run=self.run, role=role, stake_wei=stake_wei))
+        return Join(run=self.run, role=role, stake_wei=stake_wei, max_price_wei=MOST_WEI)
+
+    def join(self, role: Role, stake_wei: int | None = None, index: int | None = None) -> Receipt:
+        """The next account; it takes the place of ``index``'s holder in the lists here when it gets that one's seat."""
+        people, base = (self.trainers, 1) if role is Role.TRAINER else (self.verifiers, 101)
+        self.joined[role] = self.joined.get(role, 0) + 1
+        newcomer = self.world.connect(base + self.joined[role] - 1)
+        receipt = newcomer.send(self.seat(role, stake_wei))
+        at = len(people) if index is None else index
+        people[at : at + 1] = [newcomer]
+        return receipt
 
     def enrol(self, trainers: int = 3, verifiers: int = 3) -> Stage:
         for _ in range(trainers):
@@ -155,12 +187,12 @@ class Stage:
         return self
 
     def ledger(self) -> Ledger:
-        """Every event folded and checked against its transcript."""
-        ledger = Ledger(self.run)
-        for event in self.sponsor.events(self.run):
-            ledger.apply(event)
-        assert ledger.transcript == self.sponsor.clock(self.run).transcript
-        return ledger
+        """Every event folded and checked against its transcript: a copy that stays as it is."""
+        for event in self.sponsor.events(self.run, self._last):
+            self._folded.apply(event)
+            self._last = event.position
+        assert self._folded.transcript == self.sponsor.clock(self.run).transcript
+        return copy.deepcopy(self._folded)
 
     @property
     def phase(self) -> Phase:
@@ -186,37 +218,102 @@ class Stage:
         gains = gains or [10 * (i + 1) for i in range(self.ledger().round.trainers)]
         return Report(1_000_000 + verifier, (word,), rows(gains)).pack()
 
+    def commitment(self, chain: Chain, round_: int, report: bytes) -> bytes:
+        said = Report.hash(report, self.params.words)
+        return transcript.commitment(chain.chain_id, chain.rounds_address, self.run, round_, chain.account, said, SALT)
+
     def commit(self, reports: dict[int, bytes]) -> None:
         number = self.ledger().round.number
         for v, report in reports.items():
             chain = self.verifiers[v]
-            bound = transcript.commitment(
-                chain.chain_id, chain.rounds_address, self.run, number, chain.account, report, b"\4" * 32
-            )
+            bound = self.commitment(chain, number, report)
             chain.send(Commit(run=self.run, commitment=bound))
 
     def reveal(self, reports: dict[int, bytes]) -> None:
         for v, report in reports.items():
-            self.verifiers[v].send(Reveal(run=self.run, report=report, salt=b"\4" * 32))
+            self.verifiers[v].send(Reveal(run=self.run, report=report, salt=SALT))
 
-    def settlement(self) -> Settle:
+    def settlement(self, round_: int | None = None) -> Settle:
+        """Of the latest round, or another recorded one, on what is final."""
         ledger = self.ledger()
-        reveals = ledger.round.reveals
-        reports = tuple(reveals[v].report for v in sorted(reveals))
-        return Settle(run=self.run, params=self.params, standings=ledger.all_standings(), reports=reports)
+        found = ledger.rounds[(round_ or ledger.round.number) - 1]
+        before, record = ledger.final, found.record
+        assert record is not None
+        return Settle(
+            run=self.run,
+            params=self.params,
+            record=record,
+            roster=before.roster,
+            rows=ledger.roster_between(before.roster, record.roster),
+            standings=before.standings,
+            reports=tuple(found.reveals[v].report for v in sorted(found.reveals)),
+        )
 
     def settle(self) -> Receipt:
         return self.sponsor.send(self.settlement())
 
-    def play(self, reports: dict[int, bytes] | None = None, everybody: Sequence[int] = (0, 1, 2)) -> Receipt:
-        """One whole round in which everybody acts; ``reports`` per verifier, honest ones by default."""
+    def speak(self, reports: dict[int, bytes] | None = None, everybody: Sequence[int] = (0, 1, 2)) -> None:
+        """One whole round up to its record; ``reports`` per verifier, honest ones by default."""
         self.submit(*range(self.ledger().round.trainers))
         self.close()
         self.hold(*everybody)
         reports = {v: self.report(v) for v in everybody} if reports is None else reports
         self.commit(reports)
         self.reveal(reports)
+
+    def play(self, reports: dict[int, bytes] | None = None, everybody: Sequence[int] = (0, 1, 2)) -> Receipt:
+        """One whole round in which everybody acts, settled."""
+        self.speak(reports, everybody)
         return self.settle()
+
+    # Where rounds are proposed
+
+    def execution(self, round_: int) -> Execution:
+        found = self.ledger().rounds[round_ - 1].execution
+        assert found is not None
+        return found
+
+    def bond(self, chain: Chain, bonds: int = 1) -> Receipt:
+        return chain.send(Bond(run=self.run, amount_wei=bonds * BOND_WEI))
+
+    def propose(self, chain: Chain, round_: int, **lies: object) -> Receipt:
+        """What re-execution gives, or something else."""
+        outcome = replace(self.execution(round_).outcome, **lies)  # type: ignore[arg-type]
+        return chain.send(Propose(run=self.run, round=round_, outcome=outcome))
+
+    def refutation(self, place: int) -> Refute:
+        """Of the pending proposal there, by whole reports."""
+        ledger = self.ledger()
+        round_ = ledger.rounds[ledger.pending[place].round - 1]
+        record = round_.record
+        assert record is not None
+        execution = ledger.rounds[record.previous - 1].execution if record.previous else None
+        before = execution.books if execution else Books()
+        return Refute(
+            run=self.run,
+            params=self.params,
+            pending=tuple(ledger.pending),
+            place=place,
+            record=record,
+            roster=before.roster,
+            rows=ledger.roster_between(before.roster, record.roster),
+            standings=before.standings,
+            evidence=Evidence(reports=tuple(round_.reveals[v].report for v in sorted(round_.reveals))),
+        )
+
+    def finalisation(self) -> Finalise:
+        pending = tuple(self.ledger().pending)
+        effects = self.execution(pending[0].round).effects if pending else Effects(slashed=(), awaited=(), left=())
+        return Finalise(run=self.run, pending=pending, effects=effects)
+
+    def finalise(self) -> Receipt:
+        """When it is time."""
+        final_s = self.ledger().pending[0].final_s
+        self.until(final_s)
+        return self.sponsor.send(self.finalisation())
+
+    def until(self, time_s: int) -> None:
+        self.world.advance(max(0, time_s - self.sponsor.now_s()))
 
     def poke(self) -> Receipt:
         """After the deadline."""
@@ -226,7 +323,8 @@ class Stage:
 
     def claim(self, position: int) -> Claim:
         leaves = self.ledger().all_standings()
-        return Claim(run=self.run, standing=leaves[position], proof=tree.prove(leaves, position))
+        leaf = leaves[position]
+        return Claim(run=self.run, account=leaf.account, paid_wei=leaf.paid_wei, proof=tree.prove(leaves, position))
 
 
 def refused(name: str, act: Callable[[], object], *operands: object) -> Reverted:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from gradmint.ports.chain import (
+    Bond,
     Burn,
     Cancel,
     Claim,
@@ -26,13 +27,14 @@ from gradmint.ports.chain import (
     Submit,
     Withdraw,
 )
+from gradmint.spec.docket import Books
 from gradmint.spec.errors import MalformedParams, NotAToken, Unfunded
 from gradmint.spec.events import Exiting, PhaseOpened, Retired, Settled, Slashed, Voided
 from gradmint.spec.keccak import keccak256
 from gradmint.spec.tree import Proof
 from gradmint.spec.types import Phase, Role
 
-from .harness import BUDGET_WEI, ETHER_WEI, FAR, GREY, STAKE_WEI, Stage, World, refused
+from .harness import BUDGET_WEI, ETHER_WEI, FAR, GREY, PRICE_WEI, STAKE_WEI, Stage, World, refused
 
 # Whole lives of runs
 
@@ -43,14 +45,16 @@ def test_a_full_round_pays_everybody_what_the_mechanism_says(stage: Stage) -> No
     ledger = stage.ledger()
     settled = next(event for event in receipt.events if isinstance(event, Settled))
     expected = ledger.rounds[0].settlement
-    assert expected is not None and expected.paid_wei == settled.paid_wei > 0
-    assert settled.cluster_mask == 0b111
-    assert settled.loss_micronats == 1_000_001
-    assert settled.standings_hash == stage.sponsor.standings_hash(stage.run)
-    assert settled.standings_hash == keccak256(b"".join(leaf.pack() for leaf in ledger.all_standings()))
+    outcome = settled.outcome
+    assert expected is not None and expected.paid_wei == outcome.total_wei > 0
+    assert ledger.rounds[0].execution is not None and outcome == ledger.rounds[0].execution.outcome
+    assert outcome.cluster_mask == 0b111
+    assert outcome.loss_micronats == 1_000_001
+    assert outcome.standings_hash == stage.sponsor.standings_hash(stage.run) == ledger.final.standings_hash
+    assert stage.sponsor.caught_up(stage.run)
 
     escrow = stage.sponsor.escrow(stage.run)
-    assert (escrow.root, escrow.total_wei) == (settled.root, settled.total_wei)
+    assert (escrow.root, escrow.total_wei) == (outcome.root, outcome.total_wei)
     assert (escrow.sponsor, escrow.token, escrow.refunded_wei) == (stage.sponsor.account, stage.world.token, 0)
     assert escrow.params_hash == keccak256(stage.params.encode())
     assert escrow.deposited_wei == BUDGET_WEI
@@ -93,14 +97,12 @@ def test_claims_are_cumulative(stage: Stage) -> None:
     stage.play()
     first = stage.claim(0)
     stage.sponsor.send(first)
-    refused("NothingToClaim", lambda: stage.sponsor.send(first), stage.run, first.standing.account)
+    refused("NothingToClaim", lambda: stage.sponsor.send(first), stage.run, first.account)
     stage.play()
     second = stage.claim(0)
     stage.sponsor.send(second)
-    assert stage.sponsor.claimed_wei(stage.run, first.standing.account) == second.standing.paid_wei
-    assert second.standing.paid_wei > first.standing.paid_wei
-    stale = replace(second, standing=first.standing, proof=first.proof)
-    refused("SealMismatch", lambda: stage.sponsor.send(stale))
+    assert stage.sponsor.claimed_wei(stage.run, first.account) == second.paid_wei > first.paid_wei
+    refused("SealMismatch", lambda: stage.sponsor.send(first))
 
 
 def test_a_target_reached_ends_the_run(stage: Stage) -> None:
@@ -141,7 +143,7 @@ def test_deadlines_move_a_run_on_with_whoever_acted(stage: Stage) -> None:
     assert stage.phase is Phase.SETTLE
     # Two of three equal stakes are no more than two thirds.
     settled = next(event for event in stage.settle().events if isinstance(event, Settled))
-    assert settled.cluster_mask == 0 and settled.paid_wei == 0
+    assert settled.outcome.cluster_mask == 0 and settled.outcome.total_wei == 0
     assert stage.ledger().round.number == 2
 
 
@@ -259,7 +261,7 @@ def test_leaving(stage: Stage) -> None:
     refused("AlreadyExiting", lambda: trainer.send(Exit(run=stage.run)), stage.run, trainer.account)
     refused("NotSeated", lambda: stage.submit(2), stage.run, trainer.account, Role.TRAINER)
     refused("StillLocked", lambda: trainer.send(Withdraw(run=stage.run)), exiting.withdrawable_s)
-    again = Join(run=stage.run, role=Role.TRAINER, stake_wei=STAKE_WEI[Role.TRAINER])
+    again = stage.seat(Role.TRAINER)
     refused("AlreadySeated", lambda: trainer.send(again), stage.run, trainer.account)
 
     before_wei = trainer.token_balance_wei(stage.world.token, trainer.account)
@@ -275,6 +277,7 @@ def test_leaving(stage: Stage) -> None:
 
 def test_a_far_off_report_is_slashed_and_its_verifier_ejected(stage: Stage) -> None:
     stage.open(slash_bps=6_000, min_verifiers=4).enrol(verifiers=4)
+    stage.sponsor.send(Burn(run=stage.run))  # what seats cost
     reports = {v: stage.report(v) for v in range(3)} | {3: stage.report(3, word=FAR)}
     receipt = stage.play(reports, everybody=(0, 1, 2, 3))
     assert [type(event) for event in receipt.events] == [Settled, Slashed, Retired, PhaseOpened]
@@ -314,7 +317,7 @@ def test_funding_and_cancelling(stage: Stage) -> None:
     stage.trainers[0].send(Withdraw(run=stage.run))
     stage.sponsor.send(Refund(run=stage.run))
     refused("RunEnded", lambda: stage.sponsor.send(Fund(run=stage.run, amount_wei=1)), stage.run)
-    join = Join(run=stage.run, role=Role.VERIFIER, stake_wei=STAKE_WEI[Role.VERIFIER])
+    join = stage.seat(Role.VERIFIER)
     refused("WrongPhase", lambda: stage.world.connect(101).send(join), stage.run, Phase.ENROL, Phase.ENDED)
     ledger = stage.ledger()
     assert ledger.phase is Phase.ENDED and ledger.refunded_wei == 5 * ETHER_WEI
@@ -333,7 +336,7 @@ def test_unknown_runs(world: World) -> None:
     nowhere = chain.run_count() + 1_000
     for call in (
         Fund(run=nowhere, amount_wei=1),
-        Join(run=nowhere, role=Role.TRAINER, stake_wei=1),
+        Join(run=nowhere, role=Role.TRAINER, stake_wei=1, max_price_wei=1),
         Exit(run=nowhere),
         Refund(run=nowhere),
         Cancel(run=nowhere),
@@ -352,12 +355,12 @@ def test_unknown_runs(world: World) -> None:
 def test_enrolment_refusals(stage: Stage) -> None:
     stage.open(max_trainers=3)
     chain = stage.world.connect(50)
-    low = Join(run=stage.run, role=Role.VERIFIER, stake_wei=STAKE_WEI[Role.VERIFIER] - 1)
+    low = stage.seat(Role.VERIFIER, STAKE_WEI[Role.VERIFIER] - 1)
     refused("StakeTooSmall", lambda: chain.send(low), STAKE_WEI[Role.VERIFIER] - 1, STAKE_WEI[Role.VERIFIER])
     refused("NoStake", lambda: chain.send(Exit(run=stage.run)), stage.run, chain.account)
     refused("WrongPhase", lambda: chain.send(Poke(run=stage.run)), stage.run, Phase.TRAIN, Phase.ENROL)
     stage.enrol(trainers=3, verifiers=0)
-    full = Join(run=stage.run, role=Role.TRAINER, stake_wei=STAKE_WEI[Role.TRAINER])
+    full = stage.seat(Role.TRAINER)
     refused("Full", lambda: chain.send(full), stage.run, Role.TRAINER, 3)
     stage.join(Role.VERIFIER)
     hold = Hold(run=stage.run, bitmap=b"", base=bytes(32))
@@ -403,7 +406,6 @@ def test_refusals_on_the_way_through_a_round(stage: Stage) -> None:
     refused("ReportLength", lambda: stage.reveal({2: reports[2]}), 4 + 32 + 27, 4 + 32 + 28)
     stage.reveal({0: reports[0]})
     refused("AlreadyActed", lambda: stage.reveal({0: reports[0]}), run, 0, Phase.REVEAL)
-    refused("WrongPhase", lambda: stage.sponsor.send(stage.settlement()), run, Phase.SETTLE, Phase.REVEAL)
 
 
 def test_overdue_acts_are_refused(stage: Stage) -> None:
@@ -440,7 +442,8 @@ def test_settlement_refusals(stage: Stage) -> None:
     other = replace(stage.params, max_rounds=3)
     expected = keccak256(stage.params.encode())
     refused("ParamsMismatch", lambda: settle(params=other), expected, keccak256(other.encode()))
-    refused("StandingsMismatch", lambda: settle(standings=()), stage.sponsor.standings_hash(stage.run), keccak256(b""))
+    lost = keccak256(good.roster)
+    refused("StandingsMismatch", lambda: settle(standings=()), stage.sponsor.standings_hash(stage.run), lost)
     richer = (replace(good.standings[0], paid_wei=good.standings[0].paid_wei + 1), *good.standings[1:])
     refused("StandingsMismatch", lambda: settle(standings=richer))
     refused("ReportMismatch", lambda: settle(reports=(good.reports[0], good.reports[2], good.reports[1])), 1)
@@ -451,15 +454,12 @@ def test_settlement_refusals(stage: Stage) -> None:
 
 def test_claims_need_a_proof(stage: Stage) -> None:
     stage.open().enrol()
-    leaf = stage.ledger().seated(Role.TRAINER, 1)[0]
-    refused(
-        "SealMismatch", lambda: stage.sponsor.send(Claim(run=stage.run, standing=leaf, proof=Proof(0, ()))), bytes(32)
-    )
+    early = Claim(run=stage.run, account=stage.trainers[0].account, paid_wei=1, proof=Proof(0, ()))
+    refused("SealMismatch", lambda: stage.sponsor.send(early), bytes(32))
     stage.play()
     good = stage.claim(1)
     refused("SealMismatch", lambda: stage.sponsor.send(replace(good, proof=replace(good.proof, right_bits=0))))
-    richer = replace(good.standing, paid_wei=good.standing.paid_wei + 1)
-    refused("SealMismatch", lambda: stage.sponsor.send(replace(good, standing=richer)))
+    refused("SealMismatch", lambda: stage.sponsor.send(replace(good, paid_wei=good.paid_wei + 1)))
     stage.sponsor.send(good)
 
 
@@ -470,7 +470,8 @@ def test_money_is_missing(stage: Stage) -> None:
     for call, what in (
         (Open(params=stage.params, token=stage.world.token, budget_wei=balance_wei + 5), "budget"),
         (Fund(run=stage.run, amount_wei=balance_wei + 5), "budget"),
-        (Join(run=stage.run, role=Role.TRAINER, stake_wei=balance_wei + 5), "stake"),
+        (stage.seat(Role.TRAINER, balance_wei + 5 - PRICE_WEI), "stake with its price"),
+        (Bond(run=stage.run, amount_wei=balance_wei + 5), "bond"),
     ):
         with pytest.raises(
             Unfunded, match=rf"{balance_wei} wei of token .* {what} is {balance_wei + 5} wei.* 5 wei more"
@@ -582,14 +583,21 @@ def test_runs_do_not_mix(stage: Stage, world: World) -> None:
     other = Stage(world).open()
     other.join(Role.TRAINER)
     assert {event.run for event in stage.sponsor.events(stage.run)} == {stage.run}
-    assert [type(event).__name__ for event in stage.sponsor.events(other.run)] == ["Opened", "Admitted"]
+    assert [type(event).__name__ for event in stage.sponsor.events(other.run)] == ["Opened", "Admitted", "Joined"]
     assert stage.sponsor.run_count() == other.run
 
 
 def test_nothing_is_settled_at_first(stage: Stage) -> None:
     stage.open()
-    assert stage.sponsor.standings_hash(stage.run) == bytes(32)
-    assert stage.sponsor.escrow(stage.run).root == bytes(32)
+    assert stage.sponsor.standings_hash(stage.run) == Books().standings_hash
+    assert stage.sponsor.escrow(stage.run).root == bytes(24)
+    assert stage.sponsor.record(stage.run, 1) == (bytes(30), 0)
+    assert stage.sponsor.docket(stage.run) == (0, 0, 0, bytes(24), bytes(32))
+    assert stage.sponsor.challenge_of(stage.run) is None
+    assert stage.sponsor.bond_of(stage.run, stage.sponsor.account) == (0, 0)
+    assert stage.sponsor.price_wei(stage.run) == PRICE_WEI
+    assert stage.sponsor.left_wei(stage.run, stage.sponsor.account) == 0
+    assert stage.sponsor.caught_up(stage.run)
     assert stage.sponsor.stakes_wei(stage.run, [stage.sponsor.account, b"\7" * 20]) == [0, 0]
     assert stage.sponsor.claimed_wei(stage.run, b"\7" * 20) == 0
 
@@ -609,7 +617,7 @@ def test_wait_returns_when_a_phase_opens(stage: Stage) -> None:
     stage.verifiers.append(last := stage.world.connect(103))
     watcher = stage.world.reconnect(1)
     watcher.events(stage.run)
-    join = Join(run=stage.run, role=Role.VERIFIER, stake_wei=STAKE_WEI[Role.VERIFIER])
+    join = stage.seat(Role.VERIFIER)
     timer = threading.Timer(0.4, last.send, [join])
     timer.start()
     started = time.monotonic()

@@ -24,6 +24,7 @@ DEPLOYMENTS = st.builds(
     rounds=ADDRESS,
     settlement=ADDRESS,
     token=st.none() | ADDRESS,
+    certificates=st.none() | ADDRESS,
 )
 GOOD = Deployment(chain_id=1, block=2, runs=b"\1" * 20, stakes=b"\2" * 20, rounds=b"\3" * 20, settlement=b"\4" * 20)
 

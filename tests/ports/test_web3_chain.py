@@ -17,12 +17,14 @@ from urllib.request import Request, urlopen
 
 import pytest
 from eth_account import Account
+from eth_account.messages import encode_typed_data
 
 import gradmint.ports.sender as sender_module
-from gradmint.ports.chain import Join, Open, Poke, Submit
+from gradmint.ports.chain import Open, Poke, Submit
 from gradmint.ports.deploy import deploy
 from gradmint.ports.devnet import Devnet
 from gradmint.ports.rpc import Rpc
+from gradmint.ports.sender import sign_redirect
 from gradmint.ports.tokens import Token
 from gradmint.ports.web3_chain import Web3Chain
 from gradmint.spec.errors import (
@@ -36,7 +38,7 @@ from gradmint.spec.errors import (
 )
 from gradmint.spec.types import Phase, Role
 
-from .harness import BUDGET_WEI, ETHER_WEI, STAKE_WEI, Anvil, Stage, refused
+from .harness import BUDGET_WEI, ETHER_WEI, PRICE_WEI, PROPOSING, STAKE_WEI, Anvil, Stage, refused
 
 Method = Callable[[dict[str, Any]], Any]
 
@@ -112,7 +114,7 @@ def stage(anvil: Anvil) -> Stage:
 
 @pytest.fixture(scope="module")
 def enrolled(anvil: Anvil) -> Stage:
-    """For tests that only read. The last logs are PhaseOpened and Joined."""
+    """For tests that only read. The last logs are Admitted, PhaseOpened and Joined."""
     return Stage(anvil).open().enrol()
 
 
@@ -181,30 +183,37 @@ def test_no_ether(stage: Stage, anvil: Anvil) -> None:
     stage.open()
     poor = Account.create()
     chain = Web3Chain(anvil.devnet.rpc_url, anvil.deployment, poor)
-    anvil.connect(0).send_token(anvil.token, chain.account, 10 * ETHER_WEI)  # type: ignore[attr-defined]
+    anvil.connect(0).send_token(anvil.token, chain.account, 10 * ETHER_WEI + PRICE_WEI)  # type: ignore[attr-defined]
     with pytest.raises(Unfunded, match=rf"{poor.address} holds 0 wei"):
-        chain.send(Join(run=stage.run, role=Role.TRAINER, stake_wei=STAKE_WEI[Role.TRAINER]))
+        chain.send(stage.seat(Role.TRAINER))
     anvil.connect(0).send_ether(chain.account, ETHER_WEI)  # type: ignore[attr-defined]
     assert chain.ether_balance_wei(chain.account) == ETHER_WEI
-    chain.send(Join(run=stage.run, role=Role.TRAINER, stake_wei=STAKE_WEI[Role.TRAINER]))
+    chain.send(stage.seat(Role.TRAINER))
 
 
 def test_allowances_are_exact_and_used_up(stage: Stage, anvil: Anvil) -> None:
     stage.open()
-    anvil.connect(1)
-    chain = anvil.reconnect(1)
+    anvil.connect(1_050)  # nobody else's
+    chain = anvil.reconnect(1_050)  # nobody else's
     assert isinstance(chain, Web3Chain)
     token = Token(chain._view, anvil.token)
     assert token.allowance_wei(anvil.connect(0).account, anvil.deployment.runs) == 0
+    join = replace(stage.seat(Role.TRAINER), max_price_wei=PRICE_WEI + 7)
+    allowed_wei = STAKE_WEI[Role.TRAINER] + PRICE_WEI + 7
     # A refusal that has nothing to do with money must not leave an allowance behind.
     with pytest.raises(ChainError):
-        chain.sign(Join(run=stage.run + 50, role=Role.TRAINER, stake_wei=STAKE_WEI[Role.TRAINER]))
+        chain.sign(replace(join, run=stage.run + 50))
     assert token.allowance_wei(chain.account, anvil.deployment.stakes) == 0
-    chain.sign(Join(run=stage.run, role=Role.TRAINER, stake_wei=STAKE_WEI[Role.TRAINER]))
-    assert token.allowance_wei(chain.account, anvil.deployment.stakes) == STAKE_WEI[Role.TRAINER]
-    other = chain.sign(Join(run=stage.run, role=Role.TRAINER, stake_wei=STAKE_WEI[Role.TRAINER] + 1))
-    assert token.allowance_wei(chain.account, anvil.deployment.stakes) == STAKE_WEI[Role.TRAINER] + 1
+    chain.sign(join)
+    assert token.allowance_wei(chain.account, anvil.deployment.stakes) == allowed_wei
+    other = chain.sign(replace(join, stake_wei=join.stake_wei + 8))
+    assert token.allowance_wei(chain.account, anvil.deployment.stakes) == allowed_wei + 8
     assert other
+    # What a limit leaves over is not used later: the next call sets its own.
+    chain.send(replace(join, stake_wei=join.stake_wei + 8))
+    assert token.allowance_wei(chain.account, anvil.deployment.stakes) == 7
+    stage.bond(chain, 1)
+    assert token.allowance_wei(chain.account, anvil.deployment.stakes) == 0
 
 
 @pytest.mark.parametrize("what", ["nothing", "contract"])
@@ -218,7 +227,7 @@ def test_no_token(stage: Stage, anvil: Anvil, what: str) -> None:
 
 
 def test_faucet_refusals(anvil: Anvil) -> None:
-    chain = Web3Chain(anvil.devnet.rpc_url, anvil.deployment, anvil.account(70))
+    chain = Web3Chain(anvil.devnet.rpc_url, anvil.deployment, anvil.account(1_070))
     with pytest.raises(Unfunded, match="holds 0 wei of token"):
         chain.send_token(anvil.token, b"\1" * 20, 1)
     with pytest.raises(Unfunded, match="wei more"):
@@ -265,7 +274,7 @@ def test_a_node_that_gives_nothing(stage: Stage, node: Proxy, anvil: Anvil) -> N
 
 def _spoil(change: Callable[[dict[str, Any]], Any]) -> Callable[[list[dict[str, Any]]], Any]:
     def spoil(logs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        change(logs[-2])  # the one before Joined, which the specification does not know
+        change(logs[-2])  # PhaseOpened
         return logs
 
     return spoil
@@ -303,7 +312,7 @@ def test_forged_logs_are_refused(enrolled: Stage, node: Proxy, anvil: Anvil, lie
             return {"result": LIES[lie](json.loads(response.read())["result"])}
 
     chain = Web3Chain(node.url, anvil.deployment)
-    assert len(chain.events(enrolled.run)) == 8
+    assert len(chain.events(enrolled.run)) == 14
     node.rules["eth_getLogs"] = forge
     with pytest.raises(ChainError):
         chain.events(enrolled.run)
@@ -526,7 +535,7 @@ def test_a_hidden_or_forged_settlement_shows_in_the_seal(stage: Stage, node: Pro
     stage.play()
     chain = Web3Chain(node.url, anvil.deployment)
     root = chain.escrow(stage.run).root
-    assert root == stage.sponsor.escrow(stage.run).root != bytes(32)
+    assert root == stage.sponsor.escrow(stage.run).root != bytes(24)
 
     def forged(change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> Method:
         def forge(request: dict[str, Any]) -> Any:
@@ -537,12 +546,64 @@ def test_a_hidden_or_forged_settlement_shows_in_the_seal(stage: Stage, node: Pro
         return forge
 
     def another_root(logs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [log | {"data": log["data"].replace(root.hex(), "77" * 32)} for log in logs]
+        return [log | {"data": log["data"].replace(root.hex(), "77" * 24)} for log in logs]
 
     for change in (lambda logs: [log for log in logs if root.hex() not in log["data"]], another_root):
         node.rules["eth_getLogs"] = forged(change)
         with pytest.raises(ChainError, match="ask another node"):
             chain.escrow(stage.run)
+
+
+OUTCOME_LIES: dict[str, Callable[[str], str]] = {
+    "root too wide": lambda data: data[: 2 + 64 * 2 + 48] + "01" + data[2 + 64 * 2 + 50 :],
+    "total too wide": lambda data: data[: 2 + 64 * 3] + "ff" + data[2 + 64 * 3 + 2 :],
+    "weakest too wide": lambda data: data[: 2 + 64 * 7] + "ff" + data[2 + 64 * 7 + 2 :],
+    "a word less": lambda data: data[:-64],
+    "a word more": lambda data: data + "00" * 32,
+}
+
+
+@pytest.mark.parametrize("lie", OUTCOME_LIES)
+def test_forged_outcomes_are_refused(stage: Stage, node: Proxy, anvil: Anvil, lie: str) -> None:
+    """Proposed: round and final time, then the seven words of an outcome."""
+    stage.open(**PROPOSING).enrol()
+    stage.speak()
+    stage.bond(stage.sponsor)
+    stage.propose(stage.sponsor, 1)
+
+    def forge(request: dict[str, Any]) -> Any:
+        passed = Request(node.target, json.dumps(request).encode(), {"Content-Type": "application/json"})
+        with urlopen(passed) as response:
+            logs = json.loads(response.read())["result"]
+        logs[-1]["data"] = OUTCOME_LIES[lie](logs[-1]["data"])
+        return {"result": logs}
+
+    chain = Web3Chain(node.url, anvil.deployment)
+    assert list(chain.events(stage.run)) == list(stage.sponsor.events(stage.run))
+    node.rules["eth_getLogs"] = forge
+    with pytest.raises(ChainError, match="malformed Proposed"):
+        chain.events(stage.run)
+
+
+def test_a_redirection_is_signed_without_a_node(stage: Stage, anvil: Anvil) -> None:
+    """What wallets show and contracts check, EIP-712; and nothing of the key."""
+    account = anvil.account(1)
+    signed = sign_redirect(account, 31_337, anvil.deployment.runs, 5, b"\7" * 20, 10**18, 2**40)
+    chain = anvil.connect(1)
+    assert chain.sign_redirect(5, b"\7" * 20, 10**18, 2**40) == signed and len(signed) == 65
+    said = {"run": 5, "account": account.address, "recipient": "0x" + "07" * 20, "paidWei": 10**18, "deadlineS": 2**40}
+    names = ("run", "account", "recipient", "paidWei", "deadlineS")
+    kinds = ("uint256", "address", "address", "uint256", "uint256")
+    domain = {
+        "name": "Gradmint",
+        "version": "1",
+        "chainId": 31_337,
+        "verifyingContract": f"0x{anvil.deployment.runs.hex()}",
+    }
+    types = {"Redirect": [{"name": name, "type": kind} for name, kind in zip(names, kinds, strict=True)]}
+    message = encode_typed_data(domain_data=domain, message_types=types, message_data=said)
+    assert Account.recover_message(message, signature=signed) == account.address
+    assert account.key not in signed
 
 
 def test_waiting_without_a_websocket(stage: Stage, node: Proxy, anvil: Anvil) -> None:
@@ -614,7 +675,8 @@ def test_costs(stage: Stage, anvil: Anvil, capsys: pytest.CaptureFixture[str]) -
         return (time.process_time() - started) / times * 1e3
 
     query = {"fromBlock": "0x0", "toBlock": "latest", "topics": [None, f"0x{stage.run:064x}"]}
-    query["address"] = [f"0x{a.hex()}" for a in (chain.runs_address, chain.stakes_address, chain.rounds_address)]
+    ours = (chain.runs_address, chain.stakes_address, chain.rounds_address, anvil.deployment.settlement)
+    query["address"] = [f"0x{address.hex()}" for address in ours]
     logs = chain.rpc.call("eth_getLogs", query)
     submit = Submit(run=stage.run, digest=os.urandom(32), claimed_gain_micronats=1)
     costs = {

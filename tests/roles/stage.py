@@ -23,6 +23,7 @@ from gradmint.spec.types import Role
 TOKEN = b"\x0e" * 20
 SPONSOR = b"\x5a" * 20
 BUDGET_WEI = 10**21
+BONDS = 6  # that a verifier has the money for
 
 
 @dataclass
@@ -45,8 +46,9 @@ def play(
     verifiers: list[type[VerifierStrategy]],
     rounds: int,
     hold_s: int = 2,
+    propose: bool = False,
 ) -> Stage:
-    """Play ``rounds`` rounds of the digits task, a thread per participant.
+    """Play ``rounds`` rounds of the digits task, a thread per participant; with ``propose``, by proposals.
 
     The world's clock follows real time, so that a withheld blob costs ``hold_s`` / 2 and no more.
     """
@@ -60,6 +62,8 @@ def play(
         max_verifiers=len(verifiers),
         hold_s=hold_s,
     )
+    if propose:
+        params = replace(params, challenge_s=3, extension_s=2, proposal_bond_wei=10**18, exit_s=300)
     world.mint(TOKEN, SPONSOR, BUDGET_WEI)
     sponsor = world.as_account(SPONSOR)
     journal = Journal(home / "sponsor.sqlite", identity(sponsor))
@@ -69,8 +73,11 @@ def play(
         (Role.VERIFIER, len(verifiers), params.verifier_stake_wei),
     ):
         for index in range(count):
-            world.mint(TOKEN, account(role, index), stake_wei)
-            world.as_account(account(role, index)).send(Join(run=run, role=role, stake_wei=stake_wei))
+            world.mint(
+                TOKEN, account(role, index), stake_wei + params.join_price_wei + BONDS * params.proposal_bond_wei
+            )
+            join = Join(run=run, role=role, stake_wei=stake_wei, max_price_wei=params.join_price_wei)
+            world.as_account(account(role, index)).send(join)
 
     errors: list[BaseException] = []
 
@@ -81,7 +88,7 @@ def play(
             if role is Role.TRAINER:
                 train(desk, trainers[index](desk))
             else:
-                verify(desk, verifiers[index](desk))
+                verify(desk, verifiers[index](desk), bonds=2)
         except BaseException as error:
             errors.append(error)
             raise

@@ -83,7 +83,7 @@ def test_the_audit_is_clean_before_and_after_claims(mixed: Stage) -> None:
     before = audit(chain, mixed.store, mixed.ledger.run, reassess=True)
     assert before.ok, before.divergence
     assert all(round_.own_distance_bits == 0 for round_ in before.rounds)
-    claimed_wei = sum(due_wei for _, due_wei, _ in claim(chain, mixed.ledger))
+    claimed_wei = sum(item.due_wei for items, _ in claim(chain, [mixed.ledger]) for item in items)
     after = audit(chain, mixed.store, mixed.ledger.run)
     assert after.ok, after.divergence
     assert after.balance is not None and after.balance.claimable_wei == 0

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from gradmint.spec.params import MAX_TRAINERS
 from gradmint.spec.types import GAIN_MAX_MICRONATS, ONE_Q32, UNSAMPLED, Report, Role, Row, Standing, Verdict
 
 gains = st.integers(-GAIN_MAX_MICRONATS, GAIN_MAX_MICRONATS)
 words_256 = st.integers(0, 2**256 - 1)
+
+# A value is a multiple of the mean of at most so many trainers; of a verifier, and mostly, it is at most one.
+values_q32 = st.one_of(st.integers(0, ONE_Q32), st.integers(0, MAX_TRAINERS * ONE_Q32))
 
 rows = st.builds(
     Row,
@@ -24,7 +28,7 @@ standings = st.builds(
     rounds=st.one_of(st.integers(0, 20), st.integers(0, 65_535)),
     ban_round=st.integers(0, 2**32 - 1),
     paid_wei=st.integers(0, 10**30),
-    value_q32=st.integers(0, ONE_Q32),
+    value_q32=values_q32,
     proof_q32=st.integers(-ONE_Q32, ONE_Q32),
     mu_q32=st.integers(-(2**63), 2**63 - 1),
     sigma_q32=st.integers(0, 2**64 - 1),

@@ -5,24 +5,35 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gradmint.spec import transcript as tr
-from gradmint.spec import tree
+from gradmint.spec.docket import Effects, Outcome, Record, split_bond
 from gradmint.spec.events import (
     Admitted,
+    Bonded,
     Burned,
+    Challenged,
     Claimed,
     Committed,
     Event,
     Exiting,
+    Forfeited,
     Funded,
     Held,
+    Joined,
+    Left,
     Opened,
     PhaseOpened,
+    Pooled,
+    Proposed,
+    Recorded,
+    Redirected,
     Refunded,
+    Refuted,
     Retired,
     Revealed,
     Settled,
     Slashed,
     Submitted,
+    Unbonded,
     Voided,
     Withdrawn,
 )
@@ -40,12 +51,18 @@ SMALL = replace(
     STANDARD, min_trainers=1, min_verifiers=1, max_rounds=10, words=1, accept_bits=10, slash_bits=40
 ).check()
 
+#: The same, settled by proposals.
+PROPOSING = replace(
+    SMALL, challenge_s=600, extension_s=200, proposal_bond_wei=1_000, challenger_bps=4_000, burn_bps=3_000
+).check()
+
 FAIR = Row(Verdict.OK, 1_000, 2_000)
+PROPOSER, CHALLENGER = b"\x0a" * 20, b"\x0c" * 20
 
 
-def account(role: Role, index: int) -> bytes:
-    """20 bytes that say whose they are."""
-    return bytes([role]) * 18 + index.to_bytes(2, "big")
+def account(role: Role, index: int, holder: int = 0) -> bytes:
+    """20 bytes that say whose they are: of a seat's first holder, or of a later one."""
+    return bytes([role]) * 17 + bytes([role + 16 * holder]) + index.to_bytes(2, "big")
 
 
 def make_report(rows: tuple[Row, ...] | list[Row], *words: int, loss_micronats: int = 1_000_000) -> Report:
@@ -61,6 +78,7 @@ class Script:
         self.ledger = Ledger(RUN)
         self.prevrandao = 0
         self.sealed: dict[int, tuple[Report, bytes]] = {}
+        self.last_recorded = 0
         self._say(Opened(run=RUN, sponsor=b"\x05" * 20, token=b"\x70" * 20, params=params, budget_wei=budget_wei))
 
     def _say(self, event: Event) -> None:
@@ -73,30 +91,46 @@ class Script:
 
     # Seats
 
-    def admit(self, role: Role, stake_wei: int | None = None) -> int:
-        index = len(self.ledger.seats[role])
+    def admit(self, role: Role, stake_wei: int | None = None, index: int | None = None) -> int:
+        """A fresh seat; or the one at ``index`` again, whose holder is retired first unless it left before."""
+        seats = self.ledger.seats[role]
+        holder = 0
+        if index is None:
+            index = len(seats)
+        else:
+            holder = 1 + sum((seat.role, seat.index) == (role, index) for seat in self.ledger.former)
+            if not seats[index].gone:
+                self.retire(role, index)
         own_wei = self.params.trainer_stake_wei if role is Role.TRAINER else self.params.verifier_stake_wei
         stake_wei = own_wei if stake_wei is None else stake_wei
-        row = tr.admitted_row(role, index, account(role, index), stake_wei)
+        newcomer = account(role, index, holder)
+        row = tr.admitted_row(role, index, newcomer, stake_wei)
         self._say(
             Admitted(
                 run=RUN,
                 role=role,
                 index=index,
-                account=account(role, index),
+                account=newcomer,
                 stake_wei=stake_wei,
                 transcript=tr.fold(self.ledger.roster, tr.Kind.ADMITTED, row),
             )
         )
         return index
 
+    def joined(self, role: Role, index: int, price_wei: int) -> None:
+        """What the stakes' contract says of a join, behind Admitted."""
+        seat = self.ledger.seats[role][index]
+        self._say(
+            Joined(run=RUN, account=seat.account, role=role, index=index, stake_wei=seat.stake_wei, price_wei=price_wei)
+        )
+
     def retire(self, role: Role, index: int) -> None:
         row = tr.retired_row(role, index)
         roster = tr.fold(self.ledger.roster, tr.Kind.RETIRED, row)
         self._say(Retired(run=RUN, role=role, index=index, transcript=roster))
 
-    def slash(self, verifier: int, amount_wei: int) -> None:
-        self._say(Slashed(run=RUN, account=account(Role.VERIFIER, verifier), amount_wei=amount_wei))
+    def slash(self, loser: bytes, amount_wei: int) -> None:
+        self._say(Slashed(run=RUN, account=loser, amount_wei=amount_wei))
 
     # Money
 
@@ -104,8 +138,10 @@ class Script:
         self._say(Funded(run=RUN, funder=b"\x0f" * 20, amount_wei=amount_wei))
 
     def claim(self, claimant: bytes, amount_wei: int) -> None:
-        cumulative_wei = self.ledger.claimed_wei.get(claimant, 0) + amount_wei
-        self._say(Claimed(run=RUN, account=claimant, amount_wei=amount_wei, cumulative_wei=cumulative_wei))
+        self._say(Claimed(run=RUN, account=claimant, amount_wei=amount_wei))
+
+    def redirect(self, claimant: bytes, recipient: bytes) -> None:
+        self._say(Redirected(run=RUN, account=claimant, recipient=recipient))
 
     def refund(self, amount_wei: int) -> None:
         self._say(Refunded(run=RUN, sponsor=self.ledger.sponsor, amount_wei=amount_wei))
@@ -118,6 +154,30 @@ class Script:
 
     def burn(self, amount_wei: int) -> None:
         self._say(Burned(run=RUN, amount_wei=amount_wei))
+
+    def bond(self, owner: bytes, amount_wei: int) -> None:
+        self._say(Bonded(run=RUN, account=owner, amount_wei=amount_wei))
+
+    def unbond(self, owner: bytes, amount_wei: int) -> None:
+        self._say(Unbonded(run=RUN, account=owner, amount_wei=amount_wei))
+
+    def pool(self, amount_wei: int) -> None:
+        self._say(Pooled(run=RUN, amount_wei=amount_wei))
+        self.fund(amount_wei)
+
+    def _forfeit(self, loser: bytes, beneficiary: bytes) -> None:
+        p = self.params
+        reward_wei, burn_wei, pool_wei = split_bond(p.proposal_bond_wei, p.challenger_bps, p.burn_bps)
+        self._say(
+            Forfeited(
+                run=RUN,
+                account=loser,
+                beneficiary=beneficiary,
+                reward_wei=reward_wei,
+                burn_wei=burn_wei,
+                pool_wei=pool_wei,
+            )
+        )
 
     # A round
 
@@ -172,14 +232,16 @@ class Script:
     def commit(self, verifier: int, report: Report) -> None:
         salt = bytes([verifier]) * 32
         self.sealed[verifier] = report, salt
-        number, who = self.ledger.round.number, account(Role.VERIFIER, verifier)
-        seal = tr.commitment(CHAIN_ID, ROUNDS, RUN, number, who, report.pack(), salt)
+        number = self.ledger.round.number
+        who = self.ledger.seats[Role.VERIFIER][verifier].account
+        bound = Report.hash(report.pack(), self.params.words)
+        seal = tr.commitment(CHAIN_ID, ROUNDS, RUN, number, who, bound, salt)
         transcript = self._fold(tr.Kind.COMMITTED, tr.committed_row(verifier, seal))
         self._say(Committed(run=RUN, verifier=verifier, commitment=seal, transcript=transcript))
 
     def reveal(self, verifier: int) -> None:
         report, salt = self.sealed[verifier]
-        row = tr.revealed_row(verifier, salt, report.pack())
+        row = tr.revealed_row(verifier, salt, Report.hash(report.pack(), self.params.words))
         self._say(
             Revealed(
                 run=RUN,
@@ -190,34 +252,65 @@ class Script:
             )
         )
 
-    def settle(self) -> None:
-        """Settled as the contract would: slashes first, then the row. The next phase is the script's to open."""
-        settlement = self.ledger.settle_round()
-        leaves = settlement.trainers + settlement.verifiers
-        consensus = settlement.consensus
-        for verifier, amount_wei in enumerate(settlement.slashed_wei):
-            if amount_wei:
-                self.slash(verifier, amount_wei)
-        settled = Settled(
-            run=RUN,
-            round=self.ledger.round.number,
-            root=tree.root(leaves).hash,
-            total_wei=self.ledger.total_wei + settlement.paid_wei,
-            paid_wei=settlement.paid_wei,
-            standings_hash=keccak256(b"".join(leaf.pack() for leaf in leaves)),
-            loss_micronats=consensus.loss_micronats if consensus else 0,
-            cluster_mask=sum(1 << v for v in consensus.cluster) if consensus else 0,
-            transcript=b"",
+    def record(self) -> Record:
+        """What the contract builds from its storage when REVEAL ends."""
+        round_, seats = self.ledger.round, self.ledger.seats[Role.VERIFIER]
+        active = [v for v, stake_wei in enumerate(round_.stakes_wei) if stake_wei]
+        revealed = sorted(round_.reveals)
+        record = Record(
+            round=round_.number,
+            previous=self.last_recorded,
+            trainers=round_.trainers,
+            verifiers=round_.verifiers,
+            deposited_wei=self.ledger.deposited_wei,
+            active=sum(1 << v for v in active),
+            revealed=sum(1 << v for v in revealed),
+            roster=round_.opened[Phase.TRAIN].roster,
+            reports=tuple(Report.hash(self.sealed[v][0].pack(), self.params.words) for v in revealed),
+            stakes_wei=tuple(seats[v].stake_wei if v in active else 0 for v in range(round_.verifiers)),
         )
-        row = tr.settled_row(
-            settled.round,
-            settled.root,
-            settled.total_wei,
-            settled.standings_hash,
-            settled.loss_micronats,
-            settled.cluster_mask,
-        )
-        self._say(replace(settled, transcript=self._fold(tr.Kind.SETTLED, row)))
+        self._say(Recorded(run=RUN, round=round_.number, record_hash=record.hash()))
+        self.last_recorded = round_.number
+        return record
+
+    def settle(self, round_: int | None = None) -> None:
+        """Final, as the contract would: the row, then its effects. The next phase is the script's to open."""
+        number = round_ or self.ledger.round.number
+        execution = self.ledger.rounds[number - 1].execution
+        assert execution is not None
+        self._apply(number, execution.outcome, execution.effects)
+
+    def _apply(self, number: int, outcome: Outcome, effects: Effects) -> None:
+        before = self.ledger.transcript if self.ledger.is_direct else self.ledger.settlements
+        transcript = tr.fold(before, tr.Kind.SETTLED, tr.settled_row(number, outcome.pack()))
+        self._say(Settled(run=RUN, round=number, outcome=outcome, transcript=transcript))
+        for leaver, cumulative_wei in effects.left:
+            self._say(Left(run=RUN, account=leaver, cumulative_wei=cumulative_wei))
+        for loser, amount_wei in effects.slashed:
+            self.slash(loser, amount_wei)
+
+    def propose(self, round_: int, outcome: Outcome | None = None, final_s: int = 10_000) -> None:
+        """What re-execution gives, or another outcome."""
+        execution = self.ledger.rounds[round_ - 1].execution
+        assert execution is not None
+        said = outcome or execution.outcome
+        self._say(Proposed(run=RUN, round=round_, proposer=PROPOSER, final_s=final_s, outcome=said))
+
+    def challenge(self, round_: int, until_s: int = 11_000) -> None:
+        self._say(Challenged(run=RUN, round=round_, challenger=CHALLENGER, until_s=until_s))
+
+    def refute(self, round_: int) -> None:
+        self._forfeit(PROPOSER, CHALLENGER)
+        self._say(Refuted(run=RUN, round=round_, proposer=PROPOSER, challenger=CHALLENGER))
+
+    def finalise(self) -> None:
+        """The first pending proposal, right or wrong; a challenge of it has come to nothing."""
+        proposal = self.ledger.pending[0]
+        execution = self.ledger.rounds[proposal.round - 1].execution
+        assert execution is not None
+        if self.ledger.challenge and self.ledger.challenge.round == proposal.round:
+            self._forfeit(CHALLENGER, PROPOSER)
+        self._apply(proposal.round, proposal.outcome, execution.effects)
 
     def void(self) -> None:
         self._say(Voided(run=RUN, round=self.ledger.round.number, phase=self.ledger.phase))
@@ -239,7 +332,10 @@ class Script:
         liars: set[int] = frozenset(),
         absent: set[int] = frozenset(),
     ) -> None:
-        """The open round from submissions to settlement, by all of the committee but ``absent``; ``liars`` lie."""
+        """The open round from submissions to its record, by all of the committee but ``absent``; ``liars`` lie.
+
+        Where rounds are settled directly, it is.
+        """
         count = self.ledger.round.trainers
         rows = [FAIR if t in present else Row(Verdict.MISSING, 0, -(2**31)) for t in range(count)]
         honest = report or make_report(rows)
@@ -256,8 +352,10 @@ class Script:
         self.phase(Phase.REVEAL)
         for verifier in speaking:
             self.reveal(verifier)
-        self.phase(Phase.SETTLE)
-        self.settle()
+        self.record()
+        if self.ledger.is_direct:
+            self.phase(Phase.SETTLE)
+            self.settle()
 
 
 def replay(events: list[Event]) -> Ledger:

@@ -9,8 +9,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gradmint.spec.agreement import accepted, agree, distance_bits, find_medoid, held_set, weighted_median
-from gradmint.spec.types import UNSAMPLED, Consensus, Report, Row, Verdict
+from gradmint.spec.agreement import (
+    accepted,
+    agree,
+    agreement_q32,
+    distance_bits,
+    find_medoid,
+    held_set,
+    weighted_median,
+)
+from gradmint.spec.types import GAIN_MAX_MICRONATS, ONE_Q32, UNSAMPLED, Consensus, Report, Row, Verdict
 
 from .strategies import reports, rows, words_256
 from .synthetic import FAIR, make_report
@@ -240,17 +248,99 @@ def test_a_minority_of_the_cluster_moves_no_value_out_of_the_honest_range(honest
             assert min(said) <= getattr(row, name) <= max(said)
 
 
-@given(st.lists(rows, max_size=8))
-def test_accepted_are_the_valid_ones_with_a_gain(said: list[Row]) -> None:
-    consensus = Consensus(0, (0,), (0,), True, 0, tuple(said))
+def agreed(said: list[Row]) -> Consensus:
+    return Consensus(0, (0,), (0,), True, 0, tuple(said), (ONE_Q32,))
+
+
+@given(st.lists(rows, max_size=8), st.sets(st.integers(0, 8)))
+def test_accepted_are_the_valid_ones_with_a_gain_who_are_not_barred(said: list[Row], barred: set[int]) -> None:
     expected = [i for i, row in enumerate(said) if row.verdict == 0 and row.common_gain_micronats >= 1]
-    assert list(accepted(consensus)) == expected
-    assert accepted(None) == ()
+    assert list(accepted(agreed(said))) == expected
+    assert list(accepted(agreed(said), barred)) == [i for i in expected if i not in barred]
+    assert accepted(None) == accepted(None, barred) == ()
 
 
 def test_a_gain_of_one_micronat_is_accepted_none_is_not() -> None:
-    said = tuple(Row(Verdict.OK, gain, UNSAMPLED) for gain in (-1, 0, 1, 2))
-    assert accepted(Consensus(0, (0,), (0,), True, 0, said)) == (2, 3)
+    assert accepted(agreed([Row(Verdict.OK, gain, UNSAMPLED) for gain in (-1, 0, 1, 2)])) == (2, 3)
+
+
+# How much of what a verifier says is the consensus's
+
+
+def told(*gains: int) -> list[Row]:
+    return [Row(Verdict.OK, gain, UNSAMPLED) for gain in gains]
+
+
+pairs_of_rows = st.lists(st.tuples(rows, rows), max_size=6)
+
+
+@given(pairs_of_rows)
+def test_agreement_is_ruzickas_similarity_of_the_gains(pairs: list[tuple[Row, Row]]) -> None:
+    """Sum of minima over sum of maxima, both ways round, in 0..1; and one where neither names any gain."""
+    mine, ours = [a for a, _ in pairs], [b for _, b in pairs]
+    gains = [(max(0, a.common_gain_micronats) * (a.verdict == 0), b.gain_micronats) for a, b in pairs]
+    most = sum(max(pair) for pair in gains)
+    expected = sum(min(pair) for pair in gains) * ONE_Q32 // most if most else ONE_Q32
+    assert agreement_q32(mine, ours) == agreement_q32(ours, mine) == expected
+    assert 0 <= expected <= ONE_Q32
+
+
+@given(pairs_of_rows)
+def test_agreement_is_whole_for_equal_gains_only(pairs: list[tuple[Row, Row]]) -> None:
+    mine, ours = [a for a, _ in pairs], [b for _, b in pairs]
+    assert agreement_q32(mine, mine) == ONE_Q32
+    same = [a.gain_micronats for a in mine] == [b.gain_micronats for b in ours]
+    assert (agreement_q32(mine, ours) == ONE_Q32) is same
+
+
+@given(st.lists(st.integers(1, 1_000), min_size=1, max_size=6), st.integers(1, 1_000))
+def test_only_proportions_and_not_units_matter(gains: list[int], times: int) -> None:
+    """But a verifier that scales everything it says agrees less: by its factor."""
+    other = [gain // 2 + 1 for gain in gains]
+    scaled = agreement_q32(told(*[times * g for g in gains]), told(*[times * g for g in other]))
+    assert scaled == agreement_q32(told(*gains), told(*other))
+    assert agreement_q32(told(*[times * g for g in gains]), told(*gains)) == ONE_Q32 // times
+
+
+@given(st.lists(st.integers(0, 1_000), min_size=1, max_size=6), st.data())
+def test_agreement_falls_with_every_step_away_from_the_consensus(gains: list[int], data: st.DataObject) -> None:
+    i = data.draw(st.integers(0, len(gains) - 1))
+    near, far = sorted(data.draw(st.tuples(st.integers(0, 500), st.integers(0, 500))))
+    for way in (1, -1):
+        off = [[*gains[:i], max(0, gains[i] + way * step), *gains[i + 1 :]] for step in (near, far)]
+        assert agreement_q32(told(*off[0]), told(*gains)) >= agreement_q32(told(*off[1]), told(*gains))
+
+
+def test_agreement_by_hand() -> None:
+    assert agreement_q32(told(30, 10), told(20, 20)) == 30 * ONE_Q32 // 50
+    assert agreement_q32(told(5, 0), told(0, 5)) == 0
+    assert agreement_q32(told(0, -7), told(-3, 0)) == ONE_Q32  # harm is no gain, however much
+    assert agreement_q32([Row(Verdict.DUPLICATE, 9, 9)], told(9)) == 0
+    assert agreement_q32([Row(Verdict.DUPLICATE, 9, 9)], [Row(Verdict.MISSING, 5, 5)]) == ONE_Q32
+    assert agreement_q32([], []) == ONE_Q32
+    most = [GAIN_MAX_MICRONATS] * 1_024
+    assert agreement_q32(told(*most), told(*most)) == ONE_Q32
+    assert sum(most) * ONE_Q32 < 2**256
+
+
+def test_only_the_clusters_agreement_counts_and_only_against_its_own_rows() -> None:
+    near = [make_report(told(30, 10), 0), make_report(told(20, 20), 0), make_report(told(20, 10), 1)]
+    far = make_report(told(20, 10), 2**256 - 1)
+    consensus = agree([3, 3, 3, 1, 1, 0], [*near, far, None, near[2]], ACCEPT)
+    assert consensus is not None
+    assert [row.common_gain_micronats for row in consensus.rows] == [20, 10]
+    assert consensus.agreements_q32 == (30 * ONE_Q32 // 40, 30 * ONE_Q32 // 40, ONE_Q32, 0, 0, 0)
+
+
+@given(st.lists(reports(1, 3), min_size=1, max_size=5), st.lists(st.integers(0, 3), min_size=5, max_size=5))
+def test_agreements_are_one_a_verifier_and_none_outside_the_cluster(said: list[Report], bits: list[int]) -> None:
+    near = [replace(report, words=((1 << 6 * bit) - 1,)) for report, bit in zip(said, bits, strict=False)]
+    consensus = agree([1] * len(near), near, ACCEPT)
+    if consensus is not None:
+        assert len(consensus.agreements_q32) == len(near)
+        for v, agreement in enumerate(consensus.agreements_q32):
+            expected = agreement_q32(near[v].rows, consensus.rows) if v in consensus.cluster else 0
+            assert agreement == expected
 
 
 # What the committee holds

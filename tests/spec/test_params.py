@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradmint.spec.errors import MalformedParams
-from gradmint.spec.params import LOCAL, MAX_TRAINERS, MAX_VERIFIERS, MAX_WORDS, STANDARD, Params
+from gradmint.spec.params import (
+    LARGE,
+    LOCAL,
+    MAX_CHALLENGER_BPS,
+    MAX_EXPONENT_HALVES,
+    MAX_TRAINERS,
+    MAX_VERIFIERS,
+    MAX_WORDS,
+    STANDARD,
+    Params,
+)
 from gradmint.spec.types import Verdict
 
 # The struct Params of contracts/interfaces/Types.sol, in order.
@@ -31,6 +41,10 @@ TYPES = {
     "exit_s": "uint32",
     "trainer_stake_wei": "uint128",
     "verifier_stake_wei": "uint128",
+    "join_price_wei": "uint128",
+    "join_bump_bps": "uint16",
+    "join_half_life_s": "uint32",
+    "immunity_rounds": "uint16",
     "verifier_share_bps": "uint16",
     "words": "uint8",
     "accept_bits": "uint16",
@@ -41,6 +55,17 @@ TYPES = {
     "proof_weight_bps": "uint16",
     "recovery_bps": "uint16",
     "trust_floor_bps": "uint16",
+    "ban_trust_bps": "uint16",
+    "ban_rounds": "uint16",
+    "bonds_weight_bps": "uint16",
+    "value_exponent_halves": "uint8",
+    "top": "uint16",
+    "reserve": "uint16",
+    "challenge_s": "uint32",
+    "extension_s": "uint32",
+    "proposal_bond_wei": "uint128",
+    "challenger_bps": "uint16",
+    "burn_bps": "uint16",
     "penalty_bps": "uint16[8]",
 }
 
@@ -73,6 +98,7 @@ def test_round_trip(params: Params) -> None:
 
 def test_limits_are_the_contracts() -> None:
     assert (MAX_TRAINERS, MAX_VERIFIERS, MAX_WORDS) == (1_024, 32, 16)
+    assert (MAX_EXPONENT_HALVES, MAX_CHALLENGER_BPS) == (6, 5_000)
 
 
 @pytest.mark.parametrize("change", [-32, -1, 1, 32])
@@ -83,15 +109,28 @@ def test_encoding_of_wrong_length(change: int) -> None:
         Params.decode(bent)
 
 
-@pytest.mark.parametrize("preset", [STANDARD, LOCAL], ids=["STANDARD", "LOCAL"])
+@pytest.mark.parametrize("preset", [STANDARD, LOCAL, LARGE], ids=["STANDARD", "LOCAL", "LARGE"])
 def test_presets_pass(preset: Params) -> None:
     assert preset.check() is preset
     assert Params.decode(preset.encode()).check() == preset
 
 
+@pytest.mark.parametrize("preset", [STANDARD, LOCAL, LARGE], ids=["STANDARD", "LOCAL", "LARGE"])
+def test_presets_pay_everyone_who_may_join(preset: Params) -> None:
+    """So nobody waits until its rating has caught up, and index decides nothing."""
+    assert preset.top >= preset.max_trainers
+
+
 def _penalty(verdict: Verdict, bps: int) -> tuple[int, ...]:
     return tuple(bps if i == verdict else own for i, own in enumerate(STANDARD.penalty_bps))
 
+
+PROPOSED: dict[str, object] = {
+    "challenge_s": 7_200,
+    "extension_s": 3_600,
+    "proposal_bond_wei": 1,
+    "exit_s": 4_200 + 7_200 + 3_600,
+}
 
 BROKEN: list[tuple[dict[str, object], str]] = [
     ({"manifest": bytes(31)}, "digests have 32 bytes"),
@@ -112,12 +151,19 @@ BROKEN: list[tuple[dict[str, object], str]] = [
     ({"reveal_s": 0}, "every phase"),
     ({"settle_s": -1}, "every phase"),
     ({"exit_s": 4_199}, "exit_s 4199 covers a whole round of 4200 s"),
+    ({**PROPOSED, "exit_s": 4_200 + 7_200 + 3_600 - 1}, "exit_s 14999 covers .* challenge_s 7200 and extension_s 3600"),
     ({"exit_s": 2**32}, "exit_s 4294967296"),
     ({"train_s": 2**32}, "exit_s"),
     ({"trainer_stake_wei": -1}, "trainer_stake_wei -1"),
     ({"trainer_stake_wei": 2**128}, "trainer_stake_wei 34028"),
     ({"verifier_stake_wei": 0}, "verifiers stake something"),
     ({"verifier_stake_wei": 2**128}, "verifiers stake something"),
+    ({"join_price_wei": -1}, "join_price_wei -1"),
+    ({"join_price_wei": 2**128}, "join_price_wei 34028"),
+    ({"join_half_life_s": 0}, "join_half_life_s 0"),
+    ({"join_half_life_s": 2**32}, "join_half_life_s 4294967296"),
+    ({"immunity_rounds": -1}, "immunity_rounds -1"),
+    ({"immunity_rounds": 65_536}, "immunity_rounds 65536"),
     ({"words": 0}, "words 0"),
     ({"words": MAX_WORDS + 1}, "words 17"),
     ({"accept_bits": -1}, "accept_bits -1"),
@@ -125,7 +171,15 @@ BROKEN: list[tuple[dict[str, object], str]] = [
     ({"slash_bits": 256 * STANDARD.words}, "slash_bits 1024 < 1024"),
     *(
         ({name: bps}, "basis points")
-        for name in ("verifier_share_bps", "slash_bps", "liveness_bps", "recovery_bps", "trust_floor_bps")
+        for name in (
+            "verifier_share_bps",
+            "slash_bps",
+            "liveness_bps",
+            "recovery_bps",
+            "trust_floor_bps",
+            "ban_trust_bps",
+            "join_bump_bps",
+        )
         for bps in (-1, 10_001)
     ),
     ({"penalty_bps": _penalty(Verdict.MISSING, 10_001)}, "basis points"),
@@ -135,6 +189,31 @@ BROKEN: list[tuple[dict[str, object], str]] = [
     ({"value_weight_bps": 10_001}, "running means"),
     ({"proof_weight_bps": 0}, "running means"),
     ({"proof_weight_bps": 10_001}, "running means"),
+    ({"bonds_weight_bps": 0}, "running means"),
+    ({"bonds_weight_bps": 10_001}, "running means"),
+    ({"ban_rounds": 0}, "a ban lasts ban_rounds 0"),
+    ({"ban_rounds": 65_536}, "a ban lasts ban_rounds 65536"),
+    ({"ban_trust_bps": 0, "ban_rounds": -1}, "a ban lasts ban_rounds -1"),
+    ({"ban_trust_bps": 0, "ban_rounds": 65_536}, "a ban lasts ban_rounds 65536"),
+    ({"value_exponent_halves": 1}, "value_exponent_halves 1"),
+    ({"value_exponent_halves": 7}, "value_exponent_halves 7"),
+    ({"top": 0}, "top 0"),
+    ({"top": 65_536}, "top 65536"),
+    ({"reserve": -1}, "reserve -1"),
+    ({"reserve": 65_536}, "reserve 65536"),
+    ({**PROPOSED, "extension_s": 0}, "extension_s 0 <= challenge_s 7200"),
+    ({**PROPOSED, "extension_s": 7_201, "exit_s": 20_000}, "extension_s 7201 <= challenge_s 7200"),
+    ({**PROPOSED, "extension_s": -1}, "extension_s -1"),
+    ({**PROPOSED, "challenge_s": -1}, "challenge_s -1"),
+    ({**PROPOSED, "challenge_s": 2**32, "exit_s": 2**32 - 1}, "exit_s"),
+    ({**PROPOSED, "proposal_bond_wei": 0}, "proposal_bond_wei 0 in 1"),
+    ({**PROPOSED, "proposal_bond_wei": 2**128}, "proposal_bond_wei 34028"),
+    ({"extension_s": 1}, "are 0 where every round is re-executed"),
+    ({"proposal_bond_wei": 1}, "are 0 where every round is re-executed"),
+    ({"challenger_bps": -1}, "challenger_bps -1"),
+    ({"challenger_bps": 5_001}, "challenger_bps 5001 is at most 5000"),
+    ({"burn_bps": -1}, "burn_bps -1"),
+    ({"challenger_bps": 4_000, "burn_bps": 6_001}, "burn_bps 6001 at most what it leaves"),
     ({"penalty_bps": _penalty(Verdict.OK, 9_999)}, "one penalty per verdict"),
     ({"penalty_bps": STANDARD.penalty_bps[:7]}, "one penalty per verdict"),
     ({"penalty_bps": (*STANDARD.penalty_bps, 0)}, "one penalty per verdict"),
@@ -169,6 +248,22 @@ ALLOWED: list[dict[str, object]] = [
     {"value_weight_bps": 10_000, "proof_weight_bps": 1},
     {"value_weight_bps": 1, "proof_weight_bps": 10_000},
     {"penalty_bps": (10_000, 0, 0, 0, 0, 0, 0, 10_000)},
+    {"join_price_wei": 0, "join_bump_bps": 0, "join_half_life_s": 1, "immunity_rounds": 0},
+    {"join_price_wei": 2**128 - 1, "join_bump_bps": 10_000, "join_half_life_s": 2**32 - 1, "immunity_rounds": 65_535},
+    {"ban_trust_bps": 0, "ban_rounds": 0},
+    {"ban_trust_bps": 10_000, "ban_rounds": 1},
+    {"ban_rounds": 65_535},
+    {"bonds_weight_bps": 1},
+    {"value_exponent_halves": 2},
+    {"value_exponent_halves": 6},
+    {"top": 1, "reserve": 0},
+    {"top": 65_535, "reserve": 65_535},
+    PROPOSED,
+    {**PROPOSED, "extension_s": 1},
+    {**PROPOSED, "extension_s": 7_200, "exit_s": 18_600, "proposal_bond_wei": 2**128 - 1},
+    {"challenger_bps": 0, "burn_bps": 0},
+    {"challenger_bps": 0, "burn_bps": 10_000},
+    {"challenger_bps": 5_000, "burn_bps": 5_000},
 ]
 
 
@@ -178,10 +273,36 @@ def test_the_last_value_inside_each_rule_passes(change: dict[str, object]) -> No
     encode([f"({','.join(TYPES.values())})"], [tuple(getattr(allowed, name) for name in TYPES)])
 
 
+WIDE = st.one_of(st.integers(-2, 2**17), st.integers(2**32 - 1, 2**32), st.integers(2**128 - 1, 2**128))
+
+
+@given(st.sampled_from([STANDARD, LOCAL, LARGE]), st.data())
+def test_what_passes_fits_the_contracts_types(preset: Params, data: st.DataObject) -> None:
+    """Two numbers of a preset replaced by any others: refused, or the encoder takes every word for its type."""
+    names = [name for name, kind in TYPES.items() if kind.startswith("uint") and name != "penalty_bps"]
+    change = data.draw(st.dictionaries(st.sampled_from(names), WIDE, min_size=1, max_size=2))
+    try:
+        allowed = replace(preset, **change).check()
+    except MalformedParams as error:
+        assert str(error).startswith("run parameters: it must hold that ")
+    else:
+        assert allowed.encode() == encode(
+            [f"({','.join(TYPES.values())})"], [tuple(getattr(allowed, name) for name in TYPES)]
+        )
+
+
 @given(any_params)
-def test_what_passes_fits_the_contracts_types(params: Params) -> None:
+def test_any_parameters_pass_or_break_a_rule(params: Params) -> None:
     """Of random values nearly all break a rule; none raises anything else."""
     try:
         params.check()
     except MalformedParams as error:
         assert str(error).startswith("run parameters: it must hold that ")
+
+
+def test_a_large_runs_exit_outlasts_a_proposal_and_its_challenge() -> None:
+    """Stake is there for as long as what it was put up for can be refuted."""
+    round_s = LARGE.train_s + LARGE.hold_s + LARGE.commit_s + LARGE.reveal_s + LARGE.settle_s
+    assert LARGE.exit_s >= round_s + LARGE.challenge_s + LARGE.extension_s == 61_800
+    assert (LARGE.max_trainers, LARGE.challenge_s) == (MAX_TRAINERS, 12 * 3_600)
+    assert STANDARD.challenge_s == LOCAL.challenge_s == 0

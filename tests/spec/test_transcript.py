@@ -17,31 +17,43 @@ from hypothesis import strategies as st
 
 from gradmint.spec import events
 from gradmint.spec import transcript as tr
+from gradmint.spec.docket import Outcome
 from gradmint.spec.errors import TranscriptBroken
 from gradmint.spec.events import (
     Admitted,
+    Bonded,
     Burned,
+    Challenged,
     Claimed,
     Committed,
     Event,
     Exiting,
+    Forfeited,
     Funded,
     Held,
+    Joined,
+    Left,
     Opened,
     PhaseOpened,
+    Pooled,
+    Proposed,
+    Recorded,
+    Redirected,
     Refunded,
+    Refuted,
     Retired,
     Revealed,
     Settled,
     Slashed,
     Submitted,
+    Unbonded,
     Voided,
     Withdrawn,
 )
 from gradmint.spec.ledger import Ledger
 from gradmint.spec.types import Phase, Role
 
-from .synthetic import RUN, Script, account, replay
+from .synthetic import CHALLENGER, PROPOSER, PROPOSING, RUN, Script, account, replay
 
 words = st.binary(min_size=32, max_size=32)
 short = st.binary(min_size=24, max_size=24)
@@ -63,11 +75,8 @@ ROWS: list[tuple[Callable[..., bytes], list[str], list[st.SearchStrategy]]] = [
     (tr.submitted_row, ["uint16", "int32", "bytes32"], [uint(16), int32, words]),
     (tr.held_row, ["uint8", "bytes32", "bytes"], [uint(8), words, st.binary(max_size=40)]),
     (tr.committed_row, ["uint8", "bytes32"], [uint(8), words]),
-    (
-        tr.settled_row,
-        ["uint16", "bytes32", "uint128", "bytes32", "uint32", "uint32"],
-        [uint(16), words, uint(128), words, uint(32), uint(32)],
-    ),
+    (tr.revealed_row, ["uint8", "bytes32", "bytes32"], [uint(8), words, words]),
+    (tr.settled_row, ["uint16", "bytes"], [uint(16), st.binary(min_size=114, max_size=114)]),
     (
         tr.admitted_row,
         ["uint8", "uint16", "address", "uint128"],
@@ -85,12 +94,6 @@ def test_rows_are_packed_as_the_contract_packs(
 ) -> None:
     values = [data.draw(strategy) for strategy in strategies]
     assert row(*values) == encode_packed(types, values)
-
-
-@given(uint(8), words, st.binary(max_size=300))
-def test_a_reveals_row_holds_its_reports_hash(verifier: int, salt: bytes, report: bytes) -> None:
-    packed = encode_packed(["uint8", "bytes32", "bytes32"], [verifier, salt, keccak(report)])
-    assert tr.revealed_row(verifier, salt, report) == packed
 
 
 @given(short, st.sampled_from(tr.Kind), st.binary(max_size=60))
@@ -119,18 +122,18 @@ def test_beacon(prevrandao: int, before: bytes) -> None:
     assert tr.beacon(prevrandao, before) == keccak(encode_packed(["uint256", "bytes24"], [prevrandao, before]))
 
 
-@given(uint(256), addresses, uint(256), uint(16), addresses, st.binary(max_size=200), words)
+@given(uint(256), addresses, uint(256), uint(16), addresses, words, words)
 def test_commitment_is_the_abi_encodings_hash(
-    chain_id: int, contract: bytes, run: int, round_: int, who: bytes, report: bytes, salt: bytes
+    chain_id: int, contract: bytes, run: int, round_: int, who: bytes, report_hash: bytes, salt: bytes
 ) -> None:
     types = ["uint256", "address", "uint256", "uint256", "address", "bytes32", "bytes32"]
-    values = [chain_id, contract, run, round_, who, keccak(report), salt]
-    assert tr.commitment(chain_id, contract, run, round_, who, report, salt) == keccak(encode(types, values))
+    values = [chain_id, contract, run, round_, who, report_hash, salt]
+    assert tr.commitment(chain_id, contract, run, round_, who, report_hash, salt) == keccak(encode(types, values))
 
 
 def test_commitment_is_bound_to_everything() -> None:
-    said = (1, b"\x01" * 20, 2, 3, b"\x02" * 20, b"report", b"\x03" * 32)
-    other = (9, b"\x09" * 20, 9, 9, b"\x09" * 20, b"reporT", b"\x09" * 32)
+    said = (1, b"\x01" * 20, 2, 3, b"\x02" * 20, b"\x04" * 32, b"\x03" * 32)
+    other = (9, b"\x09" * 20, 9, 9, b"\x09" * 20, b"\x09" * 32, b"\x09" * 32)
     commitments = {tr.commitment(*said[:k], other[k], *said[k + 1 :]) for k in range(7)}
     assert len(commitments | {tr.commitment(*said)}) == 8
 
@@ -140,7 +143,7 @@ def test_commitment_is_bound_to_everything() -> None:
 
 @cache
 def script() -> Script:
-    """Two settled rounds and a void one, with every kind of event: joins in between, an exit, a lie, silence, money."""
+    """Two settled rounds and a void one: joins in between, an exit, a lie, silence, money, a seat given again."""
     play = Script()
     play.open_round(trainers=3, verifiers=4)
     play.admit(Role.TRAINER)  # mid-run: takes part from round 2 on
@@ -152,9 +155,12 @@ def script() -> Script:
     play.fund(10**18)
     play.void()
     play.admit(Role.VERIFIER)
+    play.joined(Role.VERIFIER, 4, 55)
+    play.admit(Role.TRAINER, index=2)
     play.phase(Phase.TRAIN)
     play.play({0, 3}, absent={1})
     play.claim(account(Role.TRAINER, 0), 5)
+    play.redirect(account(Role.TRAINER, 0), b"\x77" * 20)
     play.exit(account(Role.VERIFIER, 3), 10**6)
     play.withdraw(account(Role.VERIFIER, 3), 7)
     play.phase(Phase.ENDED)
@@ -163,7 +169,35 @@ def script() -> Script:
     return play
 
 
+@cache
+def proposing() -> Script:
+    """Three recorded rounds, settled by proposals: one of them refuted, one challenged in vain."""
+    play = Script(PROPOSING)
+    play.bond(PROPOSER, 4_000)
+    play.bond(CHALLENGER, 3_000)
+    for present in ({0, 1}, {0}, {0, 1, 2}):
+        play.open_round(trainers=3, verifiers=4)
+        play.play(present, absent={1})
+    play.phase(Phase.ENDED)
+    honest = play.ledger.rounds[0].execution
+    assert honest is not None
+    play.propose(1, replace(honest.outcome, total_wei=1))
+    play.propose(2)
+    play.challenge(1)
+    play.refute(1)
+    play.propose(1)
+    play.challenge(1)
+    play.finalise()
+    play.settle(2)
+    play.propose(3)
+    play.finalise()
+    play.unbond(PROPOSER, 400)
+    play.pool(300)
+    return play
+
+
 EVENTS = script().events
+PROPOSED = proposing().events
 
 # What each event's row holds; the transcript after it is compared as well.
 FOLDED: dict[type[Event], set[str]] = {
@@ -172,24 +206,30 @@ FOLDED: dict[type[Event], set[str]] = {
     Held: {"verifier", "base", "bitmap"},
     Committed: {"verifier", "commitment"},
     Revealed: {"verifier", "salt", "report"},
-    Settled: {"round", "root", "total_wei", "standings_hash", "loss_micronats", "cluster_mask"},
+    Settled: {"round", "outcome"},
     Admitted: {"role", "index", "account", "stake_wei"},
     Retired: {"role", "index"},
 }
 ROSTER = (Admitted, Retired)
-# Outside the transcript: the auditor holds these against what the contracts keep, see roles/auditor.py.
-UNFOLDED = {Opened, Funded, Claimed, Refunded, Exiting, Withdrawn, Slashed, Burned, Voided}
+# Outside the transcript, but hashed: a record fixes what was deposited and staked, the docket's tip what is pending.
+HASHED = {Recorded, Proposed, Funded, Slashed}
+# The auditor holds these against what the contracts keep, see roles/auditor.py.
+UNFOLDED = {
+    Opened, Claimed, Redirected, Left, Refunded, Joined, Exiting, Withdrawn, Burned, Bonded, Unbonded, Forfeited,
+    Pooled, Voided, Challenged, Refuted,
+}  # fmt: skip
 
 
 def test_the_script_shows_every_event_there_is() -> None:
     declared = {kind for _, kind in inspect.getmembers(events, inspect.isclass) if issubclass(kind, Event)} - {Event}
-    assert {type(event) for event in EVENTS} == FOLDED.keys() | UNFOLDED == declared
+    assert FOLDED.keys() | HASHED | UNFOLDED == declared
+    assert {type(event) for event in (*EVENTS, *PROPOSED)} == declared
 
 
 def test_events_fields_are_folded_or_known_not_to_be() -> None:
     for kind, folded in FOLDED.items():
         own = {item.name for item in fields(kind)} - {item.name for item in fields(Event)}
-        assert own - folded - {"transcript"} == ({"paid_wei"} if kind is Settled else set())
+        assert own == folded | {"transcript"}
 
 
 MID_RUN_JOIN = next(
@@ -213,11 +253,20 @@ def _ledgers() -> list[Ledger]:
     return [*steps, ledger]
 
 
+def alterations_of(outcome: Outcome) -> Iterator[Outcome]:
+    for item in fields(Outcome):
+        value = getattr(outcome, item.name)
+        other = bytes([value[0] ^ 1]) + value[1:] if isinstance(value, bytes) else value ^ 8
+        yield replace(outcome, **{item.name: other})
+
+
 def alterations(event: Event) -> Iterator[Event]:
     """The event with one field of its row, or its transcript, changed."""
     for name in FOLDED[type(event)] | {"transcript"}:
         value = getattr(event, name)
         match value:
+            case Outcome():
+                values = list(alterations_of(value))
             case Phase():
                 values = [Phase((value + 1) % len(Phase))]
             case Role():
@@ -257,10 +306,15 @@ def first_break(ledger: Ledger, rows: list[Event]) -> int:
 
 
 def next_reader(i: int) -> int | None:
-    """The first event after ``i`` whose check depends on event ``i``'s row: the next of its transcript, or a phase."""
+    """The first event after ``i`` whose check depends on event ``i``'s row.
+
+    The next of its transcript; a phase, of a join or exit; the record, of a reveal.
+    """
     mine = isinstance(EVENTS[i], ROSTER)
-    for j in FOLDED_AT:
-        if j > i and (isinstance(EVENTS[j], ROSTER) is mine or (mine and isinstance(EVENTS[j], PhaseOpened))):
+    for j in range(i + 1, len(EVENTS)):
+        if isinstance(EVENTS[i], Revealed) and isinstance(EVENTS[j], Recorded):
+            return j
+        if j in FOLDED_AT and (isinstance(EVENTS[j], ROSTER) is mine or (mine and isinstance(EVENTS[j], PhaseOpened))):
             return j
     return None
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from eth_abi.packed import encode_packed
+from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from gradmint.spec.errors import MalformedReport, MalformedStanding
 from gradmint.spec.types import (
     ABSENT_ROW,
     BPS,
+    CHUNK_ROWS,
     GAIN_MAX_MICRONATS,
     LOSS_MAX_MICRONATS,
     ONE_Q32,
@@ -70,6 +72,58 @@ def test_report_of_another_shape_with_the_same_length() -> None:
     assert Report.unpack(report.pack(), 1, 32).rows == (Row(Verdict.OK, 0, 0),) * 32
     with pytest.raises(MalformedReport):
         Report.unpack(report.pack(), 9, 3)
+
+
+def long_report(count: int, words: int = 4) -> bytes:
+    """Packed; no two rows alike."""
+    said = tuple(Row(Verdict(i % 8), i - 300, i) for i in range(count))
+    return Report(5, tuple(range(1, words + 1)), said).pack()
+
+
+@pytest.mark.parametrize(
+    ("count", "chunks"),
+    [(0, []), (1, [1]), (255, [255]), (256, [256]), (257, [256, 1]), (512, [256, 256]), (1_024, [256] * 4)],
+)
+def test_a_reports_hash_is_that_of_its_head_and_of_the_hashes_of_its_chunks(count: int, chunks: list[int]) -> None:
+    """256 rows a chunk, and no empty one behind the last full one."""
+    packed = long_report(count)
+    head, rest, hashes = packed[:132], packed[132:], b""
+    for size in chunks:
+        chunk, rest = rest[: 9 * size], rest[9 * size :]
+        hashes += keccak(chunk)
+    assert rest == b""
+    assert Report.hash(packed, 4) == keccak(head + hashes)
+
+
+def test_a_slice_of_a_re_execution_needs_one_chunk_and_the_others_hashes() -> None:
+    """Whoever knows the head, one chunk and the other chunks' hashes arrives at the whole report's hash."""
+    packed = long_report(600, words=2)
+    head, step = 4 + 32 * 2, CHUNK_ROWS * Row.SIZE
+    hashes = [keccak(packed[at : at + step]) for at in range(head, len(packed), step)]
+    assert len(hashes) == 3
+    for i in range(3):
+        brought = packed[head + i * step : head + (i + 1) * step]
+        known = [*hashes[:i], keccak(brought), *hashes[i + 1 :]]
+        assert keccak(packed[:head] + b"".join(known)) == Report.hash(packed, 2)
+
+
+@given(st.sampled_from([1, 256, 257, 300]), st.data())
+def test_no_bit_of_a_report_can_change(count: int, data: st.DataObject) -> None:
+    packed = bytearray(long_report(count))
+    before = Report.hash(bytes(packed), 4)
+    packed[data.draw(st.integers(0, len(packed) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    assert Report.hash(bytes(packed), 4) != before
+
+
+def test_chunks_of_a_report_cannot_swap_places() -> None:
+    packed = long_report(512)
+    swapped = packed[:132] + packed[132 + 256 * 9 :] + packed[132 : 132 + 256 * 9]
+    assert Report.hash(swapped, 4) != Report.hash(packed, 4)
+
+
+@given(rows)
+def test_what_counts_of_a_row_is_the_positive_gain_of_a_valid_update(row: Row) -> None:
+    assert row.gain_micronats == (row.verdict == 0 and row.common_gain_micronats > 0) * row.common_gain_micronats
 
 
 @pytest.mark.parametrize("verdict", [8, 9, 127, 128, 255])
@@ -175,10 +229,14 @@ def test_any_standing_bytes_are_refused_or_canonical(packed: bytes) -> None:
     [
         {"misses": 256},
         {"rounds": 65_536},
+        {"ban_round": 2**32},
         {"paid_wei": 2**128},
         {"paid_wei": -1},
         {"value_q32": -1},
         {"proof_q32": 2**63},
+        {"mu_q32": 2**63},
+        {"mu_q32": -(2**63) - 1},
+        {"sigma_q32": -1},
         {"trust_q32": 2**64},
     ],
     ids=str,

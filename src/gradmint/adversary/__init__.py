@@ -30,7 +30,7 @@ TRAINERS: dict[str, type[TrainerStrategy]] = {
     )
 }
 VERIFIERS: dict[str, type[VerifierStrategy]] = {
-    strategy.name: strategy for strategy in (VerifierStrategy, verifiers.Liar, verifiers.Flatterer)
+    strategy.name: strategy for strategy in (VerifierStrategy, verifiers.Liar, verifiers.Flatterer, verifiers.Embezzler)
 }
 
 

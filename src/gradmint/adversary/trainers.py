@@ -7,8 +7,9 @@ import torch
 
 from ..learn.codec import SparseUpdate, quantise
 from ..learn.train import compress, local_round
+from ..roles.rounds import consensus_of
 from ..roles.trainer import Draft, TrainerStrategy
-from ..spec.ledger import Round
+from ..spec.round import Round
 from ..spec.seeds import derive
 
 NOISE = 1e-6
@@ -44,12 +45,12 @@ class Copycat(FreeRider):
         return self.seal(round_, update, self.CLAIM_MICRONATS, self._no_words())
 
     def _loot(self) -> SparseUpdate | None:
-        settled = [r for r in self.desk.ledger.rounds if r.settlement and r.settlement.consensus]
+        ledger = self.desk.ledger
+        agreed = [consensus for round_ in ledger.rounds if (consensus := consensus_of(ledger, round_)) is not None]
         updates = {i: u for i, u in self.desk.replica.previous.items() if i != self.desk.seat.index}
-        if not settled or not updates:
+        if not agreed or not updates:
             return None
-        consensus = settled[-1].settlement.consensus  # type: ignore[union-attr]  # filtered above
-        gains = {i: consensus.rows[i].common_gain_micronats for i in updates}  # type: ignore[union-attr]
+        gains = {i: agreed[-1].rows[i].common_gain_micronats for i in updates}
         return updates[max(gains, key=lambda i: gains[i])]
 
 

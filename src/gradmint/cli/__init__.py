@@ -10,8 +10,17 @@ from pathlib import Path
 
 import click
 
-from ..spec.errors import Divergence, GradmintError
-from . import audit_commands, demo_command, money_commands, role_commands, run_commands
+from ..spec.errors import CertificateRefused, Divergence, GradmintError
+from . import (
+    audit_commands,
+    certificate_commands,
+    demo_command,
+    docket_commands,
+    money_commands,
+    role_commands,
+    run_commands,
+    simulate_commands,
+)
 from .settings import SETTINGS_FILE, read_settings
 
 
@@ -23,6 +32,9 @@ class _Group(click.Group):
             return super().invoke(context)
         except Divergence as found:
             click.echo(f"divergence: {found}", err=True)
+            sys.exit(1)
+        except CertificateRefused as found:
+            click.echo(f"refused: {found}", err=True)
             sys.exit(1)
         except GradmintError as error:
             click.echo(f"gradmint: {type(error).__name__}: {error}", err=True)
@@ -69,14 +81,21 @@ for command in (
     run_commands.deploy,
     run_commands.run_group,
     money_commands.key_group,
+    money_commands.price,
     money_commands.join,
     role_commands.trainer,
     role_commands.verifier,
+    docket_commands.settle,
+    docket_commands.bond,
+    docket_commands.unbond,
+    docket_commands.pool,
     money_commands.claim,
     audit_commands.audit,
+    certificate_commands.certificate_group,
     money_commands.exit_,
     money_commands.withdraw,
     money_commands.refund,
     demo_command.demo,
+    simulate_commands.simulate_group,
 ):
     main.add_command(command)

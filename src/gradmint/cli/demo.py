@@ -22,7 +22,7 @@ from eth_account.signers.local import LocalAccount
 from ..adversary import trainer_strategy, verifier_strategy
 from ..learn.manifest import load_task, preset
 from ..learn.tasks import Task, reference_of
-from ..ports.chain import Join, Refund
+from ..ports.chain import Join, Pool, Refund
 from ..ports.deploy import deploy
 from ..ports.deployment import Deployment
 from ..ports.devnet import Devnet, die_with_parent
@@ -37,6 +37,7 @@ from ..roles.sponsor import open_run
 from ..roles.trace import Trace
 from ..spec.errors import GradmintError, SettingsError
 from ..spec.events import Event, PhaseOpened
+from ..spec.ledger import Ledger
 from ..spec.params import ETHER_WEI, LOCAL, Params
 from ..spec.types import Phase, Role
 from .render import DemoDisplay, Outcome, demo_json, outcomes
@@ -47,10 +48,22 @@ from .timing import measure
 BUDGET_WEI = 1_000 * ETHER_WEI
 GAS_MONEY_WEI = 10 * ETHER_WEI
 KEYSTORE_ROUNDS = 4_096  # scrypt's cost: these keys guard play money for minutes
-FAREWELL_S = 20.0  # time for children to notice the end
+FAREWELL_S = 60.0  # time for children to notice the end, one that has just been started again included
 MARKER = "participants.json"
 MOST_ROUNDS = 30  # without --rounds, for a task with a mark to beat; it ends when the mark is beaten
 ROUNDS = 8  # without --rounds, for others
+CULPRIT = "embezzler"  # the verifier that proposes false settlements
+LYING_ROUNDS = 12  # rounds in which it has two turns at least, with up to four verifiers
+BOND_WEI = 10 * ETHER_WEI
+BONDS = 4  # that each verifier may have out at once
+CHALLENGE_S, EXTENSION_S = 6, 3
+PROPOSING = replace(
+    LOCAL,
+    challenge_s=CHALLENGE_S,
+    extension_s=EXTENSION_S,
+    proposal_bond_wei=BOND_WEI,
+    exit_s=LOCAL.exit_s + CHALLENGE_S + EXTENSION_S,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +79,7 @@ class Plan:
     seed: int
     out: Path
     quiet: bool
+    propose: bool = False  # rounds are proposed, and a verifier lies about two of them
 
     def check(self) -> Plan:
         """Raises SettingsError before anything is started."""
@@ -78,6 +92,10 @@ class Plan:
         if 3 * (self.verifiers - len(self.bad_verifiers)) <= 2 * self.verifiers:
             raise SettingsError(
                 f"{len(self.bad_verifiers)} bad verifiers of {self.verifiers}: a quorum takes more than 2/3 honest ones"
+            )
+        if self.propose and self.verifiers - len(self.bad_verifiers) < 2:
+            raise SettingsError(
+                "--propose has a verifier lie about settlements: it takes another, honest one to refute"
             )
         return self
 
@@ -126,7 +144,7 @@ class Demo:
             for number, strategy in enumerate(_fill(plan.trainers, plan.adversaries))
         ] + [
             Participant(Role.VERIFIER, strategy, number, Account.create())
-            for number, strategy in enumerate(_fill(plan.verifiers, plan.bad_verifiers))
+            for number, strategy in enumerate(_verifiers(plan))
         ]
 
     def play(self) -> Result:
@@ -143,7 +161,7 @@ class Demo:
             self._watch(sponsor, watcher)
             failures = self._await_children()
             watcher.refresh()
-            for _ in claim(sponsor, watcher.ledger):
+            for _ in claim(sponsor, [watcher.ledger]):
                 pass
             sponsor.send(Refund(run=run))
             record(sponsor, run, self.out / "chain.json")
@@ -182,9 +200,10 @@ class Demo:
 
     def _params(self) -> Params:
         target = self._target_nats() if self.plan.rounds is None else None
-        rounds = self.plan.rounds or (ROUNDS if target is None else MOST_ROUNDS)
+        least = LYING_ROUNDS if self.plan.propose else ROUNDS
+        rounds = self.plan.rounds or (least if target is None else MOST_ROUNDS)
         return replace(
-            LOCAL,
+            PROPOSING if self.plan.propose else LOCAL,
             max_rounds=rounds,
             target_loss_micronats=0 if target is None else math.floor(target * 1e6),
             min_trainers=self.plan.trainers,
@@ -203,9 +222,9 @@ class Demo:
         params = self._params()
         sponsor.mint(deployed.token, bytes.fromhex(self.sponsor.address[2:]), BUDGET_WEI)
         for person in self.cast:
-            sponsor.mint(
-                deployed.token, bytes.fromhex(person.account.address[2:]), self._stake_wei(params, person.role)
-            )
+            bonds_wei = (BONDS + 2) * params.proposal_bond_wei if person.role is Role.VERIFIER else 0  # two are lost
+            purse_wei = self._stake_wei(params, person.role) + params.join_price_wei + bonds_wei
+            sponsor.mint(deployed.token, bytes.fromhex(person.account.address[2:]), purse_wei)
         manifest = preset(self.plan.task, self.plan.seed)
         journal = Journal(self.out / "homes" / "sponsor.sqlite", identity(sponsor))
         store = LocalStore(self.out / "blobs")
@@ -219,7 +238,8 @@ class Demo:
         """All but the last, whose process joins when it is ready: round 1 opens then, with everyone on stage."""
         for person in self.cast[:-1]:
             chain = Web3Chain(rpc_url, deployed, person.account)
-            chain.send(Join(run=run, role=person.role, stake_wei=self._stake_wei(LOCAL, person.role)))
+            stake_wei = self._stake_wei(LOCAL, person.role)
+            chain.send(Join(run=run, role=person.role, stake_wei=stake_wei, max_price_wei=LOCAL.join_price_wei))
 
     @contextmanager
     def _children(self, rpc_url: str, run: int) -> Iterator[None]:
@@ -259,6 +279,7 @@ class Demo:
                     *("--strategy", person.strategy),
                     *own_task,
                     *(["--join"] if person is self.cast[-1] else []),
+                    *(["--bonds", str(BONDS)] if self.plan.propose and person.role is Role.VERIFIER else []),
                 ],
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -268,7 +289,8 @@ class Demo:
             )
 
     def _watch(self, chain: Web3Chain, watcher: Follower) -> None:
-        """Show the run until it ends; note when each phase was seen to open, for the breakdown of overhead."""
+        """Show the run until it ends and its last round is final; note when each phase was seen to open, for the
+        breakdown of overhead."""
         trace = Trace(self.out / "demo.jsonl")
         names = {bytes.fromhex(person.account.address[2:]): (person.name, person.strategy) for person in self.cast}
         opened, opened_s = (0, Phase.ENROL), time.time()
@@ -276,16 +298,23 @@ class Demo:
             names=names, metric=self._task().metric, gas_used=chain.gas_used, quiet=self.plan.quiet
         ) as display:
             display.update(watcher.ledger)
-            while watcher.ledger.phase is not Phase.ENDED:
+            while watcher.ledger.phase is not Phase.ENDED or (self.plan.propose and watcher.ledger.unsettled()):
                 chain.wait(watcher.run, 0.5)
                 for event in watcher.refresh():
                     self._saw(event)
+                    display.note(event)
                     if isinstance(event, PhaseOpened):
                         now_s = time.time()
                         trace.note(opened[0], f"phase {opened[1].name}", opened_s, now_s)
                         opened, opened_s = (event.round, event.phase), now_s
                 display.update(watcher.ledger)
+                self._pool(chain, watcher.ledger)
                 self._check_alive(watcher)
+
+    def _pool(self, chain: Web3Chain, ledger: Ledger) -> None:
+        """Anyone may move the budget's part of lost bonds to where it belongs."""
+        if sum(lost.pool_wei for lost in ledger.forfeited) > ledger.pooled_wei:
+            chain.send(Pool(run=ledger.run))
 
     def _saw(self, event: Event) -> None:
         """For those who want to interfere: tests kill processes here."""
@@ -343,6 +372,8 @@ class Demo:
         target = found.ledger.terms.target_loss_micronats
         if target and (found.loss_nats is None or not found.loss_nats * 1e6 <= target):
             broken.append(f"the model ends at {found.loss_nats} nats, the target is {target / 1e6}")
+        if self.plan.propose:
+            broken += self._broken_proposals(found)
         honest = [row.earned_wei for row in rows if row.role == "trainer" and row.strategy == "honest"]
         faithful = [row.earned_wei for row in rows if row.role == "verifier" and row.strategy == "honest"]
         for row in rows:
@@ -351,9 +382,32 @@ class Demo:
                 broken.append(f"{earned}, the least-paid honest trainer {min(honest)}")
             if row.role == "verifier" and row.strategy == "liar" and row.earned_wei:
                 broken.append(f"{row.name} lied and earned {row.earned_wei} wei")
-            if row.role == "verifier" and row.strategy != "honest" and row.earned_wei > min(faithful):
-                broken.append(f"{row.name} ({row.strategy}) earned {row.earned_wei} wei, an honest one {min(faithful)}")
+            least_wei = min(faithful, default=row.earned_wei)
+            if row.role == "verifier" and row.strategy != "honest" and row.earned_wei > least_wei:
+                broken.append(f"{row.name} ({row.strategy}) earned {row.earned_wei} wei, an honest one {least_wei}")
         return broken
+
+    def _broken_proposals(self, found: Audit) -> list[str]:
+        ledger, broken = found.ledger, []
+        culprits = {bytes.fromhex(person.account.address[2:]) for person in self.cast if person.strategy == CULPRIT}
+        if waiting := [round_.number for round_ in found.rounds if not round_.final]:
+            broken.append(f"rounds {waiting} are not final")
+        lies = [one for one in found.refutations if one.event.proposer in culprits]
+        if len(lies) != (2 if len(found.rounds) >= LYING_ROUNDS and self.plan.verifiers <= 4 else len(lies)):
+            broken.append(f"{len(lies)} false proposals were refuted, 2 were expected")
+        if {lost.account for lost in ledger.forfeited} - culprits:
+            broken.append(f"somebody honest lost a bond: {ledger.forfeited}")
+        if len(ledger.forfeited) != len(found.refutations):
+            broken.append(f"{len(found.refutations)} refutations took {len(ledger.forfeited)} bonds")
+        return broken
+
+
+def _verifiers(plan: Plan) -> list[str]:
+    """Strategies of the verifiers; the one that lies about settlements assesses honestly."""
+    strategies = _fill(plan.verifiers, plan.bad_verifiers)
+    if plan.propose:
+        strategies[plan.verifiers - len(plan.bad_verifiers) - 1] = CULPRIT
+    return strategies
 
 
 def _fill(count: int, cheats: tuple[str, ...]) -> list[str]:

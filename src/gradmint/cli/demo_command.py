@@ -37,6 +37,11 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     callback=_names,
     help="Verifiers that cheat: built-in names or package.module:Class, by commas; '' for none.",
 )
+@click.option(
+    "--propose",
+    is_flag=True,
+    help="Settle by proposals with bonds instead of re-execution on chain; a verifier proposes two false ones.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the initial model.")
 @click.option(
     "--out",
@@ -54,6 +59,7 @@ def demo(
     verifiers: int,
     adversaries: tuple[str, ...],
     bad_verifiers: tuple[str, ...],
+    propose: bool,
     seed: int,
     out: Path,
     quiet: bool,
@@ -62,16 +68,19 @@ def demo(
     """Start a chain, deploy, open and fund a run, let trainers and verifiers loose on it as processes, claim, audit.
 
     Exit code 0 only if the audit is clean, every wei is accounted for, the task's target was met, no adversary earned
-    as much as the least-paid honest trainer, and no lying verifier earned anything.
+    as much as the least-paid honest trainer, and no lying verifier earned anything. With --propose also: every false
+    proposal was refuted, its bond lost, its round proposed anew, and nobody honest lost a bond.
 
     \b
     Examples:
       gradmint demo
+      gradmint demo --propose --task digits
       gradmint demo --task digits --trainers 5 --adversaries poisoner --json
       gradmint demo --adversaries mine.attacks:Sleeper --out sleeper
     """
     from .demo import Demo, Plan
     from .render import final_table, show_audit_end
+    from .summary import hexed
 
     plan = Plan(
         task=task,
@@ -83,13 +92,14 @@ def demo(
         seed=seed,
         out=out,
         quiet=quiet or as_json,
+        propose=propose,
     ).check()
     result = Demo(plan).play()
     if as_json:
         click.echo(json.dumps(result.summary))
     else:
         final_table(result.outcomes)
-        show_audit_end(result.audit)
+        show_audit_end(result.audit, names={hexed(row.account): row.name for row in result.outcomes})
         click.echo(f"report: {result.report}    check it again: gradmint audit --out {out}")
     for failure in result.failures:
         click.echo(f"demo failed: {failure}", err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 
 from rich.box import SIMPLE_HEAD
@@ -12,9 +12,24 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..spec.ledger import Ledger, Round
+from ..roles.rounds import consensus_of, holder, is_closed, settlement_of
+from ..spec.events import Challenged, Event, Proposed, Refuted
+from ..spec.ledger import Ledger
+from ..spec.round import Round
 from ..spec.types import Phase, Role, Verdict
-from .summary import HONEST, Metric, agreement, loss_text, nats, plain, reading, tokens, verdict_text
+from .summary import (
+    HONEST,
+    Metric,
+    agreement,
+    loss_text,
+    nats,
+    plain,
+    rating_text,
+    reading,
+    standing_words,
+    tokens,
+    verdict_counts,
+)
 
 REFRESH_S = 0.25
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.-~=+*#"
@@ -62,6 +77,7 @@ class DemoDisplay:
         self._gas: dict[bytes, int] = {}
         self._counted: set[bytes] = set()
         self._counted_rounds = 0
+        self._docket: list[tuple[bytes, bytes]] = []  # (account, transaction) about settlements
 
     def __enter__(self) -> DemoDisplay:
         if self._console.is_terminal and not self._quiet:
@@ -79,6 +95,16 @@ class DemoDisplay:
             finally:
                 self._live.stop()
 
+    def note(self, event: Event) -> None:
+        """What the ledger does not keep: who sent what about settlements."""
+        match event:
+            case Proposed():
+                self._docket.append((event.proposer, event.tx_hash))
+            case Challenged():
+                self._docket.append((event.challenger, event.tx_hash))
+            case Refuted():
+                self._docket.append((ANYONE, event.tx_hash))
+
     def update(self, ledger: Ledger) -> None:
         """Cheap to call as often as one likes."""
         if self._quiet:
@@ -90,17 +116,18 @@ class DemoDisplay:
             self._draw()
 
     def _tell(self, ledger: Ledger) -> None:
-        while self._told < len(ledger.rounds) and ledger.rounds[self._told].is_over:
+        while self._told < len(ledger.rounds) and is_closed(ledger, ledger.rounds[self._told]):
             round_ = ledger.rounds[self._told]
             self._told += 1
             elapsed_s = time.monotonic() - self._started_s
-            self._console.print(Text(f"{elapsed_s:7.1f} s  {round_line(round_, self._metric)}"), soft_wrap=True)
+            self._console.print(Text(f"{elapsed_s:7.1f} s  {round_line(ledger, round_, self._metric)}"), soft_wrap=True)
 
     def _draw(self) -> None:
         ledger, live = self._ledger, self._live
         if ledger is None or live is None:
             return
-        state = (ledger.transcript, ledger.roster, ledger.phase, len(ledger.claimed_wei))
+        settling = (ledger.settlements, len(ledger.pending), len(ledger.refuted))
+        state = (ledger.transcript, ledger.roster, ledger.phase, len(ledger.claimed_wei), settling)
         if state == self._seen:
             return
         self._seen, self._drawn_s = state, time.monotonic()
@@ -110,11 +137,17 @@ class DemoDisplay:
 
     def _count_gas(self, ledger: Ledger, gas_used: Callable[[bytes], int]) -> None:
         for round_ in ledger.rounds[self._counted_rounds :]:
-            for account, tx_hash in senders(ledger, round_):
-                if tx_hash not in self._counted:
-                    self._gas[account] = self._gas.get(account, 0) + gas_used(tx_hash)
-                    self._counted.add(tx_hash)
-        self._counted_rounds = max(0, len(ledger.rounds) - 1)
+            self._count(senders(ledger, round_), gas_used)
+        self._count(self._docket, gas_used)
+        # What settles a round of a proposing run comes long after it.
+        unsettled = ledger.unsettled()
+        self._counted_rounds = max(0, (unsettled[0].number if unsettled else len(ledger.rounds)) - 1)
+
+    def _count(self, sent: Iterable[tuple[bytes, bytes]], gas_used: Callable[[bytes], int]) -> None:
+        for account, tx_hash in sent:
+            if tx_hash not in self._counted:
+                self._gas[account] = self._gas.get(account, 0) + gas_used(tx_hash)
+                self._counted.add(tx_hash)
 
     def picture(self, ledger: Ledger) -> Group:
         """What is on the screen now."""
@@ -131,9 +164,12 @@ class DemoDisplay:
             ("   paid ", "dim"),
             f"{tokens(ledger.total_wei)} of {tokens(ledger.deposited_wei)}",
             (f"   void {void}" if void else "", "yellow"),
+            (_settling(ledger), "dim"),
+            (f"   refuted {len(ledger.refuted)}" if ledger.refuted else "", "bold red"),
             (f"   gas {sum(self._gas.values()):,}" if self._gas else "", "dim"),
         )
-        losses = [round_.settled.loss_micronats for round_ in ledger.rounds if round_.settled and _quorum(round_)]
+        agreed = [consensus_of(ledger, round_) for round_ in ledger.rounds]
+        losses = [consensus.loss_micronats for consensus in agreed if consensus]
         if losses:
             bars = ASCII_BARS if self._console.options.ascii_only else BARS
             target = ledger.params.target_loss_micronats if ledger.params else 0
@@ -149,9 +185,10 @@ class DemoDisplay:
         table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
         for name in ("participant", "strategy", "last round"):
             table.add_column(name, no_wrap=True)
-        for name in ("earned", "slashed", *(["gas"] if self._gas_used else [])):
+        for name in ("rating", "earned", "slashed", *(["gas"] if self._gas_used else [])):
             table.add_column(name, justify="right", no_wrap=True)
-        last = next((round_ for round_ in reversed(ledger.rounds) if _quorum(round_)), None)
+        last = next((round_ for round_ in reversed(ledger.rounds) if consensus_of(ledger, round_)), None)
+        words = standing_words(ledger)
         for role in Role:
             seats = ledger.seats[role]
             for seat, standing in zip(seats, ledger.seated(role, len(seats)), strict=True):
@@ -161,7 +198,10 @@ class DemoDisplay:
                 table.add_row(
                     Text(plain(name)),
                     Text(f"cheats: {plain(strategy)}" if cheats else plain(strategy), "bold red" if cheats else "dim"),
-                    last_word(ledger, last, role, seat.index),
+                    Text(words[seat.account], "yellow")
+                    if words.get(seat.account, "").startswith("banned")
+                    else last_word(ledger, last, role, seat.index),
+                    rating_text(standing),
                     tokens(standing.paid_wei),
                     Text(tokens(slashed_wei), "red") if slashed_wei else Text("-", "dim"),
                     *([f"{self._gas.get(seat.account, 0):,}"] if self._gas_used else []),
@@ -171,27 +211,27 @@ class DemoDisplay:
         return table
 
 
-def round_line(round_: Round, metric: Metric) -> str:
+def round_line(ledger: Ledger, round_: Round, metric: Metric) -> str:
     """A finished round in one line."""
-    consensus = round_.settlement.consensus if round_.settlement else None
-    if consensus is None or round_.settlement is None:
+    settlement, consensus = settlement_of(ledger, round_), consensus_of(ledger, round_)
+    if consensus is None or settlement is None:
         return f"round {round_.number:>3}  void: no quorum, nobody paid"
     committee = sum(stake_wei > 0 for stake_wei in round_.stakes_wei)
     return (
         f"round {round_.number:>3}  loss {loss_text(consensus.loss_micronats, metric)}  paid "
-        f"{tokens(round_.settlement.paid_wei)}  cluster {len(consensus.cluster)} of {committee}  "
-        f"{verdict_text(row.verdict for row in consensus.rows)}"
+        f"{tokens(settlement.paid_wei)}  cluster {len(consensus.cluster)} of {committee}  "
+        f"{verdict_counts((row.verdict for row in consensus.rows), round_.barred)}"
     )
 
 
 def last_word(ledger: Ledger, last: Round | None, role: Role, index: int) -> Text:
-    """What the last settled round said about one participant."""
-    consensus = last.settlement.consensus if last and last.settlement else None
+    """What the last round with a quorum said about one participant."""
+    consensus = consensus_of(ledger, last) if last else None
     if last is None or consensus is None:
         return Text("-", "dim")
+    if ledger.seats[role][index].since_round > last.number:
+        return Text("joined since", "dim")
     if role is Role.TRAINER:
-        if index >= len(consensus.rows):
-            return Text("joined since", "dim")
         row = consensus.rows[index]
         worthless = row.verdict is Verdict.OK and row.common_gain_micronats <= 0
         good = row.verdict is Verdict.OK and not worthless
@@ -206,19 +246,24 @@ def last_word(ledger: Ledger, last: Round | None, role: Role, index: int) -> Tex
 
 def senders(ledger: Ledger, round_: Round) -> Iterator[tuple[bytes, bytes]]:
     """(account, transaction) of everything sent in a round; ANYONE for what anyone may send: closing and settling."""
-    trainers, verifiers = ledger.seats[Role.TRAINER], ledger.seats[Role.VERIFIER]
+    number = round_.number
     for submission in round_.submissions:
-        yield trainers[submission.trainer].account, submission.tx_hash
+        yield holder(ledger, Role.TRAINER, submission.trainer, number).account, submission.tx_hash
     for said in (round_.holds, round_.commits, round_.reveals):
         for verifier, event in said.items():
-            yield verifiers[verifier].account, event.tx_hash
+            yield holder(ledger, Role.VERIFIER, verifier, number).account, event.tx_hash
     # A phase that ended with the last act of its kind opened the next in the same transaction, named above already.
     for phase, opened in round_.opened.items():
         if phase > Phase.TRAIN:
             yield ANYONE, opened.tx_hash
-    if round_.settled:
-        yield ANYONE, round_.settled.tx_hash
+    for turn in (round_.recorded, round_.settled):
+        if turn:
+            yield ANYONE, turn.tx_hash
 
 
-def _quorum(round_: Round) -> bool:
-    return round_.settlement is not None and round_.settlement.consensus is not None
+def _settling(ledger: Ledger) -> str:
+    """How far settlements are behind, where they are proposed."""
+    if ledger.params is None or ledger.is_direct:
+        return ""
+    final = sum(round_.settled is not None for round_ in ledger.rounds)
+    return f"   final {final}, proposed {len(ledger.pending)}"

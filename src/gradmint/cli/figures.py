@@ -12,7 +12,7 @@ from ..spec.params import ETHER_WEI
 from ..spec.types import Role, Verdict
 from . import plots
 from .plots import NARROW, WIDE, Cell, Level, Series
-from .summary import Metric, Outcome, counts_text, nats, percent, plain, reading, seat_outcome, tokens
+from .summary import BANNED, Metric, Outcome, counts_text, nats, percent, plain, reading, seat_outcome, tokens
 from .timing import PHASES, UNSEEN, Timing
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ KINDS = {
     Verdict.OK.name: VERDICTS[Verdict.OK],
     WORTHLESS: Cell("OK, but worth nothing or less", "0", "yellow"),
     **{verdict.name: cell for verdict, cell in VERDICTS.items()},
+    BANNED: Cell("banned, sits out", "X", "muted"),
     VOID: Cell("void round", "", "void"),
 }
 GAS_COLOURS = {
@@ -46,6 +47,10 @@ GAS_COLOURS = {
     "commit": "yellow",
     "reveal": "orange",
     "settle": "vermillion",
+    "propose": "green",
+    "finalise": "vermillion",
+    "challenge": "purple",
+    "refute": "ink",
 }
 PHASE_COLOURS = dict(zip((*PHASES, UNSEEN), ("blue", "sky", "yellow", "orange", "vermillion", "grey"), strict=True))
 
@@ -74,6 +79,10 @@ class Figures:
         self.x = [float(round_.number) for round_ in self.rounds]
         self.voids = [round_.number for round_ in self.rounds if round_.loss_micronats is None]
         self.void_note = " Shaded rounds were void." if self.voids else ""
+
+    def _holder(self, role: Role, index: int) -> Outcome:
+        """Of a seat as the last audited round found it."""
+        return seat_outcome(self.ledger, self.rows, role, index, self.rounds[-1].number)
 
     def loss(self) -> Figure | None:
         points = loss_points(self.found)
@@ -127,9 +136,11 @@ class Figures:
         step = -(-len(self.rounds) // MOST_MATRIX_COLUMNS)
         chunks = [self.rounds[at : at + step] for at in range(0, len(self.rounds), step)]
         cells = [[_worst(chunk, index) for chunk in chunks] for index in range(trainers)]
-        shown = sorted(range(trainers), key=lambda i: -sum(key not in (Verdict.OK.name, VOID, "") for key in cells[i]))
+        shown = sorted(
+            range(trainers), key=lambda i: -sum(key not in (Verdict.OK.name, VOID, BANNED, "") for key in cells[i])
+        )
         shown = sorted(shown[:MOST_MATRIX_ROWS])
-        labels = [_labels(seat_outcome(self.ledger, self.rows, Role.TRAINER, index)) for index in shown]
+        labels = [_labels(self._holder(Role.TRAINER, index)) for index in shown]
         present = {key: sum(line.count(key) for line in cells) for key in KINDS if any(key in line for line in cells)}
         counted = counts_text({key: count for key, count in present.items() if key != VOID})
         return _figure(
@@ -162,7 +173,7 @@ class Figures:
                 if index < len(round_.distances_bits) and (distance := round_.distances_bits[index]) is not None
             ]
             if points:
-                row = seat_outcome(self.ledger, self.rows, Role.VERIFIER, index)
+                row = self._holder(Role.VERIFIER, index)
                 series.append(_series(row, ("blue", "green", "purple")[index % 3], *zip(*points, strict=True)))
         if not series:
             return None
@@ -286,6 +297,9 @@ def _worst(chunk: Sequence[RoundAudit], index: int) -> str:
     given = [round_ for round_ in chunk if index < len(round_.verdicts)]
     if not given:
         return VOID if any(not round_.verdicts for round_ in chunk) else ""
+    given = [round_ for round_ in given if index not in round_.barred]
+    if not given:
+        return BANNED
     worst = max(round_.verdicts[index] for round_ in given)
     worthless = min(round_.common_gains_micronats[index] for round_ in given) <= 0
     return WORTHLESS if worst is Verdict.OK and worthless else worst.name

@@ -1,4 +1,4 @@
-"""Keys, seats and money: ``key new``, ``join``, ``claim``, ``exit``, ``withdraw``, ``refund``."""
+"""Keys, seats and money: ``key new``, ``price``, ``join``, ``claim``, ``exit``, ``withdraw``, ``refund``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 import click
 from eth_account import Account
 
+from ..spec.errors import SettingsError
 from ..spec.types import Role
+from .run_commands import token_address
 from .settings import (
     PASSWORD,
     deployment_option,
     json_option,
     keystore_option,
     load_account,
+    max_price_option,
     rpc_option,
     run_option,
     seal_key,
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from ..ports.web3_chain import Web3Chain
 
 
-def _connect(rpc: str, deployment: Path, keystore: Path | None) -> Web3Chain:
+def connect(rpc: str, deployment: Path, keystore: Path | None) -> Web3Chain:
     from ..ports.deployment import Deployment
     from ..ports.web3_chain import Web3Chain
 
@@ -64,8 +67,14 @@ def key_new(path: Path) -> None:
     "--role", type=click.Choice([role.name.lower() for role in Role]), required=True, help="The seat to take."
 )
 @click.option("--stake", type=click.IntRange(min=0), help="In wei; the run's required stake by default.")
-def join(rpc: str, deployment: Path, run_: int, keystore: Path | None, role: str, stake: int | None) -> None:
-    """Stake and take a seat. Before round 1 at once, later from the next round on.
+@max_price_option
+def join(
+    rpc: str, deployment: Path, run_: int, keystore: Path | None, role: str, stake: int | None, max_price: int | None
+) -> None:
+    """Stake, pay the price and take a seat. Before round 1 at once, later from the next round on.
+
+    The price is burned. It rises with every seat taken and falls again; founders, who join before round 1, pay the
+    floor. 'gradmint price' shows it.
 
     \b
     Example:
@@ -73,10 +82,41 @@ def join(rpc: str, deployment: Path, run_: int, keystore: Path | None, role: str
     """
     from ..roles.desk import take_seat
     from ..roles.follower import Follower
+    from ..spec.events import Joined
 
-    chain = _connect(rpc, deployment, keystore)
-    receipt = take_seat(chain, Follower(chain, run_), Role[role.upper()], stake)
-    click.echo(f"0x{chain.account.hex()} joined run {run_} as {role}, {receipt.gas_used} gas")
+    chain = connect(rpc, deployment, keystore)
+    receipt = take_seat(chain, Follower(chain, run_), Role[role.upper()], stake, max_price)
+    price_wei = sum(event.price_wei for event in receipt.events if isinstance(event, Joined))
+    paid = f"{price_wei} wei for the seat, {receipt.gas_used} gas"
+    click.echo(f"0x{chain.account.hex()} joined run {run_} as {role}, {paid}")
+
+
+@click.command()
+@rpc_option
+@deployment_option
+@run_option
+@json_option
+def price(rpc: str, deployment: Path, run_: int, as_json: bool) -> None:
+    """What a seat costs now: its price, which is burned, and the stake, which is not.
+
+    \b
+    Example:
+      gradmint price --run 1
+    """
+    from ..ports.deployment import Deployment
+    from ..ports.web3_chain import Web3Chain
+    from ..roles.follower import Follower
+
+    chain = Web3Chain(rpc, Deployment.read(deployment))
+    terms, price_wei = Follower(chain, run_).params, chain.price_wei(run_)
+    stakes_wei = {"trainer": terms.trainer_stake_wei, "verifier": terms.verifier_stake_wei}
+    if as_json:
+        stakes = {f"{role}_stake_wei": str(wei) for role, wei in stakes_wei.items()}
+        click.echo(json.dumps({"run": run_, "price_wei": str(price_wei), **stakes}))
+        return
+    click.echo(f"a seat in run {run_} costs {price_wei} wei now, at least {terms.join_price_wei}")
+    for role, stake_wei in stakes_wei.items():
+        click.echo(f"stake of a {role}: {stake_wei} wei")
 
 
 @click.command()
@@ -85,26 +125,53 @@ def join(rpc: str, deployment: Path, run_: int, keystore: Path | None, role: str
 @run_option
 @keystore_option
 @click.option("--all", "everyone", is_flag=True, help="For everyone with something due; the money goes to them.")
+@click.option("--every-run", is_flag=True, help="Of all runs of the deployment, many claims in one transaction.")
+@click.option("--to", help="Pay out to this address instead, by the key's signature.")
+@click.option(
+    "--payer", type=click.Path(path_type=Path), help="With --to: keystore of an account that sends it and pays the gas."
+)
 @json_option
-def claim(rpc: str, deployment: Path, run_: int, keystore: Path | None, everyone: bool, as_json: bool) -> None:
-    """Pay out what was earned and not claimed yet.
+def claim(
+    rpc: str,
+    deployment: Path,
+    run_: int,
+    keystore: Path | None,
+    everyone: bool,
+    every_run: bool,
+    to: str | None,
+    payer: Path | None,
+    as_json: bool,
+) -> None:
+    """Pay out what was earned and not claimed yet; also to those whose seat a newcomer has taken.
 
     \b
     Examples:
       gradmint claim --keystore alice.json
-      gradmint claim --all --keystore anyone.json
+      gradmint claim --all --every-run --keystore anyone.json
+      gradmint claim --keystore alice.json --to 0x1234... --payer anyone.json
     """
     from ..roles.claimant import claim as claim_due
+    from ..roles.claimant import redirect
     from ..roles.follower import Follower
 
-    chain = _connect(rpc, deployment, keystore)
-    ledger = Follower(chain, run_).ledger
+    if (payer is not None and to is None) or (to is not None and (everyone or every_run)):
+        raise SettingsError("--to is for one's own pay of one run, --payer for --to: leave the others out")
+    chain = connect(rpc, deployment, keystore)
+    numbers = range(1, chain.run_count() + 1) if every_run else [run_]
+    ledgers = [Follower(chain, number).ledger for number in numbers]
+    if to is not None:
+        sender = chain if payer is None else connect(rpc, deployment, payer)
+        item, receipt = redirect(chain, sender, ledgers[0], token_address(to, None))
+        paid = iter([([item], receipt)])
+    else:
+        paid = claim_due(chain, ledgers, None if everyone else frozenset({chain.account}))
     rows = []
-    for standing, due_wei, receipt in claim_due(chain, ledger, None if everyone else frozenset({chain.account})):
-        row = {"account": f"0x{standing.account.hex()}", "claimed_wei": str(due_wei), "gas": receipt.gas_used}
-        rows.append(row)
-        if not as_json:
-            click.echo("{account}  {claimed_wei} wei  {gas} gas".format(**row))
+    for items, receipt in paid:
+        for item in items:
+            row = {"run": item.run, "account": f"0x{item.account.hex()}", "claimed_wei": str(item.due_wei)}
+            rows.append({**row, "gas": receipt.gas_used // len(items)})
+            if not as_json:
+                click.echo("run {run}  {account}  {claimed_wei} wei  {gas} gas".format(**rows[-1]))
     if as_json:
         click.echo(json.dumps(rows))
     elif not rows:
@@ -126,7 +193,7 @@ def exit_(rpc: str, deployment: Path, run_: int, keystore: Path | None) -> None:
     from ..ports.chain import Exit
     from ..spec.events import Exiting
 
-    chain = _connect(rpc, deployment, keystore)
+    chain = connect(rpc, deployment, keystore)
     receipt = chain.send(Exit(run=run_))
     for event in receipt.events:
         if isinstance(event, Exiting):
@@ -143,7 +210,7 @@ def withdraw(rpc: str, deployment: Path, run_: int, keystore: Path | None) -> No
     """Take back the stake: after 'gradmint exit' and its delay, or once the run has ended."""
     from ..ports.chain import Withdraw
 
-    chain = _connect(rpc, deployment, keystore)
+    chain = connect(rpc, deployment, keystore)
     receipt = chain.send(Withdraw(run=run_))
     click.echo(f"0x{chain.account.hex()} withdrew from run {run_}, {receipt.gas_used} gas")
 
@@ -157,6 +224,6 @@ def refund(rpc: str, deployment: Path, run_: int, keystore: Path | None) -> None
     """Return to the sponsor what no round paid. Only after the run's end."""
     from ..ports.chain import Refund
 
-    chain = _connect(rpc, deployment, keystore)
+    chain = connect(rpc, deployment, keystore)
     receipt = chain.send(Refund(run=run_))
     click.echo(f"run {run_} refunded, {receipt.gas_used} gas")

@@ -32,13 +32,17 @@ from .summary import (
     outcomes,
     params_summary,
     plain,
+    rating_text,
+    refutations,
     run_summary,
+    standing_words,
     tokens,
-    verdict_text,
+    verdict_counts,
 )
 
 if TYPE_CHECKING:
-    from ..roles.auditor import Audit, Balance, RoundAudit
+    from ..roles.auditor import Audit, RoundAudit
+    from ..roles.balance import Balance
 
 __all__ = [
     "DemoDisplay",
@@ -54,7 +58,7 @@ __all__ = [
     "show_runs",
 ]
 
-PIPE_WIDTH = 140  # where no terminal says how wide it is
+PIPE_WIDTH = 160  # where no terminal says how wide it is
 
 
 def _console() -> Console:
@@ -108,6 +112,7 @@ def show_run(ledger: Ledger) -> None:
         ("deposited", exact_tokens(ledger.deposited_wei)),
         ("promised", f"{exact_tokens(ledger.total_wei)}, of which claimed {exact_tokens(claimed_wei)}"),
         ("refunded", exact_tokens(ledger.refunded_wei)),
+        ("settled", _settled(ledger)),
     ):
         head.add_row(name, value)
     console.print(head)
@@ -121,14 +126,28 @@ def show_run(ledger: Ledger) -> None:
         console.print(Text("parameters", "bold"), params, sep="\n")
 
 
+def _settled(ledger: Ledger) -> str:
+    final = sum(round_.settled is not None for round_ in ledger.rounds)
+    if ledger.params is None or ledger.is_direct:
+        return f"{_count(final, 'round')}, re-executed on chain"
+    parts = [f"{final} of {_count(sum(r.record is not None for r in ledger.rounds), 'recorded round')} final"]
+    if ledger.pending:
+        parts.append(f"proposed {', '.join(str(proposal.round) for proposal in ledger.pending)}")
+    if ledger.bonds_wei:
+        parts.append(f"bonds {exact_tokens(sum(ledger.bonds_wei.values()))}")
+    return "; ".join(parts)
+
+
 def _round_of(ledger: Ledger) -> str:
     return f"{len(ledger.rounds)} of {ledger.params.max_rounds}" if ledger.params else str(len(ledger.rounds))
 
 
 def _seats(ledger: Ledger) -> Table:
     table = _table(
-        *("seat", "account", ">stake", ">rounds", ">earned", ">claimed", ">value", ">proof", ">trust", ">misses", "")
+        *("seat", "account", ">stake", ">rounds", ">earned", ">claimed", ">value", ">proof", ">trust", ">rating"),
+        *(">misses", ""),
     )
+    words = standing_words(ledger)
     for role in Role:
         seats = ledger.seats[role]
         for seat, standing in zip(seats, ledger.seated(role, len(seats)), strict=True):
@@ -145,8 +164,9 @@ def _seats(ledger: Ledger) -> Table:
                 tokens(standing.paid_wei),
                 tokens(ledger.claimed_wei.get(seat.account, 0)),
                 *shares,
+                rating_text(standing),
                 str(standing.misses),
-                "gone" if seat.gone else "",
+                words.get(seat.account, ""),
             )
     return table
 
@@ -175,26 +195,34 @@ def show_round(round_: RoundAudit, metric: Metric = nats) -> None:
         line.append("  own ", "dim").append(f"{round_.own_distance_bits} bits")
     if round_.verdicts:
         bad = any(verdict is not Verdict.OK for verdict in round_.verdicts)
-        line.append("  ").append(verdict_text(round_.verdicts), "yellow" if bad else "green")
+        line.append("  ").append(verdict_counts(round_.verdicts, round_.barred), "yellow" if bad else "green")
+    if not round_.final:
+        line.append("  not final yet", "yellow")
     _console().print(line, soft_wrap=True)
 
 
-def show_audit_end(found: Audit, html: Path | None = None) -> None:
-    """The verdict: clean with the balance, or where the data part with both values."""
+def show_audit_end(found: Audit, html: Path | None = None, names: Mapping[str, str] | None = None) -> None:
+    """The verdict: clean with the balance, or where the data part with both values. ``names`` by account in hex."""
     console = _console()
     one = found.divergence
+    show_refutations(found, names or {})
     if one is None:
-        settled = sum(round_.loss_micronats is not None for round_ in found.rounds)
-        void = len(found.rounds) - settled
+        settled = sum(round_.loss_micronats is not None and round_.final for round_ in found.rounds)
+        void = sum(round_.loss_micronats is None for round_ in found.rounds)
+        waiting = len(found.rounds) - settled - void
         console.print(
             Text("audit clean: ", "bold green"),
-            Text(f"{_count(settled, 'round')} settled{f', {void} void' if void else ''}; "),
+            Text(f"{_count(settled, 'round')} settled{f', {void} void' if void else ''}"),
+            Text(f", {waiting} not final yet" if waiting else "", "yellow"),
+            Text("; "),
             Text("every commitment opened, settlement re-executed and model rebuilt"),
             sep="",
             soft_wrap=True,
         )
         if found.balance is not None:
             console.print(balance_line(found.balance), soft_wrap=True)
+            if found.balance.bonds_wei or found.balance.poolable_wei:
+                console.print(bonds_line(found.balance), soft_wrap=True)
         if found.loss_nats is not None:
             metric = found.metric or nats
             number, unit = metric(found.loss_nats)
@@ -222,6 +250,34 @@ def balance_line(balance: Balance) -> str:
         )
     ]
     return f"deposited {exact_tokens(balance.deposited_wei)} = {' + '.join(parts)}"
+
+
+def bonds_line(balance: Balance) -> str:
+    line = f"bonds for proposals and challenges {exact_tokens(balance.bonds_wei)}"
+    if balance.poolable_wei:
+        line += f"; of lost ones {exact_tokens(balance.poolable_wei)} waits to join the budget ('gradmint pool')"
+    return line
+
+
+def show_refutations(found: Audit, names: Mapping[str, str]) -> None:
+    """Who proposed what falsely, and where the bond went."""
+    console = _console()
+    for row in refutations(found):
+        proposer, winner = (plain(names.get(row[key], row[key]), 60) for key in ("proposer", "beneficiary"))
+        line = Text.assemble(
+            ("refuted ", "bold red"),
+            f"round {row['round']}: {proposer} proposed {row['what']} {_brief(row['proposed'])}, re-execution gives "
+            f"{_brief(row['executed'])}",
+        )
+        if "reward_wei" in row:
+            reward, burned, pooled = (tokens(int(row[f"{key}_wei"])) for key in ("reward", "burned", "pooled"))
+            bond = tokens(sum(int(row[f"{key}_wei"]) for key in ("reward", "burned", "pooled")))
+            line.append(f"; bond of {bond}: {reward} to {winner}, {burned} burned, {pooled} to the budget")
+        console.print(line, soft_wrap=True)
+
+
+def _brief(value: str) -> str:
+    return f"{value[:8]}.." if len(value) > 40 and " " not in value else plain(value, 120)
 
 
 def _count(number: int, noun: str) -> str:

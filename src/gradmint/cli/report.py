@@ -29,9 +29,13 @@ from .summary import (
     params_summary,
     percent,
     plain,
+    rating_text,
+    refutations,
     seat_outcome,
+    standing_words,
     tokens,
-    verdict_text,
+    verdict_counts,
+    verdict_names,
 )
 from .timing import Timing, measure
 
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
 
 PEOPLE = "participants.json"
 TEMPLATE = "report.html.j2"
+SENDERS = {"submit": "each trainer", "hold": "each verifier", "commit": "each verifier", "reveal": "each verifier"}
+PARTS = ("reward", "burned", "pooled")  # of a lost bond
 MOST_ROWS = 2_000  # participants' rows in the details of rounds; the newest rounds have theirs
 
 
@@ -127,6 +133,14 @@ class Page:
         self.losses = loss_points(found)
         self.settled = sum(round_.loss_micronats is not None for round_ in self.rounds)
         self.params = params_summary(self.ledger.params) if self.ledger.params else {}
+        self.refutations = refutations(found)
+        self.waiting = sum(not round_.final for round_ in self.rounds)
+        self._words = standing_words(self.ledger)
+        self._standings = {
+            standing.account: standing
+            for role in Role
+            for standing in self.ledger.seated(role, len(self.ledger.seats[role]))
+        }
         self.knows_strategies = any(row.strategy for row in self.outcomes)
 
     def sections(self) -> list[tuple[str, str]]:
@@ -138,6 +152,7 @@ class Page:
             ("agreement", "Agreement", self.settled),
             ("cost", "Gas", self.rounds),
             ("time", "Time", self.timing),
+            ("refuted", "Refuted", self.refutations),
             ("balance", "Balance", self.found.balance),
             ("rounds", "Rounds", self.rounds),
             ("again", "Check it yourself", True),
@@ -152,7 +167,8 @@ class Page:
             (start, unit), (end, _) = self.metric(first / 1e6), self.metric(last / 1e6)
             rows.append(("Loss", f"{end:.3f}", f"{unit}, from {start:.3f}"))
         void = len(self.rounds) - self.settled
-        rows.append(("Rounds settled", str(self.settled), f"{void or 'none'} void"))
+        waiting = f", {self.waiting} not final yet" if self.waiting else ""
+        rows.append(("Rounds settled", str(self.settled - self.waiting), f"{void or 'none'} void{waiting}"))
         paid_wei = sum(row.earned_wei for row in self.outcomes)
         rows.append(("Tokens paid", tokens(paid_wei), f"of {tokens(self.ledger.deposited_wei)} deposited"))
         if self.knows_strategies:
@@ -161,6 +177,9 @@ class Page:
             share = percent(taken_wei / paid_wei if paid_wei else 0.0)
             rows.append(("Paid to cheats", share, f"{len(cheats)} of {len(self.outcomes)} participants"))
         slashed_wei = sum(row.slashed_wei for row in self.outcomes)
+        if self.refutations:
+            lost_wei = sum(int(row.get(f"{key}_wei", 0)) for row in self.refutations for key in PARTS)
+            rows.append(("Proposals refuted", str(len(self.refutations)), f"bonds of {tokens(lost_wei)} tokens lost"))
         rows.append(("Tokens slashed", tokens(slashed_wei), "from verifiers’ stakes"))
         if self.rounds:
             gas = sum(sum(round_.gas.values()) for round_ in self.rounds)
@@ -175,6 +194,28 @@ class Page:
 
     def verdicts_of(self, row: Outcome) -> str:
         return counts_text(row.verdicts)
+
+    def rating_of(self, row: Outcome) -> str:
+        """Ordinal of a trainer who holds a seat, and what else is to be said of it."""
+        standing = self._standings.get(row.account)
+        shown = rating_text(standing) if standing else ""
+        return ", ".join(filter(None, (shown, self._words.get(row.account, ""))))
+
+    def refuted_rows(self) -> list[tuple[int, str, str, str, str, str, list[str]]]:
+        """(round, proposer, field, proposed, re-executed, who proved it, parts of the bond in tokens)."""
+        names = {hexed(row.account): row.name for row in self.outcomes}
+        return [
+            (
+                row["round"],
+                names.get(row["proposer"], row["proposer"]),
+                row["what"],
+                row["proposed"],
+                row["executed"],
+                names.get(row["beneficiary"], row["beneficiary"]),
+                [tokens(int(row[f"{key}_wei"])) if f"{key}_wei" in row else "–" for key in PARTS],
+            )
+            for row in self.refutations
+        ]
 
     # Money
 
@@ -201,7 +242,10 @@ class Page:
             return []
         return [
             ("staked now", balance.staked_wei),
-            ("slashed", balance.slashed_wei),
+            ("slashed, burned", balance.slashed_wei),
+            ("prices of seats, burned", balance.prices_wei),
+            ("bonds for proposals and challenges", balance.bonds_wei),
+            ("of lost bonds, waiting to join the budget", balance.poolable_wei),
             ("in the escrow, but not of this run", balance.other_wei),
         ]
 
@@ -217,7 +261,7 @@ class Page:
         for kind in gas_kinds(self.rounds):
             used = sum(round_.gas.get(kind, 0) for round_ in self.rounds)
             count = counts.get(kind) or sum(kind in round_.gas for round_ in self.rounds)
-            who = {"submit": "each trainer", "settle": "anyone", "close": "anyone"}.get(kind, "each verifier")
+            who = SENDERS.get(kind, "anyone")
             rows.append((kind, who, count, used // count, used // len(self.rounds)))
         return rows
 
@@ -235,22 +279,23 @@ class Page:
         return listed
 
     def _line(self, round_: RoundAudit) -> str:
-        gas = f"gas {sum(round_.gas.values()):,}"
+        gas = f"gas {sum(round_.gas.values()):,}{'' if round_.final else ' · not final yet'}"
         if round_.loss_micronats is None:
             return f"void: no quorum, nobody paid · {gas}"
         paid = tokens(sum(round_.paid_wei.values()))
         loss = loss_text(round_.loss_micronats, self.metric)
-        return f"loss {loss} · {verdict_text(round_.verdicts)} · paid {paid} · {gas}"
+        return f"loss {loss} · {verdict_counts(round_.verdicts, round_.barred)} · paid {paid} · {gas}"
 
     def _trainers(self, round_: RoundAudit) -> list[list[str]]:
         rows = []
+        names = verdict_names(round_.verdicts, round_.barred)
         for index, verdict in enumerate(round_.verdicts):
-            row = seat_outcome(self.ledger, self.outcomes, Role.TRAINER, index)
+            row = seat_outcome(self.ledger, self.outcomes, Role.TRAINER, index, round_.number)
             ok, assigned = verdict is Verdict.OK, round_.assigned_gains_micronats[index]
             rows.append(
                 [
                     plain(row.name, 60),
-                    verdict.name,
+                    names[index],
                     f"{round_.common_gains_micronats[index]:,}" if ok else "–",
                     f"{assigned:,}" if ok and assigned != UNSAMPLED else "–",
                     tokens(round_.paid_wei.get(row.account, 0)),
@@ -262,7 +307,7 @@ class Page:
     def _verifiers(self, round_: RoundAudit) -> list[list[str]]:
         rows = []
         for index, distance in enumerate(round_.distances_bits):
-            row = seat_outcome(self.ledger, self.outcomes, Role.VERIFIER, index)
+            row = seat_outcome(self.ledger, self.outcomes, Role.VERIFIER, index, round_.number)
             seated = in_committee(self.ledger, round_.number, index)
             slashed_wei = round_.slashed_wei.get(row.account, 0)
             rows.append(
@@ -288,5 +333,6 @@ class Page:
             ("first model", params.model),
             ("last model", self.found.model),
             ("transcript", self.ledger.transcript),
+            ("transcript of settlements", b"" if self.ledger.is_direct else self.ledger.settlements),
         )
         return [(name, hexed(value)) for name, value in rows if value]

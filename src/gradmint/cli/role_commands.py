@@ -11,10 +11,12 @@ import click
 from ..spec.types import Role
 from .settings import (
     F,
+    bonds_option,
     deployment_option,
     home_option,
     keystore_option,
     load_account,
+    max_price_option,
     rpc_option,
     run_option,
     store_option,
@@ -34,6 +36,7 @@ def seat_options(command: F) -> F:
         click.option(
             "--join", is_flag=True, help="Take a seat with the run's required stake first, unless one is held."
         ),
+        max_price_option,
         task_option,
         home_option,
         keystore_option,
@@ -57,6 +60,7 @@ def open_desk(
     home: Path,
     task: str | None,
     join: bool,
+    max_price: int | None,
 ) -> Desk:
     import torch
 
@@ -67,7 +71,7 @@ def open_desk(
 
     torch.set_num_threads(1)
     chain = Web3Chain(rpc, Deployment.read(deployment), load_account(keystore))
-    desk = Desk.open(chain, open_store(store), run_, role, home, own_task=task, join=join)
+    desk = Desk.open(chain, open_store(store), run_, role, home, own_task=task, join=join, max_price_wei=max_price)
     # Half a million objects of imported code never become garbage; looking through them again takes a second at exit.
     gc.freeze()
     return desk
@@ -95,18 +99,23 @@ def trainer(strategy: str, **seat: Any) -> None:
 
 @click.command()
 @seat_options
-def verifier(strategy: str, **seat: Any) -> None:
+@bonds_option
+def verifier(strategy: str, bonds: int, **seat: Any) -> None:
     """Verify until the run ends: hold, assess, commit, reveal, settle.
+
+    Where rounds are proposed: also compare every proposal with a re-execution, refute the false ones, and propose in
+    turn, until the last round is final.
 
     Stop and start it at will: report and salt are on disk before anything is committed.
 
     \b
-    Example:
+    Examples:
       gradmint verifier --join --keystore vera.json --home vera
+      gradmint verifier --join --bonds 2 --keystore vera.json --home vera
     """
     from ..adversary import verifier_strategy
     from ..roles.verifier import verify
 
     chosen = verifier_strategy(strategy)
     desk = open_desk(Role.VERIFIER, **seat)
-    verify(desk, chosen(desk))
+    verify(desk, chosen(desk), bonds)

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ..spec.errors import SettingsError
-from ..spec.params import ETHER_WEI, LOCAL, STANDARD, Params
+from ..spec.params import ETHER_WEI, LARGE, LOCAL, STANDARD, Params
 from .settings import (
     deployment_option,
     home_option,
@@ -23,7 +23,7 @@ from .settings import (
     store_option,
 )
 
-PRESETS = {"local": LOCAL, "standard": STANDARD}
+PRESETS = {"large": LARGE, "local": LOCAL, "standard": STANDARD}
 
 
 @click.command()
@@ -88,7 +88,7 @@ def faucet(
     help="Where the addresses go.",
 )
 def deploy(rpc: str, keystore: Path | None, token: bool, out: Path) -> None:
-    """Deploy the four contracts; prints and writes their addresses.
+    """Deploy the contracts; prints and writes their addresses.
 
     \b
     Example:
@@ -129,7 +129,7 @@ def run_group() -> None:
     type=click.Choice(sorted(PRESETS)),
     default="local",
     show_default=True,
-    help="Run parameters to start from.",
+    help="Run parameters to start from; rounds of 'large' are proposed instead of re-executed on chain.",
 )
 @click.option(
     "--set",

@@ -137,6 +137,25 @@ def task_option(command: F) -> F:
     )(command)
 
 
+def max_price_option(command: F) -> F:
+    return click.option(
+        "--max-price",
+        type=click.IntRange(min=0),
+        help="Most to burn for a seat, in wei; by default a quarter more than it costs now.",
+    )(command)
+
+
+def bonds_option(command: F) -> F:
+    return click.option(
+        "--bonds",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="In a proposing run: deposit up to so many proposal bonds as they are needed; 0 uses what 'gradmint bond' "
+        "put there.",
+    )(command)
+
+
 def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")(command)
 

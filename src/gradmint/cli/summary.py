@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..roles.rounds import holder
+from ..spec import mechanism, rating
 from ..spec.ledger import Ledger
 from ..spec.params import ETHER_WEI, Params
-from ..spec.types import UNSAMPLED, Role, Standing, Verdict
+from ..spec.round import Seat
+from ..spec.types import ONE_Q32, UNSAMPLED, Role, Standing, Verdict
 
 if TYPE_CHECKING:
     from ..roles.auditor import Audit, RoundAudit
+    from ..roles.replay import Refutation
     from .timing import Timing
 
 HONEST = "honest"
+BANNED = "BANNED"
 Metric: TypeAlias = Callable[[float], tuple[float, str]]  # a mean loss in nats as people read it: number and unit
 
 
@@ -99,6 +104,20 @@ def verdict_text(verdicts: Iterable[Verdict]) -> str:
     return counts_text(Counter(verdict.name for verdict in sorted(verdicts)))
 
 
+def verdict_names(verdicts: Iterable[Verdict], barred: Collection[int]) -> list[str]:
+    """Per trainer index; BANNED for who sat the round out."""
+    return [BANNED if trainer in barred else verdict.name for trainer, verdict in enumerate(verdicts)]
+
+
+def verdict_counts(verdicts: Iterable[Verdict], barred: Collection[int]) -> str:
+    """For example "5 OK 2 DUPLICATE 1 BANNED"."""
+    return counts_text(Counter(sorted(verdict_names(verdicts, barred), key=_gravity)))
+
+
+def _gravity(name: str) -> int:
+    return len(Verdict) if name == BANNED else Verdict[name]
+
+
 def counts_text(counts: Mapping[str, int]) -> str:
     """OK first, then the most frequent."""
     ordered = sorted(counts.items(), key=lambda item: (item[0] != Verdict.OK.name, -item[1]))
@@ -117,8 +136,42 @@ def agreement(distance_bits: int | None, params: Params) -> str:
 # Participants
 
 
-def seats_by_account(ledger: Ledger) -> dict[bytes, tuple[Role, int]]:
-    return {seat.account: (role, seat.index) for role in Role for seat in ledger.seats[role]}
+def seats_by_account(ledger: Ledger) -> dict[bytes, Seat]:
+    """Of everybody who ever held one."""
+    seats = [*ledger.former, *(seat for role in Role for seat in ledger.seats[role])]
+    order = {(role, index): at for at, (role, index) in enumerate((s.role, s.index) for s in seats)}
+    return {seat.account: seat for seat in sorted(seats, key=lambda s: (s.role, order[s.role, s.index]))}
+
+
+def rating_text(standing: Standing) -> str:
+    """What a trainer's rating is at least: its ordinal, 0 for a newcomer."""
+    if standing.role is not Role.TRAINER:
+        return ""
+    return f"{rating.ordinal_q32((standing.mu_q32, standing.sigma_q32)) / ONE_Q32:.2f}"
+
+
+def standing_words(ledger: Ledger) -> dict[bytes, str]:
+    """What there is to say of a seat now: gone, banned, or not among the paid; accounts with nothing to say are left
+    out."""
+    if ledger.params is None:
+        return {}
+    params, number = ledger.params, len(ledger.rounds)
+    seats = ledger.seats[Role.TRAINER]
+    standings = ledger.seated(Role.TRAINER, len(seats))
+    due = mechanism.weights(params, standings)
+    ranked = sorted(
+        (i for i, weight in enumerate(due) if weight),
+        key=lambda i: (-rating.ordinal_q32((standings[i].mu_q32, standings[i].sigma_q32)), i),
+    )
+    words = {}
+    for place, i in enumerate(ranked[params.top :]):
+        words[standings[i].account] = "in reserve" if place < params.reserve else "not among the best"
+    for standing in standings:
+        if number and mechanism.is_banned(standing, number):
+            words[standing.account] = f"banned to round {standing.ban_round}"
+    for role in Role:
+        words |= {seat.account: "gone" for seat in ledger.seats[role] if seat.gone}
+    return words
 
 
 def in_committee(ledger: Ledger, number: int, verifier: int) -> bool:
@@ -138,10 +191,11 @@ def outcomes(found: Audit, people: Sequence[Mapping[str, str]]) -> list[Outcome]
         (bytes.fromhex(row["account"].removeprefix("0x")), row["name"], row["role"], row["strategy"]) for row in people
     ]
     known = {account for account, *_ in rows}
-    for account, (role, index) in seats.items():
+    for account, seat in seats.items():
         if account not in known:
-            kind = role.name.lower()
-            rows.append((account, f"{kind} {index}", kind, ""))
+            kind = seat.role.name.lower()
+            left = "" if ledger.seats[seat.role][seat.index] is seat else ", left"
+            rows.append((account, f"{kind} {seat.index}{left}", kind, ""))
     return [
         Outcome(
             name=name,
@@ -156,23 +210,28 @@ def outcomes(found: Audit, people: Sequence[Mapping[str, str]]) -> list[Outcome]
     ]
 
 
-def seat_outcome(ledger: Ledger, rows: Sequence[Outcome], role: Role, index: int) -> Outcome:
-    """The row of a seat."""
-    account = ledger.seats[role][index].account
+def seat_outcome(ledger: Ledger, rows: Sequence[Outcome], role: Role, index: int, number: int) -> Outcome:
+    """The row of whoever held a seat in round ``number``."""
+    account = holder(ledger, role, index, number).account
     return next(row for row in rows if row.account == account)
 
 
-def _verdicts(found: Audit, seat: tuple[Role, int] | None) -> dict[str, int]:
+def _verdicts(found: Audit, seat: Seat | None) -> dict[str, int]:
     if seat is None:
         return {}
-    role, index = seat
-    if role is Role.TRAINER:
-        given = sorted(round_.verdicts[index] for round_ in found.rounds if index < len(round_.verdicts))
-        return dict(Counter(verdict.name for verdict in given))
+    index, ledger = seat.index, found.ledger
+    rounds = [
+        round_
+        for round_ in found.rounds
+        if seat.since_round <= round_.number and holder(ledger, seat.role, index, round_.number) is seat
+    ]
+    if seat.role is Role.TRAINER:
+        given = [verdict_names(round_.verdicts, round_.barred)[index] for round_ in rounds if round_.verdicts[index:]]
+        return dict(Counter(sorted(given, key=_gravity)))
     counts = dict.fromkeys(("in", "grey", "out", "absent"), 0)
-    for round_ in found.rounds:
-        if index < len(round_.distances_bits) and in_committee(found.ledger, round_.number, index):
-            counts[agreement(round_.distances_bits[index], found.ledger.terms)] += 1
+    for round_ in rounds:
+        if index < len(round_.distances_bits) and in_committee(ledger, round_.number, index):
+            counts[agreement(round_.distances_bits[index], ledger.terms)] += 1
     return counts
 
 
@@ -181,6 +240,7 @@ def _verdicts(found: Audit, seat: tuple[Role, int] | None) -> dict[str, int]:
 
 def run_summary(ledger: Ledger) -> dict[str, Any]:
     """A run as ``gradmint run show --json`` prints it."""
+    words = standing_words(ledger)
     return {
         "run": ledger.run,
         "phase": ledger.phase.name,
@@ -193,6 +253,14 @@ def run_summary(ledger: Ledger) -> dict[str, Any]:
         "claimed_wei": str(sum(ledger.claimed_wei.values())),
         "refunded_wei": str(ledger.refunded_wei),
         "slashed_wei": str(sum(ledger.slashed_wei.values())),
+        "prices_wei": str(ledger.prices_wei),
+        "bonds_wei": {hexed(account): str(wei) for account, wei in ledger.bonds_wei.items()},
+        "left_wei": {hexed(account): str(wei) for account, wei in ledger.left_wei.items()},
+        "final_rounds": [round_.number for round_ in ledger.rounds if round_.settled],
+        "pending": [
+            {"round": proposal.round, "proposer": hexed(proposal.proposer), "final_s": proposal.final_s}
+            for proposal in ledger.pending
+        ],
         "params": params_summary(ledger.params) if ledger.params else None,
         "participants": [
             {
@@ -201,6 +269,7 @@ def run_summary(ledger: Ledger) -> dict[str, Any]:
                 "account": hexed(seat.account),
                 "stake_wei": str(seat.stake_wei),
                 "gone": seat.gone,
+                "word": words.get(seat.account, ""),
                 "claimed_wei": str(ledger.claimed_wei.get(seat.account, 0)),
                 **_standing_summary(standing),
             }
@@ -237,6 +306,8 @@ def audit_summary(found: Audit) -> dict[str, Any]:
         "chain_id": found.chain_id,
         "rounds": [round_summary(round_) for round_ in found.rounds],
         "balance": {item.name: str(getattr(balance, item.name)) for item in fields(balance)} if balance else None,
+        "refutations": refutations(found),
+        "pending": [proposal.round for proposal in found.ledger.pending],
         "model": hexed(found.model),
         "loss_nats": found.loss_nats,
         "divergences": divergences(found),
@@ -253,16 +324,36 @@ def divergences(found: Audit) -> list[dict[str, Any]]:
     ]
 
 
+def refutations(found: Audit) -> list[dict[str, Any]]:
+    """Proposals that were struck out, what was wrong with them, and where the bond went."""
+    return [refutation_summary(found.ledger, one) for one in found.refutations]
+
+
+def refutation_summary(ledger: Ledger, one: Refutation) -> dict[str, Any]:
+    lost = next((lost for lost in ledger.forfeited if lost.tx_hash == one.event.tx_hash), None)
+    parts = {"reward_wei": lost.reward_wei, "burned_wei": lost.burn_wei, "pooled_wei": lost.pool_wei} if lost else {}
+    return {
+        "round": one.event.round,
+        "proposer": hexed(one.event.proposer),
+        "beneficiary": hexed(one.event.challenger),
+        "what": one.what,
+        "proposed": one.proposed,
+        "executed": one.executed,
+        **{name: str(wei) for name, wei in parts.items()},
+    }
+
+
 def round_summary(round_: RoundAudit) -> dict[str, Any]:
     assigned = round_.assigned_gains_micronats
     return {
         "number": round_.number,
         "void": round_.loss_micronats is None,
+        "final": round_.final,
         "loss_micronats": round_.loss_micronats,
         "cluster": list(round_.cluster),
         "distances_bits": list(round_.distances_bits),
         "own_distance_bits": round_.own_distance_bits,
-        "verdicts": [verdict.name for verdict in round_.verdicts],
+        "verdicts": verdict_names(round_.verdicts, round_.barred),
         "reasons": list(round_.reasons),
         "common_gains_micronats": list(round_.common_gains_micronats),
         "assigned_gains_micronats": [None if gain == UNSAMPLED else gain for gain in assigned],
@@ -285,6 +376,7 @@ def demo_json(found: Audit, people: Sequence[Mapping[str, str]], timing: Timing 
                 "loss": loss_text(round_.loss_micronats, found.metric) if found.metric else None,
                 "gas": sum(round_.gas.values()),
                 "paid_wei": str(sum(round_.paid_wei.values())),
+                "final": round_.final,
             }
             for round_ in found.rounds
         ],
@@ -307,9 +399,11 @@ def demo_json(found: Audit, people: Sequence[Mapping[str, str]], timing: Timing 
             "unpaid_wei": str(ledger.deposited_wei - ledger.total_wei - ledger.refunded_wei),
             "refunded_wei": str(ledger.refunded_wei),
             "slashed_wei": str(sum(ledger.slashed_wei.values())),
+            "prices_wei": str(ledger.prices_wei),
             "gas": sum(sum(round_.gas.values()) for round_ in found.rounds),
             "rounds": len(found.rounds),
         },
+        "refutations": refutations(found),
         "loss_nats": found.loss_nats,
         "audit": {"ok": found.ok, "divergences": divergences(found)},
     }

@@ -10,6 +10,8 @@ from typing import Any
 
 #: In deployment order: each knows the others by the address that follows from the deployer's nonce.
 CONTRACTS = ("Runs", "Stakes", "Rounds", "Settlement")
+#: The fifth, which knows Runs, Stakes and Rounds and is known by none: no money and no settlement depends on it.
+CERTIFICATES = "Certificates"
 DEV_TOKEN = "DevToken"
 
 
@@ -24,13 +26,14 @@ class Artifact:
 
 @cache
 def load(name: str) -> Artifact:
-    """Artifact of one of ``CONTRACTS`` or ``DEV_TOKEN``. Raises FileNotFoundError for any other name."""
+    """Artifact of a contract named above. Raises FileNotFoundError for any other name."""
     shipped = json.loads(files("gradmint").joinpath("abi", f"{name}.json").read_text(encoding="utf-8"))
     return Artifact(name, shipped["abi"], bytes.fromhex(shipped["bytecode"].removeprefix("0x")))
 
 
 @cache
 def error_abis() -> tuple[dict[str, Any], ...]:
-    """Every custom error of the four contracts once, for decoding reverts: a call may fail in a sibling."""
-    found = {json.dumps(entry): entry for name in CONTRACTS for entry in load(name).abi if entry["type"] == "error"}
+    """Every custom error of the five contracts once, for decoding reverts: a call may fail in a sibling."""
+    names = (*CONTRACTS, CERTIFICATES)
+    found = {json.dumps(entry): entry for name in names for entry in load(name).abi if entry["type"] == "error"}
     return tuple(found.values())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ..spec.docket import Effects, Outcome, Proposal, Record, RosterRow
 from ..spec.params import Params
+from ..spec.tree import Proof
+from ..spec.types import Standing
 from . import chain
 from .codec import function
 from .deployment import Deployment
@@ -32,25 +35,58 @@ class Target:
 
 
 def target_of(call: chain.Call, deployment: Deployment, token_of: Callable[[int], bytes]) -> Target:
-    """``token_of`` gives a run's token, which a claim has to name.
+    """``token_of`` gives a run's token, which claims have to name.
 
     Raises ChainError when a field does not fit its ABI type, MalformedParams for parameters that no run can have.
     """
     contract, name, arguments, spend = _TABLE[type(call)]
-    extra = (token_of(call.run),) if isinstance(call, chain.Claim) else ()
+    extra = (token_of,) if isinstance(call, chain.Claim | chain.ClaimTo | chain.ClaimMany) else ()
     data = function(contract, name).encode(*arguments(call, *extra))
     to: bytes = getattr(deployment, contract.lower())
     return Target(f"{contract}.{name}", to, data, spend(call) if spend else None)
 
 
-def _params(params: Params) -> tuple[Any, ...]:
-    return tuple(getattr(params, item.name) for item in fields(params))
+def _struct(value: Params | Record | Outcome) -> tuple[Any, ...]:
+    """Fields in order, which is the Solidity struct's."""
+    return tuple(getattr(value, item.name) for item in fields(value))
 
 
-def _proof(call: chain.Claim, token: bytes) -> tuple[Any, ...]:
-    packed = call.standing.pack()
-    siblings = b"".join(node.hash + node.sum_wei.to_bytes(16, "big") for node in call.proof.siblings)
-    return call.run, token, [packed[:32], packed[32:64], packed[64:]], call.proof.right_bits, siblings
+def _proposals(pending: Sequence[Proposal]) -> list[tuple[Any, ...]]:
+    return [(said.round, said.proposer, said.final_s, _struct(said.outcome)) for said in pending]
+
+
+def _effects(effects: Effects) -> tuple[list[int], list[int], list[int]]:
+    return _flat(effects.slashed), list(effects.awaited), _flat(effects.left)
+
+
+def _flat(pairs: Sequence[tuple[bytes, int]]) -> list[int]:
+    return [word for account, wei in pairs for word in (int.from_bytes(account, "big"), wei)]
+
+
+def _inputs(record: Record, roster: bytes, rows: Sequence[RosterRow], standings: Sequence[Standing]) -> tuple[Any, ...]:
+    packed_rows, packed = b"".join(row.pack() for row in rows), b"".join(standing.pack() for standing in standings)
+    return _struct(record), roster, packed_rows, packed
+
+
+def _evidence(said: chain.Evidence) -> tuple[Any, ...]:
+    return list(said.reports), list(said.heads), list(said.rows), [list(sums) for sums in said.sums]
+
+
+def _siblings(proof: Proof) -> bytes:
+    return b"".join(node.hash + node.sum_wei.to_bytes(16, "big") for node in proof.siblings)
+
+
+def _claim(call: chain.Claim | chain.ClaimTo, token_of: Callable[[int], bytes]) -> tuple[Any, ...]:
+    token, proof = token_of(call.run), call.proof
+    return call.run, token, call.account, call.paid_wei, proof.right_bits, _siblings(proof)
+
+
+def _claim_to(call: chain.ClaimTo, token_of: Callable[[int], bytes]) -> tuple[Any, ...]:
+    return *_claim(call, token_of), call.recipient, call.deadline_s, call.signature
+
+
+def _claim_many(call: chain.ClaimMany, token_of: Callable[[int], bytes]) -> tuple[Any, ...]:
+    return ([_claim(one, token_of) for one in call.claims],)
 
 
 _Row = tuple[str, str, Callable[..., tuple[Any, ...]], Callable[[Any], Spend] | None]
@@ -59,22 +95,28 @@ _TABLE: dict[type[chain.Call], _Row] = {
     chain.Open: (
         "Runs",
         "open",
-        lambda c: (_params(c.params.check()), c.token, c.budget_wei),
+        lambda c: (_struct(c.params.check()), c.token, c.budget_wei),
         lambda c: Spend(c.token, c.budget_wei, "budget"),
     ),
     chain.Fund: ("Runs", "fund", lambda c: (c.run, c.amount_wei), lambda c: Spend(None, c.amount_wei, "budget")),
     chain.Cancel: ("Runs", "cancel", lambda c: (c.run,), None),
-    chain.Claim: ("Runs", "claim", _proof, None),
+    chain.Claim: ("Runs", "claim", _claim, None),
+    chain.ClaimTo: ("Runs", "claimTo", _claim_to, None),
+    chain.ClaimMany: ("Runs", "claimMany", _claim_many, None),
+    chain.ClaimLeft: ("Runs", "claimLeft", lambda c: (c.run, c.account), None),
     chain.Refund: ("Runs", "refund", lambda c: (c.run,), None),
     chain.Join: (
         "Stakes",
         "join",
-        lambda c: (c.run, int(c.role), c.stake_wei),
-        lambda c: Spend(None, c.stake_wei, "stake"),
+        lambda c: (c.run, int(c.role), c.stake_wei, c.max_price_wei),
+        lambda c: Spend(None, c.stake_wei + c.max_price_wei, "stake with its price"),
     ),
     chain.Exit: ("Stakes", "exit", lambda c: (c.run,), None),
     chain.Withdraw: ("Stakes", "withdraw", lambda c: (c.run,), None),
     chain.Burn: ("Stakes", "burn", lambda c: (c.run,), None),
+    chain.Bond: ("Stakes", "bond", lambda c: (c.run, c.amount_wei), lambda c: Spend(None, c.amount_wei, "bond")),
+    chain.Unbond: ("Stakes", "unbond", lambda c: (c.run, c.amount_wei), None),
+    chain.Pool: ("Stakes", "pool", lambda c: (c.run,), None),
     chain.Submit: ("Rounds", "submit", lambda c: (c.run, c.digest, c.claimed_gain_micronats), None),
     chain.Close: ("Rounds", "close", lambda c: (c.run, list(c.submissions)), None),
     chain.Hold: ("Rounds", "hold", lambda c: (c.run, c.bitmap, c.base), None),
@@ -84,7 +126,39 @@ _TABLE: dict[type[chain.Call], _Row] = {
     chain.Settle: (
         "Settlement",
         "settle",
-        lambda c: (c.run, _params(c.params), b"".join(s.pack() for s in c.standings), list(c.reports)),
+        lambda c: (
+            c.run,
+            _struct(c.params),
+            _inputs(c.record, c.roster, c.rows, c.standings),
+            _evidence(chain.Evidence(reports=c.reports)),
+        ),
+        None,
+    ),
+    chain.Propose: ("Settlement", "propose", lambda c: (c.run, c.round, _struct(c.outcome)), None),
+    chain.Challenge: ("Settlement", "challenge", lambda c: (c.run, c.round), None),
+    chain.Hear: (
+        "Settlement",
+        "hear",
+        lambda c: (c.run, _struct(c.params), _struct(c.record), list(c.heads), c.chunk, list(c.rows_of)),
+        None,
+    ),
+    chain.Refute: (
+        "Settlement",
+        "refute",
+        lambda c: (
+            c.run,
+            _struct(c.params),
+            _proposals(c.pending),
+            c.place,
+            _inputs(c.record, c.roster, c.rows, c.standings),
+            _evidence(c.evidence),
+        ),
+        None,
+    ),
+    chain.Finalise: (
+        "Settlement",
+        "finalise",
+        lambda c: (c.run, _proposals(c.pending), _effects(c.effects)),
         None,
     ),
 }

@@ -1,4 +1,4 @@
-"""Puts the four contracts, and for local chains a token, on a chain."""
+"""Puts the five contracts, and for local chains a token, on a chain."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RECEIPT_S = 180
 
 
 def deploy(rpc_url: str, account: LocalAccount, *, with_token: bool = False) -> Deployment:
-    """Deploy Runs, Stakes, Rounds and Settlement, each given the addresses that the others will have.
+    """Deploy Runs, Stakes, Rounds and Settlement, each given the addresses that the others will have; Certificates.
 
     A deployment that broke off half-way left nothing that can be used, and a new one can start at once. Raises
     ChainUnreachable, Unfunded before anything is spent, ChainError when the account sent something in between.
@@ -41,7 +41,7 @@ def deploy(rpc_url: str, account: LocalAccount, *, with_token: bool = False) -> 
 
     chain_id = as_int(rpc.call("eth_chainId", patience_s=0), "chain id")
     sender = account.address
-    names = (*artifacts.CONTRACTS, artifacts.DEV_TOKEN) if with_token else artifacts.CONTRACTS
+    names = (*artifacts.CONTRACTS, artifacts.CERTIFICATES, *((artifacts.DEV_TOKEN,) if with_token else ()))
     w3 = Web3(Provider())
     w3.middleware_onion.inject(SignAndSendRawMiddlewareBuilder.build(account), layer=0)
     deployed: dict[str, bytes] = {}
@@ -55,7 +55,8 @@ def deploy(rpc_url: str, account: LocalAccount, *, with_token: bool = False) -> 
         for i, name in enumerate(names):
             artifact = artifacts.load(name)
             contract = w3.eth.contract(abi=artifact.abi, bytecode=artifact.bytecode)
-            creation = contract.constructor(*(siblings if name in artifacts.CONTRACTS else ()))
+            wiring = {artifacts.CERTIFICATES: siblings[:3], artifacts.DEV_TOKEN: []}.get(name, siblings)
+            creation = contract.constructor(*wiring)
             # One after the other: a contract checks its own address, so only the next nonce can be simulated.
             tx_hash = creation.transact({"from": w3.to_checksum_address(sender), "nonce": cast(Any, nonce + i)})
             receipt = w3.eth.wait_for_transaction_receipt(tx_hash, timeout=_RECEIPT_S, poll_latency=0.02)
@@ -79,6 +80,7 @@ def deploy(rpc_url: str, account: LocalAccount, *, with_token: bool = False) -> 
         rounds=deployed["Rounds"],
         settlement=deployed["Settlement"],
         token=deployed.get(artifacts.DEV_TOKEN),
+        certificates=deployed[artifacts.CERTIFICATES],
     )
 
 

@@ -1,4 +1,4 @@
-"""Where the four contracts are: the one file that clients share."""
+"""Where the contracts are: the one file that clients share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tempfile
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Deployment:
     rounds: bytes
     settlement: bytes
     token: bytes | None = None  # reward token of local chains; real runs name theirs when they open
+    certificates: bytes | None = None  # deployments from before there were certificates have none
 
     def to_json(self) -> str:
         values = {item.name: getattr(self, item.name) for item in fields(self)}
@@ -41,7 +42,8 @@ class Deployment:
         except (ValueError, RecursionError) as error:
             raise SettingsError(f"{source}: {str(error)[:200]}: expected what 'gradmint deploy' writes") from error
         names = [item.name for item in fields(cls)]
-        if not isinstance(found, dict) or not set(names[:-1]) <= found.keys() <= set(names):
+        required = {item.name for item in fields(cls) if item.default is MISSING}
+        if not isinstance(found, dict) or not required <= found.keys() <= set(names):
             keys = sorted(found)[:20] if isinstance(found, dict) else type(found).__name__
             raise SettingsError(f"{source}: expected fields {names}, found {keys}: write it with 'gradmint deploy'")
         values: dict[str, Any] = {name: _value(name, found[name], source) for name in names if name in found}

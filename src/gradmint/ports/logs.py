@@ -11,6 +11,7 @@ from typing import Any
 from eth_hash.auto import keccak
 
 from ..spec import events as ev
+from ..spec.docket import Outcome
 from ..spec.errors import ChainError, SpecError
 from ..spec.params import Params
 from ..spec.types import Phase, Role
@@ -20,8 +21,18 @@ from .deployment import Deployment
 from .rpc import as_bytes, as_dict, as_int
 
 _CLASSES: dict[str, tuple[type[ev.Event], ...]] = {
-    "Runs": (ev.Opened, ev.Funded, ev.Claimed, ev.Refunded),
-    "Stakes": (ev.Exiting, ev.Withdrawn, ev.Slashed, ev.Burned),  # Joined repeats what Rounds' Admitted says
+    "Runs": (ev.Opened, ev.Funded, ev.Claimed, ev.Redirected, ev.Left, ev.Refunded),
+    "Stakes": (
+        ev.Joined,
+        ev.Exiting,
+        ev.Withdrawn,
+        ev.Slashed,
+        ev.Burned,
+        ev.Bonded,
+        ev.Unbonded,
+        ev.Forfeited,
+        ev.Pooled,
+    ),
     "Rounds": (
         ev.PhaseOpened,
         ev.Admitted,
@@ -31,8 +42,9 @@ _CLASSES: dict[str, tuple[type[ev.Event], ...]] = {
         ev.Committed,
         ev.Revealed,
         ev.Voided,
+        ev.Recorded,
     ),
-    "Settlement": (ev.Settled,),
+    "Settlement": (ev.Proposed, ev.Challenged, ev.Refuted, ev.Settled),
 }
 #: Names that differ beyond their case; by event where one name means two things.
 _RENAMED = {
@@ -44,7 +56,12 @@ _RENAMED = {
     "Retired.roster": "transcript",
     "Retired.account": "",  # the seat says it already
 }
-_MEANING: dict[str, Callable[[Any], Any]] = {"phase": Phase, "role": Role, "params": Params.decode}
+_MEANING: dict[str, Callable[[Any], Any]] = {
+    "phase": Phase,
+    "role": Role,
+    "params": Params.decode,
+    "outcome": lambda found: Outcome(**found),
+}
 
 
 def _unstamp(stamp: bytes) -> dict[str, Any]:
@@ -144,20 +161,31 @@ def _layout(make: type[ev.Event], contract: str, entry: dict[str, Any]) -> _Layo
     found, topic, offset, is_dynamic = [], 0, 0, False
     for item in entry["inputs"]:
         name = item["name"]
-        default = re.sub(r"([A-Z])", lambda match: f"_{match[1].lower()}", name)
-        attribute = _RENAMED.get(f"{make.__name__}.{name}", _RENAMED.get(name, default))
+        attribute = _RENAMED.get(f"{make.__name__}.{name}", _RENAMED.get(name, _snake(name)))
         is_dynamic |= item["type"] == "bytes"
         topic += item["indexed"]
         if attribute:
             at, word = (topic, 0) if item["indexed"] else (0, offset)
-            found.append(_Field(attribute, at, word, _reader(item["type"]), _MEANING.get(attribute)))
-        offset += 0 if item["indexed"] else 32
+            found.append(_Field(attribute, at, word, _reader_of(item), _MEANING.get(attribute)))
+        offset += 0 if item["indexed"] else 32 * len(item.get("components", [item]))
     expected = {field.name for field in fields(make)} - {"position", "tx_hash"}
     names = {field.attribute for field in found} - _PACKED.keys()
     names = names.union(*(_PACKED[field.attribute][0] for field in found if field.attribute in _PACKED))
     if names != expected:
         raise LookupError(f"{make.__name__}: the contract says {sorted(names)}, the specification {sorted(expected)}")
     return _Layout(make, contract, tuple(found), offset, is_dynamic, topic + 1)
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"([A-Z])", lambda match: f"_{match[1].lower()}", name)
+
+
+def _reader_of(item: dict[str, Any]) -> Callable[[bytes, int], Any]:
+    """Structs are of values that take a word each."""
+    if item["type"] != "tuple":
+        return _reader(item["type"])
+    parts = {_snake(part["name"]): _reader(part["type"]) for part in item["components"]}
+    return lambda data, at: {name: read(data, at + 32 * i) for i, (name, read) in enumerate(parts.items())}
 
 
 def _reader(kind: str) -> Callable[[bytes, int], Any]:

@@ -13,11 +13,12 @@ import threading
 from collections.abc import Sequence
 from hashlib import sha256
 
+from ..spec.docket import Record
 from ..spec.errors import ChainError
 from ..spec.events import Event, Position
 from ..spec.keccak import keccak256
 from ..spec.types import Phase
-from .chain import Call, Clock, Escrow, Receipt
+from .chain import BondAccount, Call, Clock, DocketSlot, Escrow, LiveChallenge, Receipt, RecordSlot, slice_hash
 from .memory_rules import Rules
 from .memory_state import ROUNDS, RUNS, STAKES
 from .nonces import Nonces, send_surely
@@ -146,8 +147,42 @@ class MemoryChain:
 
     def standings_hash(self, run: int) -> bytes:
         with self.world.changed:
+            return self.world.rules.known(run).standings_hash
+
+    def record(self, run: int, round_: int) -> RecordSlot:
+        with self.world.changed:
+            return self.world.rules.known(run).records.get(round_, RecordSlot(bytes(30), 0))
+
+    def docket(self, run: int) -> DocketSlot:
+        with self.world.changed:
             state = self.world.rules.known(run)
-            return bytes(32) if state.root == bytes(32) else state.standings_hash
+            settled, proposed = (0, 0) if state.is_direct else (state.settled, state.proposed)
+            return DocketSlot(settled, proposed, len(state.pending), state.settlements, state.tip)
+
+    def challenge_of(self, run: int) -> LiveChallenge | None:
+        with self.world.changed:
+            return self.world.rules.known(run).challenge
+
+    def bond_of(self, run: int, account: bytes) -> BondAccount:
+        with self.world.changed:
+            return self.world.rules.known(run).bond_of(account)
+
+    def price_wei(self, run: int) -> int:
+        with self.world.changed:
+            return self.world.rules.price_wei(self.world.rules.known(run))
+
+    def left_wei(self, run: int, account: bytes) -> int:
+        with self.world.changed:
+            return self.world.rules.known(run).left_wei.get(account, 0)
+
+    def is_heard(self, run: int, record: Record, chunk: int, rows: bytes, sums: Sequence[int]) -> bool:
+        with self.world.changed:
+            heard = self.world.rules.known(run).heard.get((record.round, chunk))
+            return heard is not None and heard[0] == slice_hash(rows, sums)
+
+    def caught_up(self, run: int) -> bool:
+        with self.world.changed:
+            return self.world.rules.known(run).is_caught_up
 
     def stakes_wei(self, run: int, accounts: Sequence[bytes]) -> list[int]:
         with self.world.changed:
@@ -173,6 +208,9 @@ class MemoryChain:
 
     def sign(self, call: Call) -> bytes:
         return self.world.sign(self.account, call)
+
+    def sign_redirect(self, run: int, recipient: bytes, paid_wei: int, deadline_s: int) -> bytes:
+        return self.world.rules.redirect_signature(self.account, run, recipient, paid_wei, deadline_s)
 
     def broadcast(self, signed: bytes) -> Receipt:
         return self.world.broadcast(signed)

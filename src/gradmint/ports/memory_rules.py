@@ -1,4 +1,4 @@
-"""The four contracts' rules over plain Python objects: what :mod:`memory_chain` executes.
+"""The contracts' rules over plain Python objects: what :mod:`memory_chain` executes.
 
 Each rule checks its guards, in the contracts' order, and returns the effect as a function: nothing is half done when a
 guard refuses, and a call can be tried without doing it. Names of errors and their operands are the contracts'.
@@ -7,30 +7,29 @@ guard refuses, and a call can be tried without doing it. Names of errors and the
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 
 from ..spec import transcript as tr
 from ..spec import tree
 from ..spec.errors import MalformedReport, NotAToken
 from ..spec.events import (
-    Admitted,
-    Burned,
     Claimed,
     Committed,
-    Exiting,
     Funded,
     Held,
     Opened,
+    Redirected,
     Refunded,
     Revealed,
     Submitted,
     Voided,
-    Withdrawn,
 )
 from ..spec.keccak import keccak256
+from ..spec.tree import Proof
 from ..spec.types import Phase, Report, Role, Row
 from . import chain as calls
 from .memory_settlement import Settlement
-from .memory_state import DEAD, ROUNDS, RUNS, STAKES, Effect, Run, Seat, below
+from .memory_state import NO_ROOT, ROUNDS, RUNS, Effect, Run, below
 from .reverts import reverted
 
 
@@ -84,6 +83,8 @@ class Rules(Settlement):
         run = self.known(call.run)
         if run.phase is not Phase.ENDED:
             raise reverted("RunNotEnded", run.number)
+        if not run.is_caught_up:
+            raise reverted("NotSettled", run.number)
         if run.refunded:
             raise reverted("AlreadyRefunded", run.number)
         amount_wei = run.deposited_wei - run.total_wei
@@ -96,114 +97,67 @@ class Rules(Settlement):
         return effect
 
     def _claim(self, account: bytes, call: calls.Claim) -> Effect:
-        run = self.known(call.run)
-        reached = tree.climb(call.standing, call.proof).hash
+        return self._pay(self._proven(call.run, call.account, call.paid_wei, call.proof), call.account, call.paid_wei)
+
+    def _claim_to(self, account: bytes, call: calls.ClaimTo) -> Effect:
+        if self.now_s >= call.deadline_s:
+            raise reverted("Expired", call.deadline_s, self.now_s)
+        expected = self.redirect_signature(call.account, call.run, call.recipient, call.paid_wei, call.deadline_s)
+        if call.signature != expected:
+            raise reverted("BadSignature", call.account, sha256(expected).digest())
+        run = self._proven(call.run, call.account, call.paid_wei, call.proof)
+        pay = self._pay(run, call.account, call.paid_wei, call.recipient)
+
+        def effect() -> None:
+            pay()
+            self._emit(run, Redirected, account=call.account, recipient=call.recipient)
+
+        return effect
+
+    def _claim_many(self, account: bytes, call: calls.ClaimMany) -> Effect:
+        claimed_wei: dict[tuple[int, bytes], int] = {}
+        due: list[tuple[Run, bytes, int]] = []
+        for one in call.claims:
+            key, run = (one.run, one.account), self.known(one.run)
+            if one.paid_wei > claimed_wei.get(key, run.claimed_wei.get(one.account, 0)):
+                self._proven(one.run, one.account, one.paid_wei, one.proof)
+                claimed_wei[key] = one.paid_wei
+                due.append((run, one.account, one.paid_wei))
+
+        def effect() -> None:
+            for run, payee, cumulative_wei in due:
+                self._pay(run, payee, cumulative_wei)()
+
+        return effect
+
+    def _claim_left(self, account: bytes, call: calls.ClaimLeft) -> Effect:
+        run = self._any(call.run)
+        if run is None:
+            raise reverted("NothingToClaim", call.run, call.account, 0)
+        return self._pay(run, call.account, run.left_wei.get(call.account, 0))
+
+    def _proven(self, number: int, payee: bytes, cumulative_wei: int, proof: Proof) -> Run:
+        run = self.known(number)
+        reached = tree.climb(payee, cumulative_wei, proof).hash
         if reached != run.root:
-            seal = bytes(32) if run.root == bytes(32) else keccak256(run.root + run.token)
-            raise reverted("SealMismatch", seal, keccak256(reached + run.token), reached)
-        payee, cumulative_wei = call.standing.account, call.standing.paid_wei
+            mode = 1 if run.params.challenge_s else 0
+            seal = bytes(31) + bytes([mode]) if run.root == NO_ROOT else _seal(run.root, run.token, mode)
+            raise reverted("SealMismatch", seal, _seal(reached, run.token), reached)
+        return run
+
+    def _pay(self, run: Run, payee: bytes, cumulative_wei: int, recipient: bytes | None = None) -> Effect:
         paid_wei = run.claimed_wei.get(payee, 0)
         if cumulative_wei <= paid_wei:
             raise reverted("NothingToClaim", run.number, payee, paid_wei)
+        drawn_wei = run.drawn_wei + cumulative_wei - paid_wei if run.params.challenge_s else 0
+        if drawn_wei > run.total_wei:
+            raise reverted("Overdrawn", run.number, drawn_wei, run.total_wei)
 
         def effect() -> None:
+            run.drawn_wei = drawn_wei
             run.claimed_wei[payee] = cumulative_wei
-            amount_wei = cumulative_wei - paid_wei
-            self._emit(run, Claimed, account=payee, amount_wei=amount_wei, cumulative_wei=cumulative_wei)
-            self._move(run.token, RUNS, payee, amount_wei)
-
-        return effect
-
-    # Stakes
-
-    def _join(self, account: bytes, call: calls.Join) -> Effect:
-        if call.role not in (Role.TRAINER, Role.VERIFIER):
-            raise reverted("UnknownRole", int(call.role))
-        run = self.known(call.run)
-        params, is_trainer = run.params, call.role is Role.TRAINER
-        required_wei = params.trainer_stake_wei if is_trainer else params.verifier_stake_wei
-        self._require_balance(run.token, account, call.stake_wei, "stake")
-        if call.stake_wei < required_wei:
-            raise reverted("StakeTooSmall", call.stake_wei, required_wei)
-        if run.phase is Phase.ENDED:
-            raise reverted("WrongPhase", run.number, Phase.ENROL, run.phase)
-        if account in run.seats:
-            raise reverted("AlreadySeated", run.number, account)
-        accounts = run.trainers if is_trainer else run.verifiers
-        limit = params.max_trainers if is_trainer else params.max_verifiers
-        if len(accounts) >= limit:
-            raise reverted("Full", run.number, call.role, limit)
-
-        def effect() -> None:
-            index = len(accounts)
-            self._move(run.token, account, STAKES, call.stake_wei)
-            run.stakes_wei[account] = call.stake_wei
-            accounts.append(account)
-            run.seats[account] = Seat(call.role, index, run.round + 1)
-            if is_trainer:
-                run.awaited_trainers |= 1 << index
-            row = tr.admitted_row(call.role, index, account, call.stake_wei)
-            run.roster = tr.fold(run.roster, tr.Kind.ADMITTED, row)
-            self._emit(
-                run,
-                Admitted,
-                role=call.role,
-                index=index,
-                account=account,
-                stake_wei=call.stake_wei,
-                transcript=run.roster,
-            )
-            trainers = len(run.trainers) - run.gone_trainers.bit_count()
-            verifiers = len(run.verifiers) - run.gone.bit_count()
-            if run.phase is Phase.ENROL and trainers >= params.min_trainers and verifiers >= params.min_verifiers:
-                self._open_round(run)
-
-        return effect
-
-    def _exit(self, account: bytes, call: calls.Exit) -> Effect:
-        run = self.known(call.run)
-        if account not in run.seats:
-            raise reverted("NoStake", run.number, account)
-        if account in run.release_s:
-            raise reverted("AlreadyExiting", run.number, account, run.release_s[account])
-
-        def effect() -> None:
-            run.release_s[account] = self.now_s + run.params.exit_s
-            self._emit(run, Exiting, account=account, withdrawable_s=run.release_s[account])
-            self._retire(run, account)
-
-        return effect
-
-    def _withdraw(self, account: bytes, call: calls.Withdraw) -> Effect:
-        run = self._any(call.run)
-        amount_wei = run.stakes_wei.get(account, 0) if run else 0
-        if run is None or amount_wei == 0:
-            raise reverted("NoStake", call.run, account)
-        if run.phase is not Phase.ENDED:
-            if account not in run.release_s:
-                raise reverted("NotExiting", run.number, account)
-            if self.now_s < run.release_s[account]:
-                raise reverted("StillLocked", run.release_s[account], self.now_s)
-            seat = run.seats[account]
-            if seat.role is Role.VERIFIER and run.active >> seat.index & 1:
-                raise reverted("StillOnDuty", run.number, account)
-
-        def effect() -> None:
-            run.stakes_wei[account] = 0
-            self._emit(run, Withdrawn, account=account, amount_wei=amount_wei)
-            self._move(run.token, STAKES, account, amount_wei)
-
-        return effect
-
-    def _burn(self, account: bytes, call: calls.Burn) -> Effect:
-        run = self._any(call.run)
-        if run is None or run.burnable_wei == 0:
-            raise reverted("NothingToBurn", call.run)
-
-        def effect() -> None:
-            amount_wei, run.burnable_wei = run.burnable_wei, 0
-            self._emit(run, Burned, amount_wei=amount_wei)
-            self._move(run.token, STAKES, DEAD, amount_wei)
+            self._emit(run, Claimed, account=payee, amount_wei=cumulative_wei - paid_wei)
+            self._move(run.token, RUNS, recipient or payee, cumulative_wei - paid_wei)
 
         return effect
 
@@ -211,8 +165,8 @@ class Rules(Settlement):
 
     def _submit(self, account: bytes, call: calls.Submit) -> Effect:
         run = self._during(call.run, Phase.TRAIN)
-        seat = run.seats.get(account)
-        if seat is None or seat.role is not Role.TRAINER or seat.retired:
+        seat = run.holds(account, Role.TRAINER)
+        if seat is None or seat.retired:
             raise reverted("NotSeated", run.number, account, Role.TRAINER)
         if seat.since_round > run.round:
             raise reverted("NotYet", seat.since_round, run.round)
@@ -278,9 +232,6 @@ class Rules(Settlement):
         run, verifier = self._committee(call.run, account, Phase.REVEAL)
         if not run.acted.get(Phase.COMMIT, 0) >> verifier & 1:
             raise reverted("NotCommitted", run.number, verifier)
-        opened = tr.commitment(self.chain_id, ROUNDS, run.number, run.round, account, call.report, call.salt)
-        if opened != run.messages[verifier]:
-            raise reverted("RevealMismatch", run.messages[verifier], opened)
         expected_bytes = Report.size(run.params.words, run.trainers_in_round)
         if len(call.report) != expected_bytes:
             raise reverted("ReportLength", expected_bytes, len(call.report))
@@ -291,10 +242,14 @@ class Rules(Settlement):
                 Row.unpack(call.report[at : at + Row.SIZE])
             except MalformedReport:
                 raise reverted("MalformedRow", row) from None
+        report_hash = Report.hash(call.report, run.params.words)
+        opened = tr.commitment(self.chain_id, ROUNDS, run.number, run.round, account, report_hash, call.salt)
+        if opened != run.messages[verifier]:
+            raise reverted("RevealMismatch", run.messages[verifier], opened)
 
         def effect() -> None:
-            run.messages[verifier] = keccak256(call.report)
-            folded = tr.revealed_row(verifier, call.salt, call.report)
+            run.messages[verifier] = report_hash
+            folded = tr.revealed_row(verifier, call.salt, report_hash)
             run.transcript = tr.fold(run.transcript, tr.Kind.REVEALED, folded)
             self._emit(run, Revealed, verifier=verifier, salt=call.salt, report=call.report, transcript=run.transcript)
             self._acted(run, verifier)
@@ -320,7 +275,7 @@ class Rules(Settlement):
                 self._emit(run, Voided, round=run.round, phase=run.phase)
                 self._open_round(run)
             else:
-                self._open_phase(run, Phase(run.phase + 1))
+                self._next_phase(run)
 
         return effect
 
@@ -331,6 +286,9 @@ _RULES: dict[type[calls.Call], Callable[..., Effect]] = {
     calls.Cancel: Rules._cancel,
     calls.Refund: Rules._refund,
     calls.Claim: Rules._claim,
+    calls.ClaimTo: Rules._claim_to,
+    calls.ClaimMany: Rules._claim_many,
+    calls.ClaimLeft: Rules._claim_left,
     calls.Join: Rules._join,
     calls.Exit: Rules._exit,
     calls.Withdraw: Rules._withdraw,
@@ -341,5 +299,19 @@ _RULES: dict[type[calls.Call], Callable[..., Effect]] = {
     calls.Commit: Rules._commit,
     calls.Reveal: Rules._reveal,
     calls.Poke: Rules._poke,
-    calls.Settle: Rules.settle,
+    calls.Bond: Rules._bond,
+    calls.Unbond: Rules._unbond,
+    calls.Pool: Rules._pool,
+    calls.Settle: Rules._settle,
+    calls.Propose: Rules._propose,
+    calls.Challenge: Rules._challenge,
+    calls.Hear: Rules._hear,
+    calls.Refute: Rules._refute,
+    calls.Finalise: Rules._finalise,
 }
+
+
+def _seal(root: bytes, token: bytes, mode: int = 0) -> bytes:
+    """What stands for a root and its token; the last bit says whether settlements are proposed."""
+    found = keccak256(root + token)
+    return found[:31] + bytes([found[31] & ~1 | mode])

@@ -1,23 +1,27 @@
-"""What the four contracts store, and the steps that their functions share. The functions are in :mod:`memory_rules`."""
+"""What the contracts store, and the steps that their functions share. The functions are in its neighbours."""
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from ..spec import docket
 from ..spec import transcript as tr
+from ..spec.docket import Proposal, Record
 from ..spec.errors import Unfunded
-from ..spec.events import Event, PhaseOpened, Retired
-from ..spec.keccak import keccak256
+from ..spec.events import Event, PhaseOpened, Recorded, Retired
 from ..spec.params import Params
 from ..spec.types import Phase, Role
+from .chain import BondAccount, LiveChallenge, RecordSlot
 from .reverts import reverted
 
 Effect = Callable[[], None]
 
 RUNS, STAKES, ROUNDS, DEAD = (sha256(name).digest()[:20] for name in (b"Runs", b"Stakes", b"Rounds", b"dead"))
+NO_ROOT = bytes(24)
 
 
 @dataclass(slots=True)
@@ -30,7 +34,7 @@ class Seat:
 
 @dataclass(slots=True)
 class Run:
-    """One run's storage in all four contracts. Masks have one bit per verifier, or trainer, index."""
+    """One run's storage in all contracts. Masks have one bit per verifier, or trainer, index."""
 
     number: int
     params: Params
@@ -38,15 +42,21 @@ class Run:
     token: bytes
     deposited_wei: int
     total_wei: int = 0
-    root: bytes = bytes(32)
+    root: bytes = NO_ROOT
     refunded: bool = False
     refunded_wei: int = 0
-    standings_hash: bytes = field(default_factory=lambda: keccak256(b""))
     claimed_wei: dict[bytes, int] = field(default_factory=dict)
+    left_wei: dict[bytes, int] = field(default_factory=dict)
+    drawn_wei: int = 0  # paid out, where settlements are proposed
 
     stakes_wei: dict[bytes, int] = field(default_factory=dict)
     release_s: dict[bytes, int] = field(default_factory=dict)
+    until_round: dict[bytes, int] = field(default_factory=dict)  # of who leaves: its last round on duty
     burnable_wei: int = 0
+    poolable_wei: int = 0
+    last_price_wei: int = 0  # right after the last join that raised it
+    priced_s: int = 0
+    bonds: dict[bytes, BondAccount] = field(default_factory=dict)
 
     round: int = 0
     phase: Phase = Phase.ENROL
@@ -54,19 +64,59 @@ class Run:
     transcript: bytes = tr.EMPTY
     opening: bytes = tr.EMPTY  # transcript right after this round's TRAIN phase opened
     roster: bytes = tr.EMPTY
-    seats: dict[bytes, Seat] = field(default_factory=dict)
-    trainers: list[bytes] = field(default_factory=list)
+    roster_in_round: bytes = tr.EMPTY  # as this round opened
+    seats: dict[bytes, Seat] = field(default_factory=dict)  # also of former holders
+    trainers: list[bytes] = field(default_factory=list)  # current holders
     verifiers: list[bytes] = field(default_factory=list)
     trainers_in_round: int = 0
     verifiers_in_round: int = 0
     awaited_trainers: int = 0
+    joined_trainers: int = 0  # since this round opened: awaited from the next on
     gone_trainers: int = 0
     active: int = 0  # this round's committee
     awaited: int = 0
+    joined: int = 0
     missed: int = 0
     gone: int = 0
     acted: dict[Phase, int] = field(default_factory=dict)
     messages: dict[int, bytes] = field(default_factory=dict)
+    records: dict[int, RecordSlot] = field(default_factory=dict)
+    last_recorded: int = 0
+
+    standings_hash: bytes = field(default_factory=lambda: docket.Books().standings_hash)
+    settled: int = 0
+    pending: list[Proposal] = field(default_factory=list)
+    settlements: bytes = tr.EMPTY
+    challenge: LiveChallenge | None = None
+    weakest: int = docket.NOBODY  # of the last final outcome
+    heard: dict[tuple[int, int], tuple[bytes, tuple[bytes, ...]]] = field(default_factory=dict)  # by round and slice
+
+    @property
+    def is_direct(self) -> bool:
+        return self.params.challenge_s == 0
+
+    @property
+    def proposed(self) -> int:
+        return self.pending[-1].round if self.pending else self.settled
+
+    @property
+    def tip(self) -> bytes:
+        return bytes(32) if self.is_direct else docket.tip(self.pending)
+
+    @property
+    def is_caught_up(self) -> bool:
+        return self.is_direct or self.settled == self.last_recorded
+
+    def bond_of(self, account: bytes) -> BondAccount:
+        return self.bonds.get(account, BondAccount(0, 0))
+
+    def holds(self, account: bytes, role: Role) -> Seat | None:
+        """The account's seat, unless somebody else was given it since."""
+        seat = self.seats.get(account)
+        if seat is None or seat.role is not role:
+            return None
+        holders = self.trainers if role is Role.TRAINER else self.verifiers
+        return seat if holders[seat.index] == account else None
 
 
 def below(count: int) -> int:
@@ -85,6 +135,7 @@ class State:
         self.tokens: set[bytes] = set()
         self.balances_wei: dict[tuple[bytes, bytes], int] = {}
         self._seed = seed
+        self._secret = sha256(b"signatures %d" % seed).digest()
         self._logs = 0
         self._tx_hash = b""
 
@@ -92,6 +143,11 @@ class State:
         self.block += 1
         self._logs = 0
         self._tx_hash = tx_hash
+
+    def redirect_signature(self, account: bytes, run: int, recipient: bytes, paid_wei: int, deadline_s: int) -> bytes:
+        """What stands for a signature where accounts have no keys: nobody outside this world can make it."""
+        said = [value.to_bytes(32, "big") for value in (run, paid_wei, deadline_s)]
+        return hmac.digest(self._secret, account + recipient + b"".join(said), "sha256")
 
     def known(self, number: int) -> Run:
         run = self._any(number)
@@ -112,8 +168,8 @@ class State:
 
     def _committee(self, number: int, account: bytes, phase: Phase) -> tuple[Run, int]:
         run = self._during(number, phase)
-        seat = run.seats.get(account)
-        if seat is None or seat.role is not Role.VERIFIER:
+        seat = run.holds(account, Role.VERIFIER)
+        if seat is None:
             raise reverted("NotSeated", number, account, Role.VERIFIER)
         if not run.active >> seat.index & 1:
             raise reverted("NotOnCommittee", number, seat.index)
@@ -127,7 +183,7 @@ class State:
         duty = self._duty(run)
         if duty and not duty & ~run.acted[run.phase]:
             self._take_attendance(run)
-            self._open_phase(run, Phase(run.phase + 1))
+            self._next_phase(run)
 
     def _duty(self, run: Run) -> int:
         return run.acted.get(Phase.COMMIT, 0) if run.phase is Phase.REVEAL else run.awaited
@@ -139,16 +195,50 @@ class State:
         run.awaited = (run.awaited & ~(absent & run.missed)) | actors
         run.missed = (run.missed | absent) & ~actors
 
+    def _next_phase(self, run: Run) -> None:
+        if run.phase is not Phase.REVEAL:
+            self._open_phase(run, Phase(run.phase + 1))
+            return
+        self._record(run)
+        if run.is_direct:
+            self._open_phase(run, Phase.SETTLE)
+        else:
+            self._open_round(run)
+
+    def _record(self, run: Run) -> None:
+        """REVEAL is over: what the settlement will be made of."""
+        revealed = run.acted.get(Phase.REVEAL, 0)
+        verifiers = range(run.verifiers_in_round)
+        record = Record(
+            round=run.round,
+            previous=run.last_recorded,
+            trainers=run.trainers_in_round,
+            verifiers=run.verifiers_in_round,
+            deposited_wei=run.deposited_wei,
+            active=run.active,
+            revealed=revealed,
+            roster=run.roster_in_round,
+            reports=tuple(run.messages[v] for v in verifiers if revealed >> v & 1),
+            stakes_wei=tuple(run.stakes_wei[run.verifiers[v]] if run.active >> v & 1 else 0 for v in verifiers),
+        )
+        if run.is_direct:
+            run.records.clear()  # one slot for all
+        run.records[run.round] = RecordSlot(record.hash(), run.last_recorded)
+        run.last_recorded = run.round
+        self._emit(run, Recorded, round=run.round, record_hash=record.hash())
+
     def _open_round(self, run: Run) -> None:
         if run.round == run.params.max_rounds:
             self._open_phase(run, Phase.ENDED)
             return
-        everybody = below(len(run.verifiers))
-        joined = everybody & ~below(run.verifiers_in_round)
-        run.active = everybody & ~run.gone
-        run.awaited = (run.awaited | joined) & run.active
+        run.active = below(len(run.verifiers)) & ~run.gone
+        run.awaited = (run.awaited | run.joined) & run.active
+        run.missed &= ~run.joined
+        run.awaited_trainers |= run.joined_trainers
+        run.joined = run.joined_trainers = 0
         run.acted = {}
         run.trainers_in_round, run.verifiers_in_round = len(run.trainers), len(run.verifiers)
+        run.roster_in_round = run.roster
         run.round += 1
         self._open_phase(run, Phase.TRAIN)
         run.opening = run.transcript
@@ -178,11 +268,14 @@ class State:
         if seat.retired:
             return
         seat.retired = True
+        bit = 1 << seat.index
         if seat.role is Role.TRAINER:
-            run.gone_trainers |= 1 << seat.index
-            run.awaited_trainers &= ~(1 << seat.index)
+            run.gone_trainers |= bit
+            run.awaited_trainers &= ~bit
+            run.joined_trainers &= ~bit
         else:
-            run.gone |= 1 << seat.index
+            run.gone |= bit
+            run.joined &= ~bit
         run.roster = tr.fold(run.roster, tr.Kind.RETIRED, tr.retired_row(seat.role, seat.index))
         self._emit(run, Retired, role=seat.role, index=seat.index, transcript=run.roster)
 

@@ -8,32 +8,55 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ..spec import events as ev
+from ..spec.docket import Outcome, Record
 from ..spec.errors import ChainError
 from ..spec.events import Event, Position
 from ..spec.params import Params
 from ..spec.types import Phase, Role
-from .chain import ChainReader, Clock, Escrow
+from .chain import BondAccount, ChainReader, Clock, DocketSlot, Escrow, LiveChallenge, RecordSlot
 from .deployment import write_atomically
 
-_FORMAT = "gradmint recorded run 1"
+_FORMAT = "gradmint recorded run 2"
 _MAX_BYTES = 256 << 20
 _MAX_TRIES = 5
 
 _EVENTS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 _SIZES = {
-    20: ("sponsor", "token", "funder", "account", "runs_address", "stakes_address", "rounds_address"),
-    24: ("transcript", "roster"),
-    32: ("beacon", "digest", "base", "commitment", "salt", "root", "standings_hash", "params_hash", "tx_hash"),
+    20: (
+        *("sponsor", "token", "funder", "account", "recipient", "beneficiary", "proposer", "challenger"),
+        *("runs_address", "stakes_address", "rounds_address"),
+    ),
+    24: ("transcript", "roster", "root"),
+    30: ("record_hash",),
+    32: (
+        *("beacon", "digest", "base", "commitment", "salt", "standings_hash", "effects_hash", "params_hash", "tx_hash"),
+        *("tip", "manifest", "model"),
+    ),
 }
-_SIZE_OF = {name: size for size, names in _SIZES.items() for name in names} | {"manifest": 32, "model": 32}
-_HEAD = ("chain_id", "run", "run_count", "now_s", "runs_address", "stakes_address", "rounds_address", "standings_hash")
-_TABLES = ("stakes_wei", "claimed_wei", "token_balances_wei")
+#: Widths of the chain's numbers; 256 bits where nothing is said.
+_BITS = {
+    8: ("verifier",),
+    16: ("round", "previous", "trainer", "index", "weakest", "settled", "proposed"),
+    32: ("loss_micronats", "cluster_mask"),
+    40: ("deadline_s", "final_s", "until_s", "withdrawable_s"),
+    128: ("total_wei", "stake_wei", "deposited_wei", "budget_wei"),
+}
+_BITS_OF = {name: bits for bits, names in _BITS.items() for name in names}
+_SIZE_OF = {name: size for size, names in _SIZES.items() for name in names}
+_HEAD = (
+    *("chain_id", "run", "run_count", "now_s", "runs_address", "stakes_address", "rounds_address"),
+    *("standings_hash", "price_wei", "caught_up"),
+)
+_TABLES = ("stakes_wei", "claimed_wei", "left_wei", "token_balances_wei")
+_MAX_LIST = 64  # values of a parameter
+_NUMBER = re.compile(r"[1-9][0-9]{0,4}")
 
 
 def record(chain: ChainReader, run: int, path: str | os.PathLike[str], holders: Iterable[bytes] = ()) -> None:
@@ -55,6 +78,12 @@ def _gather(chain: ChainReader, run: int, events: list[Event], holders: Iterable
     clock, escrow = chain.clock(run), chain.escrow(run)
     seated = [event.account for event in events if isinstance(event, ev.Admitted)]
     payees = sorted({*seated, *(event.account for event in events if isinstance(event, ev.Claimed))})
+    bonded = sorted(
+        {event.account for event in events if isinstance(event, ev.Bonded)}
+        | {event.beneficiary for event in events if isinstance(event, ev.Forfeited)}
+    )
+    recorded = [event.round for event in events if isinstance(event, ev.Recorded)]
+    challenge = chain.challenge_of(run)
     owners = sorted({chain.runs_address, chain.stakes_address, escrow.sponsor, *payees, *holders})
     gas = {tx_hash: chain.gas_used(tx_hash) for tx_hash in {event.tx_hash for event in events}}
     return {
@@ -67,10 +96,17 @@ def _gather(chain: ChainReader, run: int, events: list[Event], holders: Iterable
         "stakes_address": _show(chain.stakes_address),
         "rounds_address": _show(chain.rounds_address),
         "standings_hash": _show(chain.standings_hash(run)),
+        "price_wei": chain.price_wei(run),
+        "caught_up": chain.caught_up(run),
         "clock": {item.name: _show(getattr(clock, item.name)) for item in fields(clock)},
         "escrow": {item.name: _show(getattr(escrow, item.name)) for item in fields(escrow)},
+        "docket": _show_tuple(chain.docket(run)),
+        "challenge": None if challenge is None else _show_tuple(challenge),
+        "bonds": {_show(account): _show_tuple(chain.bond_of(run, account)) for account in bonded},
+        "records": {str(round_): _show_tuple(chain.record(run, round_)) for round_ in recorded},
         "stakes_wei": dict(zip(map(_show, seated), chain.stakes_wei(run, seated), strict=True)),
         "claimed_wei": {_show(account): chain.claimed_wei(run, account) for account in payees},
+        "left_wei": {_show(account): chain.left_wei(run, account) for account in seated},
         "token_balances_wei": {_show(owner): chain.token_balance_wei(escrow.token, owner) for owner in owners},
         "events": [_show_event(event, gas[event.tx_hash]) for event in events],
     }
@@ -93,9 +129,13 @@ def _show(value: Any) -> Any:
         return f"0x{value.hex()}"
     if isinstance(value, Phase | Role):
         return value.name
-    if isinstance(value, Params):
+    if isinstance(value, Params | Outcome):
         return {item.name: _show(getattr(value, item.name)) for item in fields(value)}
     return list(value) if isinstance(value, tuple) else value
+
+
+def _show_tuple(value: RecordSlot | DocketSlot | LiveChallenge | BondAccount) -> dict[str, Any]:
+    return {name: _show(item) for name, item in value._asdict().items()}
 
 
 class RecordedChain:
@@ -104,7 +144,8 @@ class RecordedChain:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path
         found = self._load()
-        expected = {"format", *_HEAD, *_TABLES, "clock", "escrow", "events"}
+        parts = ("clock", "escrow", "docket", "challenge", "bonds", "records", "events")
+        expected = {"format", *_HEAD, *_TABLES, *parts}
         if not isinstance(found, dict) or found.get("format") != _FORMAT or found.keys() != expected:
             raise self._bad("the file", _keys(found), f"{_FORMAT!r} with exactly {sorted(expected)}")
         head = {name: self._value(name, found[name], name) for name in _HEAD}
@@ -112,6 +153,17 @@ class RecordedChain:
         self._head = head
         self._clock: Clock = self._make(Clock, "clock", found["clock"])
         self._escrow: Escrow = self._make(Escrow, "escrow", found["escrow"])
+        self._docket: DocketSlot = self._make_tuple(DocketSlot, "docket", found["docket"])
+        said = found["challenge"]
+        self._challenge = None if said is None else self._make_tuple(LiveChallenge, "challenge", said)
+        self._bonds: dict[bytes, BondAccount] = {
+            self._value("account", account, "bonds"): self._make_tuple(BondAccount, "bonds", bond)
+            for account, bond in self._items("bonds", found["bonds"])
+        }
+        self._records: dict[int, RecordSlot] = {
+            self._number("records", number): self._make_tuple(RecordSlot, "records", slot)
+            for number, slot in self._items("records", found["records"])
+        }
         self._tables = {name: self._table(name, found[name]) for name in _TABLES}
         self._gas: dict[bytes, int] = {}
         self._events = self._rows(found["events"])
@@ -153,6 +205,37 @@ class RecordedChain:
     def standings_hash(self, run: int) -> bytes:
         self._same(run)
         return bytes(self._head["standings_hash"])
+
+    def record(self, run: int, round_: int) -> RecordSlot:
+        self._same(run)
+        return self._records.get(round_, RecordSlot(bytes(30), 0))
+
+    def docket(self, run: int) -> DocketSlot:
+        self._same(run)
+        return self._docket
+
+    def challenge_of(self, run: int) -> LiveChallenge | None:
+        self._same(run)
+        return self._challenge
+
+    def bond_of(self, run: int, account: bytes) -> BondAccount:
+        self._same(run)
+        return self._bonds.get(account, BondAccount(0, 0))
+
+    def price_wei(self, run: int) -> int:
+        self._same(run)
+        return int(self._head["price_wei"])
+
+    def left_wei(self, run: int, account: bytes) -> int:
+        self._same(run)
+        return self._entry("left_wei", account)
+
+    def is_heard(self, run: int, record: Record, chunk: int, rows: bytes, sums: Sequence[int]) -> bool:
+        raise ChainError(f"{self._path} does not say which slices were heard: nothing can be refuted with a recording")
+
+    def caught_up(self, run: int) -> bool:
+        self._same(run)
+        return bool(self._head["caught_up"])
 
     def stakes_wei(self, run: int, accounts: Sequence[bytes]) -> list[int]:
         self._same(run)
@@ -226,12 +309,26 @@ class RecordedChain:
             raise self._bad(where, _keys(found), f"exactly {sorted(names)}")
         return kind(**{i.name: self._value(i.name, found[i.name], where, i.type) for i in fields(kind)})
 
+    def _make_tuple(self, kind: type[Any], where: str, found: object) -> Any:
+        names = kind._fields
+        if not isinstance(found, dict) or found.keys() != set(names):
+            raise self._bad(where, _keys(found), f"exactly {sorted(names)}")
+        return kind(*(self._value("record_hash" if name == "hash" else name, found[name], where) for name in names))
+
     def _table(self, name: str, found: object) -> dict[bytes, int]:
+        items = self._items(name, found)
+        return {self._value("account", account, name): self._value(name, amount, name) for account, amount in items}
+
+    def _items(self, name: str, found: object) -> Iterable[tuple[str, object]]:
         if not isinstance(found, dict):
             raise self._bad(name, _keys(found), "an object")
-        return {
-            self._value("account", account, name): self._value(name, amount, name) for account, amount in found.items()
-        }
+        return found.items()
+
+    def _number(self, where: str, found: str) -> int:
+        """A round as the name of an entry."""
+        if _NUMBER.fullmatch(found):
+            return int(found)
+        raise self._bad(where, f"{found!r:.40}", "a round's number")
 
     def _value(self, name: str, value: object, where: str, kind: object = None) -> Any:
         """One value by the name of its field; ``kind`` is its annotation, as text, where the name does not tell."""
@@ -242,16 +339,21 @@ class RecordedChain:
             if isinstance(value, str) and value in names:
                 return names[value]
             raise self._bad(where, f"{name} {value!r:.40}", f"one of {sorted(names)}")
-        if kind == "Params":
-            return self._make(Params, where, value)
+        if kind in ("Params", "Outcome"):
+            return self._make(Params if kind == "Params" else Outcome, where, value)
+        if name == "caught_up":
+            if isinstance(value, bool):
+                return value
+            raise self._bad(where, f"{name} {value!r:.40}", "true or false")
         if kind == "tuple[int, ...]":
-            if not isinstance(value, list) or len(value) > 64:
+            if not isinstance(value, list) or len(value) > _MAX_LIST:
                 raise self._bad(where, f"{name} {value!r:.40}", "a list of whole numbers")
             return tuple(self._value(name, item, where) for item in value)
-        least = -(2**31) if name == "claimed_gain_micronats" else 0
-        if type(value) is int and least <= value < 1 << 256:
+        bits = _BITS_OF.get(name, 256)
+        least, above = (-(1 << 31), 1 << 31) if name == "claimed_gain_micronats" else (0, 1 << bits)
+        if type(value) is int and least <= value < above:
             return value
-        raise self._bad(where, f"{name} {value!r:.40}", f"a whole number from {least}")
+        raise self._bad(where, f"{name} {value!r:.40}", f"a whole number from {least}, below {above}")
 
     def _bytes(self, name: str, value: object, where: str) -> bytes:
         size = _SIZE_OF.get(name)

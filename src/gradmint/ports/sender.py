@@ -18,13 +18,24 @@ from .nonces import Nonces
 from .reverts import reverted
 from .rpc import Rpc, RpcError, as_bytes, as_dict, as_int, to_hex
 
-#: Whoever acts last also opens the next phase: a call that was simulated as the last but one may become the last.
-_SPARE_GAS = 120_000
+#: Whoever acts last also opens the next phase: a call that was simulated as the last but one may become the last. The
+#: last to reveal also records the round, which reads three words of each of up to 32 verifiers.
+_SPARE_GAS = 400_000
 _RECEIPT_S = 180.0
 _GAP_S = 2.0
 _LATE_RECEIPT_S = 1.0
 _POLL_S = 1.0
 _TIP_WEI = 10**9
+
+_REDIRECT = {
+    "Redirect": [
+        {"name": "run", "type": "uint256"},
+        {"name": "account", "type": "address"},
+        {"name": "recipient", "type": "address"},
+        {"name": "paidWei", "type": "uint256"},
+        {"name": "deadlineS", "type": "uint256"},
+    ]
+}
 
 _KNOWN = re.compile(r"already known|already imported|known transaction|already in mempool", re.IGNORECASE)
 _TAKEN = re.compile(r"nonce too low|nonce is too low|replacement transaction|already used", re.IGNORECASE)
@@ -92,6 +103,10 @@ class Sender:
         if nonce == chain_nonce:
             self._fresh.add(bytes(signed.hash))
         return bytes(signed.raw_transaction)
+
+    def sign_redirect(self, runs: bytes, run: int, recipient: bytes, paid_wei: int, deadline_s: int) -> bytes:
+        """See :func:`sign_redirect`."""
+        return sign_redirect(self._account, self._chain_id, runs, run, recipient, paid_wei, deadline_s)
 
     def broadcast(self, raw: bytes) -> dict[str, Any]:
         """The receipt. Raises Reverted (NonceTaken, NonceGap, FeeTooLow included), Unfunded, ChainUnreachable."""
@@ -236,6 +251,23 @@ class Sender:
                 f"account {self._account.address} holds {balance_wei} wei, {what} may cost {needed_wei} wei: send it "
                 f"{needed_wei - balance_wei} wei more on chain {self._chain_id}"
             )
+
+
+def sign_redirect(
+    account: LocalAccount, chain_id: int, runs: bytes, run: int, recipient: bytes, paid_wei: int, deadline_s: int
+) -> bytes:
+    """The account's consent that its pay, up to cumulative ``paid_wei``, is claimed for ``recipient`` before the
+    deadline. EIP-712: wallets show what is signed. No node is asked, so the key can be on another machine."""
+    said = {
+        "run": run,
+        "account": account.address,
+        "recipient": recipient,
+        "paidWei": paid_wei,
+        "deadlineS": deadline_s,
+    }
+    domain = {"name": "Gradmint", "version": "1", "chainId": chain_id, "verifyingContract": to_hex(runs)}
+    signed = account.sign_typed_data(domain_data=domain, message_types=_REDIRECT, message_data=said)
+    return bytes(signed.signature)
 
 
 def refusal(error: RpcError) -> ChainError:

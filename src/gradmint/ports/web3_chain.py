@@ -10,11 +10,25 @@ from typing import Any
 from eth_account.signers.local import LocalAccount
 from eth_hash.auto import keccak
 
+from ..spec.docket import Record
 from ..spec.errors import ChainError, ChainUnreachable, HalfDeployed, NotAToken, Reverted, Unfunded, WrongChain
 from ..spec.events import Event, PhaseOpened, Position, Settled
 from ..spec.types import Phase
 from .calls import Spend, Target, target_of
-from .chain import Call, Clock, Escrow, Fund, Join, Receipt
+from .chain import (
+    Bond,
+    BondAccount,
+    Call,
+    Clock,
+    DocketSlot,
+    Escrow,
+    Fund,
+    Join,
+    LiveChallenge,
+    Receipt,
+    RecordSlot,
+    slice_hash,
+)
 from .codec import function
 from .deployment import Deployment
 from .heads import Heads
@@ -25,7 +39,6 @@ from .rpc import Rpc, RpcError, as_bytes, as_dict, as_int, to_hex
 from .sender import Sender, refusal
 from .tokens import Token
 
-_NOTHING = keccak(b"")
 _CONNECT_PATIENCE_S = 1.0
 _FIRST_POLL_S, _LAST_POLL_S = 0.1, 1.0
 #: How a token's refusal looks from outside, when the allowance is too small.
@@ -126,7 +139,33 @@ class Web3Chain:
 
     def standings_hash(self, run: int) -> bytes:
         found: bytes = self._read("Settlement", "standingsHash", run)[0]
-        return bytes(32) if found == _NOTHING else found
+        return found
+
+    def record(self, run: int, round_: int) -> RecordSlot:
+        return RecordSlot(*self._read("Rounds", "record", run, round_))
+
+    def docket(self, run: int) -> DocketSlot:
+        return DocketSlot(*self._read("Settlement", "docket", run), *self._read("Settlement", "tip", run))
+
+    def challenge_of(self, run: int) -> LiveChallenge | None:
+        found = LiveChallenge(*self._read("Settlement", "challenged", run))
+        return found if found.round else None
+
+    def bond_of(self, run: int, account: bytes) -> BondAccount:
+        return BondAccount(*self._read("Stakes", "bondOf", run, account))
+
+    def price_wei(self, run: int) -> int:
+        return int(self._read("Stakes", "priceOf", run)[0])
+
+    def left_wei(self, run: int, account: bytes) -> int:
+        return int(self._read("Runs", "left", run, account)[0])
+
+    def is_heard(self, run: int, record: Record, chunk: int, rows: bytes, sums: Sequence[int]) -> bool:
+        found: bytes = self._read("Settlement", "heard", run, record.round, chunk)[0]
+        return found == slice_hash(rows, sums)
+
+    def caught_up(self, run: int) -> bool:
+        return bool(self._read("Settlement", "isCaughtUp", run)[0])
 
     def stakes_wei(self, run: int, accounts: Sequence[bytes]) -> list[int]:
         return list(self._read("Stakes", "stakesOf", run, list(accounts))[0])
@@ -178,8 +217,11 @@ class Web3Chain:
     def sign(self, call: Call) -> bytes:
         target = target_of(call, self.deployment, self._run_token)
         token = self._token_of(call, target.spend)
-        gas = self._estimate(target, token)
+        gas = self._estimate(call, target, token)
         return self._writer.sign(target.to, target.data, target.name, gas=gas)
+
+    def sign_redirect(self, run: int, recipient: bytes, paid_wei: int, deadline_s: int) -> bytes:
+        return self._writer.sign_redirect(self.runs_address, run, recipient, paid_wei, deadline_s)
 
     def broadcast(self, signed: bytes) -> Receipt:
         return self._receipt(self._writer.broadcast(signed))
@@ -203,6 +245,16 @@ class Web3Chain:
         """For the development token only, which mints for anybody. Raises Reverted."""
         return self._send_data(token, function("DevToken", "mint").encode(account, amount_wei), "mint")
 
+    # Contracts of the deployment that no Call is for: ports/certificates.py
+
+    def view(self, address: bytes, data: bytes) -> bytes:
+        """What a contract answers. Raises Reverted."""
+        return self._view(address, data)
+
+    def send_data(self, to: bytes, data: bytes, what: str) -> Receipt:
+        """Raises Reverted, Unfunded."""
+        return self._send_data(to, data, what)
+
     # Below
 
     @property
@@ -211,7 +263,7 @@ class Web3Chain:
             raise ChainError("this connection only reads: connect with an account")
         return self._sender
 
-    def _estimate(self, target: Target, token: Token | None) -> int:
+    def _estimate(self, call: Call, target: Target, token: Token | None) -> int:
         """Gas; on the way the contract gets the allowance that the call needs, and no more."""
         try:
             return self._writer.estimate(target.to, target.data)
@@ -221,8 +273,10 @@ class Web3Chain:
             # The contracts look at everything else first: a refusal by the token is about money.
             if token is None or target.spend is None or refused.name not in _TOKEN_REFUSALS:
                 raise
-            amount_wei = target.spend.amount_wei
-            self._require_tokens(token, amount_wei, target.spend.what)
+            amount_wei = needed_wei = target.spend.amount_wei
+            if isinstance(call, Join):  # the allowance is for the highest price, what is needed is today's
+                needed_wei = call.stake_wei + min(call.max_price_wei, self.price_wei(call.run))
+            self._require_tokens(token, needed_wei, target.spend.what)
             allowed_wei = token.allowance_wei(self.account, target.to)
             if allowed_wei >= amount_wei:
                 raise
@@ -239,7 +293,7 @@ class Web3Chain:
             token = Token(self._view, spend.token)
             token.check()
             return token
-        assert isinstance(call, Join | Fund)
+        assert isinstance(call, Join | Fund | Bond)
         try:
             return Token(self._view, self._run_token(call.run))
         except Reverted:
@@ -250,15 +304,17 @@ class Web3Chain:
         return token
 
     def _sealed_root(self, run: int, seal: bytes, token: bytes) -> bytes:
-        """The contract keeps keccak256(root || token); the root is in the event, and checked against it."""
-        if seal == bytes(32):
-            return bytes(32)
+        """The contract keeps keccak256(root || token), but for the last bit; the root is in the event, and checked."""
+        sealed, mode = seal[:31], seal[31]
+        if sealed == bytes(31) and mode <= 1:
+            return bytes(24)
         settlements = [event for event in self._history.read(run, None) if isinstance(event, Settled)]
-        root = settlements[-1].root if settlements else b""
-        if keccak(root + token) != seal:
+        root = settlements[-1].outcome.root if settlements else b""
+        found = keccak(root + token)
+        if found[:31] != sealed or found[31] | 1 != mode | 1:
             raise ChainError(
                 f"run {run} is sealed with 0x{seal.hex()}, the last settlement's root 0x{root.hex()} gives "
-                f"0x{keccak(root + token).hex()}: {self.rpc.where} hides or forges events, ask another node"
+                f"0x{found.hex()}: {self.rpc.where} hides or forges events, ask another node"
             )
         return root
 

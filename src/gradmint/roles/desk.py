@@ -9,20 +9,38 @@ from pathlib import Path
 from ..ports.chain import Chain, Join, Receipt
 from ..ports.store import Store
 from ..spec.errors import ChainError
-from ..spec.ledger import Ledger, Seat
+from ..spec.fixed import bps_down
+from ..spec.ledger import Ledger
+from ..spec.round import Seat
 from ..spec.types import Role
 from .driver import Driver
 from .follower import Follower
 from .journal import Journal, identity
 from .replica import Replica
+from .rounds import holder
 from .trace import Trace
 
+MARGIN_BPS = 2_500  # of the price of a seat, that others may raise it by before our turn comes
 
-def take_seat(chain: Chain, follower: Follower, role: Role, stake_wei: int | None = None) -> Receipt:
-    """Join the run, with its required stake unless another is given. Raises Unfunded, Reverted."""
+
+def take_seat(
+    chain: Chain, follower: Follower, role: Role, stake_wei: int | None = None, max_price_wei: int | None = None
+) -> Receipt:
+    """Join the run, with its required stake unless another is given, for at most ``max_price_wei`` (by default a
+    little more than the price now). Raises Unfunded, Reverted.
+    """
     params = follower.params
     required_wei = params.trainer_stake_wei if role is Role.TRAINER else params.verifier_stake_wei
-    receipt = chain.send(Join(run=follower.run, role=role, stake_wei=required_wei if stake_wei is None else stake_wei))
+    if max_price_wei is None:
+        price_wei = chain.price_wei(follower.run)
+        max_price_wei = price_wei + bps_down(price_wei, MARGIN_BPS)
+    call = Join(
+        run=follower.run,
+        role=role,
+        stake_wei=required_wei if stake_wei is None else stake_wei,
+        max_price_wei=max_price_wei,
+    )
+    receipt = chain.send(call)
     follower.refresh()
     return receipt
 
@@ -58,6 +76,7 @@ class Desk:
         *,
         own_task: str | None = None,
         join: bool = False,
+        max_price_wei: int | None = None,
     ) -> Desk:
         """Sit down at the seat of the chain's account; ``home`` keeps journal, cached model and trace.
 
@@ -69,7 +88,7 @@ class Desk:
         replica = Replica(follower.params, store, own_task=own_task, cache=home / "models")
         journal = Journal(home / "journal.sqlite", identity(chain, run))
         if join and follower.ledger.seat(chain.account) is None:
-            take_seat(chain, follower, role)
+            take_seat(chain, follower, role, max_price_wei=max_price_wei)
         seat = follower.ledger.seat(chain.account)
         if seat is None or seat.role is not role:
             found = "no seat" if seat is None else f"a seat as {seat.role.name.lower()}"
@@ -98,6 +117,10 @@ class Desk:
 
     def take_part(self, number: int) -> bool:
         """Whether the seat takes part in round ``number``: joined before it opened, and not gone."""
-        round_ = self.ledger.rounds[number - 1]
-        seats = round_.trainers if self.seat.role is Role.TRAINER else round_.verifiers
-        return self.seat.index < seats and not self.seat.gone
+        return self.seat.since_round <= number and not self.seat.gone
+
+    def is_on_duty(self, number: int) -> bool:
+        """Whether the verifier's seat is on the committee of round ``number``: who leaves stays to its round's end."""
+        stakes_wei = self.ledger.rounds[number - 1].stakes_wei
+        mine = holder(self.ledger, Role.VERIFIER, self.seat.index, number) is self.seat
+        return mine and self.seat.index < len(stakes_wei) and stakes_wei[self.seat.index] > 0

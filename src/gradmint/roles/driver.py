@@ -16,10 +16,11 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 
 from ..ports.chain import STALE, Call, Chain, Poke
 from ..spec.errors import BlobMissing, ChainUnreachable, Reverted, StoreUnreachable
-from ..spec.ledger import Round
+from ..spec.round import Round
 from ..spec.types import Phase
 from .follower import Follower
 from .journal import Journal
+from .rounds import is_closed
 from .trace import Trace
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ T = TypeVar("T")
 PATIENCE_S = 600.0  # how long a chain or store may stay away before a process gives up
 STALE_PAUSE_S = 0.2
 NAP_S = 5.0  # longest wait between looks at the chain: a lost subscription costs this, nothing more
+UNDER_WAY = "errand"  # journal entry of a Send, in round 0: it belongs to the run, not to the round it was sent in
 
 
 class RoundOver(Exception):
@@ -73,18 +75,36 @@ class Until:
     at_most_s: float | None = None
 
 
-Action = Once | Recall | Say | Until
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send ``call``, about round ``about``, now, whatever the phase. Yields bool: whether the chain took it.
+
+    Its bytes are journaled while it is under way, and sent first thing after a crash: so it is sent once. A duty that
+    sends looks at the chain again before each step, and so needs to remember nothing else.
+    """
+
+    call: Call
+    about: int
+
+
+Action = Once | Recall | Say | Until | Send
 Duty = Generator[Action, "bytes | bool | Phase | None", None]
 
 
 class Driver:
-    """Performs one participant's duties on one run."""
+    """Performs one participant's duties on one run.
+
+    ``errand`` is what to see to while waiting, beside the round's own duty: performed at each look at the chain, so it
+    ends soon and waits for nothing. Looks are at most ``nap_s`` apart.
+    """
 
     def __init__(self, chain: Chain, follower: Follower, journal: Journal, trace: Trace) -> None:
         self.chain = chain
         self.follower = follower
         self.journal = journal
         self.trace = trace
+        self.errand: Callable[[], Duty] | None = None
+        self.nap_s = NAP_S
 
     def perform(self, number: int, duty: Callable[[], Duty]) -> None:
         """Run ``duty`` of round ``number`` to its end, or to the round's. A chain, store or blob that is away for a
@@ -101,12 +121,36 @@ class Driver:
 
         _patiently(attempt)
 
+    def attend(self, busy: Callable[[], bool]) -> None:
+        """See to the errand, and nothing else, for as long as ``busy``. Raises as :meth:`perform`."""
+
+        def attempt() -> None:
+            while True:
+                self.follower.refresh()
+                if not busy():
+                    return
+                self._wait_or_poke()
+
+        _patiently(attempt)
+
     def await_round(self, number: int) -> bool:
         """Wait until round ``number`` opens; False when the run ends first. Overdue phases are poked on.
 
         Raises as :meth:`perform`.
         """
         return _patiently(lambda: self._await_round(number))
+
+    def see_to(self, errand: Callable[[], Duty]) -> None:
+        """One look at an errand, after what the last process left under way. Raises Unfunded, ChainUnreachable."""
+        begun = self.journal.get(0, UNDER_WAY)
+        if begun is not None:
+            try:
+                self.chain.broadcast(begun)
+            except Reverted as refusal:
+                log.info("what was under way at the last stop is refused: %s", refusal)
+            self.journal.drop(0, UNDER_WAY)
+            self.follower.refresh()
+        self._run(len(self.follower.ledger.rounds), errand())
 
     def _await_round(self, number: int) -> bool:
         while True:
@@ -134,6 +178,8 @@ class Driver:
                     result = self._say(number, action)
                 case Until():
                     result = self._until(number, action)
+                case Send():
+                    result = self._send(action.about, action.call)
 
     def _once(self, number: int, action: Once) -> bytes:
         known = self.journal.get(number, action.name)
@@ -152,7 +198,7 @@ class Driver:
             round_ = self.follower.ledger.rounds[number - 1]
             if action.said(round_):
                 return True
-            if round_.is_over or round_.phase is not action.phase:
+            if is_closed(self.follower.ledger, round_) or round_.phase is not action.phase:
                 log.warning("round %d: %s comes too late, the round is in %s", number, name, round_.phase.name)
                 return False
             try:
@@ -181,18 +227,45 @@ class Driver:
         while True:
             self.follower.refresh()
             round_ = self.follower.ledger.rounds[number - 1]
-            if round_.is_over or self.follower.ledger.phase is Phase.ENDED:
-                raise RoundOver("settled" if round_.settled else "void")
+            if is_closed(self.follower.ledger, round_) or self.follower.ledger.phase is Phase.ENDED:
+                raise RoundOver("void" if round_.voided else "settled" if round_.settled else "recorded")
             left_s = NAP_S if give_up_s is None else give_up_s - time.monotonic()
             if round_.phase >= action.phase or left_s <= 0:
                 return round_.phase
             self._wait_or_poke(left_s)
 
+    def _send(self, number: int, call: Call) -> bool:
+        name = type(call).__name__
+        while True:
+            try:
+                signed = self.chain.sign(call)
+                self.journal.put(0, UNDER_WAY, signed)
+                with self.trace.span(number, name):
+                    receipt = self.chain.broadcast(signed)
+            except Reverted as refusal:
+                self.journal.drop(0, UNDER_WAY)
+                self.follower.refresh()
+                if refusal.name in STALE:
+                    self.chain.wait(self.follower.run, STALE_PAUSE_S)
+                    continue
+                log.info("round %d: %s refused: %s", number, name, refusal)
+                return False
+            self.journal.drop(0, UNDER_WAY)
+            self.follower.refresh()
+            log.info("round %d: %s, %d gas", number, name, receipt.gas_used)
+            return True
+
     def _wait_or_poke(self, at_most_s: float = NAP_S) -> None:
         ledger = self.follower.ledger
-        overdue_s = self.chain.now_s() - ledger.deadline_s if ledger.rounds else -NAP_S
+        if self.errand is not None:
+            before = ledger.transcript
+            self.see_to(self.errand)
+            if ledger.transcript != before:
+                return  # look again before waiting: what is waited for may have come
+        live = ledger.rounds and ledger.phase is not Phase.ENDED
+        overdue_s = self.chain.now_s() - ledger.deadline_s if live else -NAP_S
         if overdue_s <= 0:
-            self.chain.wait(self.follower.run, max(0.0, min(at_most_s, NAP_S, -overdue_s + 0.05)))
+            self.chain.wait(self.follower.run, max(0.0, min(at_most_s, self.nap_s, -overdue_s + 0.05)))
             return
         try:
             self.chain.send(Poke(run=self.follower.run))

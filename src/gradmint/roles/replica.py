@@ -16,11 +16,12 @@ from ..learn.codec import SparseUpdate
 from ..learn.manifest import BUILT_IN, MAX_MANIFEST_BYTES, Manifest, load_task
 from ..learn.state import Network, digest, initial_state, layout_of, load, save
 from ..ports.store import Store
-from ..spec.agreement import accepted
 from ..spec.errors import BlobMissing, ManifestError, Oversize, WrongBase
-from ..spec.ledger import Ledger, Round
+from ..spec.ledger import Ledger
 from ..spec.params import Params
-from ..spec.types import Role, Verdict
+from ..spec.round import Round
+from ..spec.types import Verdict
+from .rounds import consensus_of, is_closed
 
 log = logging.getLogger(__name__)
 
@@ -55,26 +56,31 @@ class Replica:
                 f"torch version with the manifest's {self.manifest.numerics}"
             )
         self.concluded = 0  # rounds that are behind ``state``
-        self.previous: dict[int, SparseUpdate] = {}  # updates of the last settled round, for the duplicate check
+        self.previous: dict[int, SparseUpdate] = {}  # updates of the last round with a quorum, for duplicates
         self._cache = cache
         self._checked: tuple[int, dict[int, Checked]] = (0, {})
 
     def expected(self, ledger: Ledger, round_: Round, trainer: int) -> Expected:
         """What the header of a trainer's update must say."""
-        account = ledger.seats[Role.TRAINER][trainer].account
-        return Expected(run=ledger.run, round=round_.number, author=account, base=self.base)
+        author = round_.standings[trainer].account
+        return Expected(run=ledger.run, round=round_.number, author=author, base=self.base)
 
     def check_round(self, ledger: Ledger, round_: Round) -> dict[int, Checked]:
-        """Verdict and update of every trainer of the round; ``state`` must be the round's base.
+        """Verdict and update of every trainer of the round; ``state`` must be the round's base. Whoever is banned sits
+        it out: what it sends is not looked at.
 
         Deterministic: everyone who has the round's set gets the same. Raises BlobMissing when this process lacks a blob
         that the committee holds.
         """
         if self._checked[0] == round_.number:
             return self._checked[1]
-        held, _ = round_.held()
+        held = round_.held()[0] - round_.barred
         checked = {}
         for trainer in range(round_.trainers):
+            if trainer in round_.barred:
+                reason = f"banned up to round {round_.standings[trainer].ban_round}"
+                checked[trainer] = Checked(verdict=Verdict.MISSING, reason=reason, update=None, header=None)
+                continue
             digest_ = round_.first_submissions[trainer].digest if trainer in held else None
             checked[trainer] = self._check(digest_, self.expected(ledger, round_, trainer))
         order = [trainer for trainer in round_.first_submissions if trainer in held]
@@ -83,22 +89,22 @@ class Replica:
         return checked
 
     def follow(self, ledger: Ledger) -> None:
-        """Rebuild up to the latest concluded round. Raises BlobMissing, WrongBase naming round and both digests."""
-        while self.concluded < len(ledger.rounds) and ledger.rounds[self.concluded].is_over:
+        """Rebuild up to the latest closed round. Raises BlobMissing, WrongBase naming round and both digests."""
+        while self.concluded < len(ledger.rounds) and is_closed(ledger, ledger.rounds[self.concluded]):
             self.conclude(ledger, ledger.rounds[self.concluded])
 
     def conclude(self, ledger: Ledger, round_: Round) -> None:
-        """Take the round's outer step, if it settled with a quorum."""
+        """Take the outer step of a closed round, if it had a quorum."""
         attested = round_.held()[1]
         if attested is not None and attested != self.base:
             raise WrongBase(
                 f"round {round_.number}: the committee works from model {attested.hex()}, rebuilt here is "
                 f"{self.base.hex()}; delete the cached state and start again"
             )
-        settlement = round_.settlement
-        if settlement is not None and settlement.consensus is not None:
+        consensus = consensus_of(ledger, round_)
+        if consensus is not None:
             updates = valid_updates(self.check_round(ledger, round_))
-            steps = [trainer for trainer in accepted(settlement.consensus) if trainer in updates]
+            steps = [trainer for trainer in round_.accepted(consensus) if trainer in updates]
             self.state = outer.advance(self.manifest, self.state, updates, steps)
             self.base = digest(self.state, self.layout)
             self.previous = updates
@@ -124,10 +130,10 @@ class Replica:
                 continue
             if digest(state, self.layout) == base and concluded <= len(ledger.rounds):
                 self.state, self.base, self.concluded = state, base, concluded
-                # Duplicates of the next round are judged against the last one that settled.
-                settled = [r for r in ledger.rounds[:concluded] if r.settlement and r.settlement.consensus]
-                if settled:
-                    self.previous = self._reread(ledger, settled[-1])
+                # Duplicates of the next round are judged against the last one with a quorum.
+                agreed = [r for r in ledger.rounds[:concluded] if consensus_of(ledger, r) is not None]
+                if agreed:
+                    self.previous = self._reread(ledger, agreed[-1])
                 return
 
     def _cached(self) -> list[tuple[int, bytes, Path]]:
@@ -140,16 +146,16 @@ class Replica:
         return sorted(found, reverse=True)
 
     def _reread(self, ledger: Ledger, round_: Round) -> dict[int, SparseUpdate]:
-        """Valid updates of an earlier round, by the verdicts the chain settled on."""
-        consensus = round_.settlement.consensus if round_.settlement else None
+        """Valid updates of an earlier round, by the committee's verdicts."""
+        consensus = consensus_of(ledger, round_)
         base = round_.held()[1]
         updates: dict[int, SparseUpdate] = {}
         if consensus is None or base is None:
             return updates
         for trainer, submission in round_.first_submissions.items():
             if trainer < len(consensus.rows) and consensus.rows[trainer].verdict is Verdict.OK:
-                account = ledger.seats[Role.TRAINER][trainer].account
-                expected = Expected(run=ledger.run, round=round_.number, author=account, base=base)
+                author = round_.standings[trainer].account
+                expected = Expected(run=ledger.run, round=round_.number, author=author, base=base)
                 checked = self._check(submission.digest, expected)
                 if checked.update is not None:
                     updates[trainer] = checked.update

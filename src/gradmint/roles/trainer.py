@@ -12,13 +12,14 @@ import torch
 from ..learn.codec import Header, SparseUpdate, encode
 from ..learn.train import compress, local_round
 from ..ports.chain import Close, Submit
-from ..spec.ledger import Round
+from ..spec.round import Round
 from ..spec.types import Phase
 from .desk import Desk
 from .driver import Duty, Once, Say, Until
 
 log = logging.getLogger(__name__)
 
+LOOK_S = 2.0  # between looks at who is still awaited
 KEPT_ROUNDS = 3  # journal entries older than this are of no use: their round is over
 
 
@@ -98,15 +99,29 @@ def trainer_duty(desk: Desk, strategy: TrainerStrategy, round_: Round) -> Duty:
     submitted = yield Say(submit, Phase.TRAIN, said=lambda r: me in r.first_submissions)
     if not submitted:
         return
-    # Whoever submits last sees everyone in, and spares the round its deadline.
-    desk.follower.refresh()
-    if round_.phase is Phase.TRAIN and desk.ledger.awaited_trainers() <= round_.first_submissions.keys():
-        rows = tuple((s.trainer, s.claimed_gain_micronats, s.digest) for s in round_.submissions)
-        yield Say(Close(run=desk.follower.run, submissions=rows), Phase.TRAIN, said=lambda r: r.phase > Phase.TRAIN)
+    yield from _close(desk, round_)
     yield Until(Phase.HOLD)
     published = strategy.publish(round_, draft.blob)
     if published is not None:
         desk.store.put(published)
+
+
+def _close(desk: Desk, round_: Round) -> Duty:
+    """Spare the round its deadline when everyone awaited is in: whoever submits last sees to it; when those awaited
+    become fewer later, whoever is first in the order of seats."""
+    desk.follower.refresh()
+    last = True
+    while round_.phase is Phase.TRAIN:
+        submitted = round_.first_submissions
+        if desk.ledger.awaited_trainers() <= submitted.keys() and (last or min(submitted) == desk.seat.index):
+            rows = tuple((s.trainer, s.claimed_gain_micronats, s.digest) for s in round_.submissions)
+            closed = yield Say(
+                Close(run=desk.follower.run, submissions=rows), Phase.TRAIN, said=lambda r: r.phase > Phase.TRAIN
+            )
+            if closed:
+                return
+        last = False
+        yield Until(Phase.HOLD, at_most_s=LOOK_S)
 
 
 def train(desk: Desk, strategy: TrainerStrategy) -> None:
@@ -120,5 +135,9 @@ def train(desk: Desk, strategy: TrainerStrategy) -> None:
         if not desk.take_part(number):
             continue
         round_ = desk.ledger.rounds[number - 1]
+        if desk.seat.index in round_.barred:
+            last = round_.standings[desk.seat.index].ban_round
+            log.warning("trainer %d is banned up to round %d: it sits round %d out", desk.seat.index, last, number)
+            continue
         desk.driver.perform(number, lambda round_=round_: trainer_duty(desk, strategy, round_))  # type: ignore[misc]
         desk.journal.forget(before=number - KEPT_ROUNDS)

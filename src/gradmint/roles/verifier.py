@@ -1,4 +1,4 @@
-"""The verifier: hold, assess, commit, reveal, settle."""
+"""The verifier: hold, assess, commit, reveal, settle; in runs that propose, see to the docket meanwhile."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import time
 
 from ..learn.assess import assess
 from ..ports.chain import Commit, Hold, Reveal
+from ..spec.docket import Outcome
 from ..spec.errors import BlobCorrupt, BlobMissing, Oversize
-from ..spec.ledger import Round
+from ..spec.round import Round
 from ..spec.transcript import commitment
 from ..spec.types import Phase, Report
 from .desk import Desk
+from .docket import Docket, honest
 from .driver import Duty, Once, Recall, Say, Until
 from .settler import settler_duty
 
@@ -38,6 +40,8 @@ class VerifierStrategy:
         last_s = opened.deadline_s - desk.follower.params.hold_s / 2
         give_up_s = time.monotonic() + max(0.0, last_s - desk.chain.now_s())
         for trainer, submission in round_.first_submissions.items():
+            if trainer in round_.barred:
+                continue
             limit = desk.replica.manifest.codec.max_bytes
             if not desk.store.wait(submission.digest, max(0.0, give_up_s - time.monotonic())):
                 log.warning("round %d: no blob from trainer %d", round_.number, trainer)
@@ -66,6 +70,10 @@ class VerifierStrategy:
         )
         return assessment.report
 
+    def vouch(self, round_: Round) -> Outcome:
+        """What this verifier proposes as a recorded round's outcome."""
+        return honest(round_)
+
 
 def verifier_duty(desk: Desk, strategy: VerifierStrategy, round_: Round) -> Duty:
     """One round of a verifier."""
@@ -88,7 +96,13 @@ def verifier_duty(desk: Desk, strategy: VerifierStrategy, round_: Round) -> Duty
         return
     salt, report = sealed[:SALT_BYTES], sealed[SALT_BYTES:]
     seal = commitment(
-        desk.chain.chain_id, desk.chain.rounds_address, run, round_.number, desk.seat.account, report, salt
+        desk.chain.chain_id,
+        desk.chain.rounds_address,
+        run,
+        round_.number,
+        desk.seat.account,
+        Report.hash(report, desk.follower.params.words),
+        salt,
     )
     yield Say(Commit(run=run, commitment=seal), Phase.COMMIT, said=lambda r: me in r.commits)
 
@@ -96,18 +110,30 @@ def verifier_duty(desk: Desk, strategy: VerifierStrategy, round_: Round) -> Duty
     if me not in round_.commits:
         return
     yield Say(Reveal(run=run, report=report, salt=salt), Phase.REVEAL, said=lambda r: me in r.reveals)
-    yield from settler_duty(desk, round_)
+    if desk.ledger.is_direct:
+        yield from settler_duty(desk.ledger, round_, me)
 
 
-def verify(desk: Desk, strategy: VerifierStrategy) -> None:
-    """Serve as verifier until the run ends or the seat is gone. Raises what :meth:`Driver.perform` does."""
+def verify(desk: Desk, strategy: VerifierStrategy, bonds: int = 0) -> None:
+    """Serve as verifier until the seat is gone, or the run has ended and its docket has caught up.
+
+    ``bonds``: as in :class:`Docket`. Raises what :meth:`Driver.perform` does.
+    """
+    if not desk.ledger.is_direct:
+        Docket(desk.driver, vouch=strategy.vouch, bonds=bonds).settle_in()
+    _serve(desk, strategy)
+    if not desk.ledger.is_direct:
+        desk.driver.attend(lambda: desk.ledger.phase is Phase.ENDED and bool(desk.ledger.unsettled()))
+
+
+def _serve(desk: Desk, strategy: VerifierStrategy) -> None:
     number = 0
     while desk.driver.await_round(max(number + 1, len(desk.ledger.rounds))):
         number = len(desk.ledger.rounds)
         round_ = desk.ledger.rounds[number - 1]
-        if desk.seat.index >= round_.verifiers:
+        if desk.seat.since_round > number:
             continue
-        if not round_.stakes_wei[desk.seat.index]:
+        if not desk.is_on_duty(number):
             log.warning("verifier %d is out of the committee since round %d", desk.seat.index, number)
             return
         desk.driver.perform(number, lambda round_=round_: verifier_duty(desk, strategy, round_))  # type: ignore[misc]

@@ -6,9 +6,10 @@ neighbours do not count, so the order of reports matters in an exact tie only, w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from .types import Consensus, Report, Row, Verdict
+from .fixed import mul_div_down
+from .types import ONE_Q32, Consensus, Report, Row, Verdict
 
 
 def distance_bits(a: Sequence[int], b: Sequence[int]) -> int:
@@ -63,30 +64,44 @@ def agree(stakes_wei: Sequence[int], reports: Sequence[Report | None], accept_bi
     weights = [stakes[j] for j in near]
     members = [given[j] for j in near]
     far = dict(zip(present, distances[medoid], strict=True))
+    rows = tuple(
+        Row(
+            Verdict(weighted_median([member.rows[i].verdict for member in members], weights)),
+            weighted_median([member.rows[i].common_gain_micronats for member in members], weights),
+            weighted_median([member.rows[i].assigned_gain_micronats for member in members], weights),
+        )
+        for i in range(len(members[0].rows))
+    )
+    agreed = {present[j]: agreement_q32(given[j].rows, rows) for j in near}
     return Consensus(
         medoid=present[medoid],
         cluster=tuple(present[j] for j in near),
         distances_bits=tuple(far.get(v) for v in range(len(reports))),
         unanimous=4 * cluster_wei >= 3 * committee_wei,
         loss_micronats=weighted_median([member.loss_micronats for member in members], weights),
-        rows=tuple(
-            Row(
-                Verdict(weighted_median([member.rows[i].verdict for member in members], weights)),
-                weighted_median([member.rows[i].common_gain_micronats for member in members], weights),
-                weighted_median([member.rows[i].assigned_gain_micronats for member in members], weights),
-            )
-            for i in range(len(members[0].rows))
-        ),
+        rows=rows,
+        agreements_q32=tuple(agreed.get(v, 0) for v in range(len(reports))),
     )
 
 
-def accepted(consensus: Consensus | None) -> tuple[int, ...]:
-    """Trainer indices whose update enters the model: verdict OK and positive common gain."""
+def agreement_q32(said: Sequence[Row], agreed: Sequence[Row]) -> int:
+    """How much of the gains that one verifier names is the consensus's: sum of minima over sum of maxima.
+
+    Ruzicka's similarity of the two vectors of gains; 1 for equal ones. Yuma's validator trust, sum_j min(W_ij, W_j), is
+    the same idea on weights that add up to one.
+    """
+    least = most = 0
+    for mine, ours in zip(said, agreed, strict=True):
+        least += min(mine.gain_micronats, ours.gain_micronats)
+        most += max(mine.gain_micronats, ours.gain_micronats)
+    return mul_div_down(least, ONE_Q32, most) if most else ONE_Q32
+
+
+def accepted(consensus: Consensus | None, barred: Collection[int] = ()) -> tuple[int, ...]:
+    """Trainer indices whose update enters the model: verdict OK, positive common gain, and not banned."""
     if consensus is None:
         return ()
-    return tuple(
-        i for i, row in enumerate(consensus.rows) if row.verdict is Verdict.OK and row.common_gain_micronats > 0
-    )
+    return tuple(i for i, row in enumerate(consensus.rows) if row.gain_micronats > 0 and i not in barred)
 
 
 def held_set(

@@ -5,6 +5,8 @@
     |  |- MalformedReport         report bytes of the wrong length or with an unknown verdict
     |  |- MalformedStanding       standing bytes that no settlement can have written
     |  |- MalformedParams         run parameters that contradict each other
+    |  |- MalformedCertificate    a certificate, or a part of one, that is no such document
+    |  |- MalformedPoint          a BLS key or signature that is no point of its group
     |  `- TranscriptBroken        an event row does not hash to what the chain recorded after it
     |- BlobError                  update bytes: never more than one type reaches the caller, see Verdict
     |  |- Oversize
@@ -21,9 +23,11 @@
     |  |- ChainUnreachable
     |  |- WrongChain              chain id differs from the deployment's
     |  |- HalfDeployed            an address of the deployment has no code, or is wired to another deployment
+    |  |- NoCertificates          the deployment has no contract for certificates
     |  |- NotAToken               the reward address is no ERC-20
     |  |- Unfunded                the account cannot pay for gas or stake
     |  `- Reverted                a contract refused; carries the custom error's name and operands
+    |- CertificateRefused         a well-formed certificate that does not hold
     |- JournalError               the journal on disk contradicts what is asked
     |- SettingsError              flags, environment or gradmint.toml
     `- Divergence                 an auditor's finding: round, row, both values
@@ -52,6 +56,14 @@ class MalformedStanding(SpecError):
 
 class MalformedParams(SpecError):
     """Run parameters that contradict each other."""
+
+
+class MalformedCertificate(SpecError):
+    """Not a certificate, or part of one, in its one spelling."""
+
+
+class MalformedPoint(SpecError):
+    """A BLS key or signature that is not canonical, not on the curve, not in the subgroup, or infinity."""
 
 
 class TranscriptBroken(SpecError):
@@ -118,6 +130,10 @@ class HalfDeployed(ChainError):
     """A contract of the deployment is missing or wired to another deployment."""
 
 
+class NoCertificates(ChainError):
+    """The deployment has no contract for certificates."""
+
+
 class NotAToken(ChainError):
     """The reward address does not behave like an ERC-20."""
 
@@ -136,6 +152,10 @@ class Reverted(ChainError):
         super().__init__(message)
         self.name = name
         self.operands = operands
+
+
+class CertificateRefused(GradmintError):
+    """A certificate that does not hold: a signature, a signer or the digest is not what it says."""
 
 
 class JournalError(GradmintError):

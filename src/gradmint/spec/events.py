@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .docket import Outcome
 from .params import Params
 from .types import Phase, Role
 
@@ -41,6 +42,21 @@ class Funded(Event):
 class Claimed(Event):
     account: bytes
     amount_wei: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirected(Event):
+    """The claim before this row went to ``recipient``, by the account's signature."""
+
+    account: bytes
+    recipient: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left(Event):
+    """A newcomer took this account's seat; what it was promised stays claimable without a proof."""
+
+    account: bytes
     cumulative_wei: int
 
 
@@ -51,6 +67,15 @@ class Refunded(Event):
 
 
 # Stakes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined(Event):
+    account: bytes
+    role: Role
+    index: int
+    stake_wei: int
+    price_wei: int  # burned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +98,38 @@ class Slashed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Burned(Event):
+    amount_wei: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bonded(Event):
+    """Deposited for proposals and challenges."""
+
+    account: bytes
+    amount_wei: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unbonded(Event):
+    account: bytes
+    amount_wei: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forfeited(Event):
+    """A bond was lost: its parts to the beneficiary's bond account, to be burned, to the run's budget."""
+
+    account: bytes
+    beneficiary: bytes
+    reward_wei: int
+    burn_wei: int
+    pool_wei: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pooled(Event):
+    """Forfeited money moved into the run's budget, where it is Funded; burned instead when the run has ended."""
+
     amount_wei: int
 
 
@@ -142,16 +199,45 @@ class Voided(Event):
     phase: Phase  # in which nobody acted in time
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded(Event):
+    """The round is over and can be settled."""
+
+    round: int
+    record_hash: bytes  # 30, see spec.docket.Record
+
+
 # Settlement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settled(Event):
+class Proposed(Event):
     round: int
-    root: bytes
-    total_wei: int  # ever promised, this round included
-    paid_wei: int  # this round
-    standings_hash: bytes
-    loss_micronats: int
-    cluster_mask: int  # 0: no quorum
+    proposer: bytes
+    final_s: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenged(Event):
+    round: int
+    challenger: bytes
+    until_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuted(Event):
+    """The proposal for ``round`` was false; it and all later ones are void."""
+
+    round: int
+    proposer: bytes
+    challenger: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled(Event):
+    """Final. ``transcript``: the run's where rounds are settled directly, settlements' own where they are proposed."""
+
+    round: int
+    outcome: Outcome
     transcript: bytes

@@ -9,103 +9,54 @@ Trainers, verifiers, settlers and auditors all read the chain through this one c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from . import transcript as tr
-from .agreement import agree, held_set
+from .docket import Books, Execution, Proposal, Record, RosterRow, execute
 from .errors import TranscriptBroken
 from .events import (
     Admitted,
+    Bonded,
     Burned,
+    Challenged,
     Claimed,
     Committed,
     Event,
     Exiting,
+    Forfeited,
     Funded,
     Held,
+    Joined,
+    Left,
     Opened,
     PhaseOpened,
+    Pooled,
+    Proposed,
+    Recorded,
+    Redirected,
     Refunded,
+    Refuted,
     Retired,
     Revealed,
     Settled,
     Slashed,
     Submitted,
+    Unbonded,
     Voided,
     Withdrawn,
 )
-from .mechanism import round_budget_wei, settle
 from .params import Params
-from .types import Consensus, Phase, Report, Role, Settlement, Standing
-
-
-@dataclass(slots=True)
-class Seat:
-    """One participant of the run."""
-
-    role: Role
-    index: int
-    account: bytes
-    stake_wei: int  # what was staked, less what was slashed
-    gone: bool = False  # left or ejected; a verifier stays in the committee until the next round opens
-
-
-@dataclass(slots=True)
-class Round:
-    """What was said in one round."""
-
-    number: int
-    training_beacon: bytes
-    trainers: int  # seats that take part; later joiners wait for the next round
-    verifiers: int
-    stakes_wei: tuple[int, ...]  # committee stake per verifier index, 0 outside the committee
-    phase: Phase = Phase.TRAIN
-    opened: dict[Phase, PhaseOpened] = field(default_factory=dict)
-    submissions: list[Submitted] = field(default_factory=list)  # chain order, repeats included
-    holds: dict[int, Held] = field(default_factory=dict)
-    assessment_beacon: bytes = b""
-    commits: dict[int, Committed] = field(default_factory=dict)
-    reveals: dict[int, Revealed] = field(default_factory=dict)
-    settled: Settled | None = None  # what the chain recorded
-    settlement: Settlement | None = None  # what re-execution gives
-    voided: Voided | None = None
-
-    @property
-    def is_over(self) -> bool:
-        return self.settled is not None or self.voided is not None
-
-    @property
-    def first_submissions(self) -> dict[int, Submitted]:
-        """The submission that counts: each trainer's first, in chain order."""
-        first: dict[int, Submitted] = {}
-        for submission in self.submissions:
-            first.setdefault(submission.trainer, submission)
-        return first
-
-    def held(self) -> tuple[frozenset[int], bytes | None]:
-        """The round's set of updates and the attested base model, see :func:`spec.agreement.held_set`."""
-        holds = {v: (hold.bitmap, hold.base) for v, hold in self.holds.items()}
-        held, base = held_set(holds, self.stakes_wei, self.trainers)
-        return held & self.first_submissions.keys(), base
-
-    def reports(self, words: int) -> list[Report | None]:
-        """Revealed reports per verifier index. Raises MalformedReport."""
-        return [
-            Report.unpack(self.reveals[v].report, words, self.trainers) if v in self.reveals else None
-            for v in range(self.verifiers)
-        ]
-
-    def consensus(self, params: Params) -> Consensus | None:
-        """What the committee agreed on; None without quorum."""
-        return agree(self.stakes_wei, self.reports(params.words), params.accept_bits)
+from .round import Round, Seat
+from .types import Phase, Report, Role, Standing
 
 
 class Ledger:
     """State of one run, updated by :meth:`apply`.
 
     Attributes are plain data: ``params``, ``sponsor``, ``token``, ``deposited_wei``, ``phase``, ``deadline_s``,
-    ``seats`` (per role), ``standings`` (per role, re-executed at every settlement), ``rounds`` (round r at index
-    r - 1), ``claimed_wei`` (cumulative, per account), ``slashed_wei`` (per account).
+    ``seats`` (per role, current holders), ``books`` (after the last recorded round, by re-execution: what trainers and
+    verifiers go by), ``final`` (after the last settled one: what can be claimed; the same where rounds are settled
+    directly), ``pending`` (proposals in round order), ``challenge``, ``rounds`` (round r at index r - 1),
+    ``claimed_wei`` (cumulative, per account), ``slashed_wei``, ``bonds_wei``, ``left_wei`` (per account).
     """
 
     def __init__(self, run: int) -> None:
@@ -118,15 +69,28 @@ class Ledger:
         self.phase = Phase.ENROL
         self.deadline_s = 0
         self.seats: dict[Role, list[Seat]] = {Role.TRAINER: [], Role.VERIFIER: []}
-        self.standings: dict[Role, tuple[Standing, ...]] = {Role.TRAINER: (), Role.VERIFIER: ()}
+        self.former: list[Seat] = []  # holders of seats that were given again
+        self.roster_rows: list[RosterRow] = []
+        self.roster_marks: dict[bytes, int] = {tr.EMPTY: 0}  # roster transcript -> rows folded into it
+        self.books = Books()
+        self.final = Books()
+        self.pending: list[Proposal] = []
+        self.challenge: Challenged | None = None
+        self.refuted: list[tuple[Refuted, Proposal]] = []
         self.rounds: list[Round] = []
         self.claimed_wei: dict[bytes, int] = {}
+        self.left_wei: dict[bytes, int] = {}
         self.slashed_wei: dict[bytes, int] = {}
         self.withdrawn_wei: dict[bytes, int] = {}
         self.exiting: dict[bytes, int] = {}
+        self.prices_wei = 0  # paid for seats, burned
+        self.bonds_wei: dict[bytes, int] = {}
+        self.forfeited: list[Forfeited] = []
         self.burned_wei = 0
+        self.pooled_wei = 0
         self.transcript = tr.EMPTY
         self.roster = tr.EMPTY
+        self.settlements = tr.EMPTY  # transcript of settlements, where they are proposed
 
     @property
     def terms(self) -> Params:
@@ -136,44 +100,56 @@ class Ledger:
         return self.params
 
     @property
+    def is_direct(self) -> bool:
+        """Every round is re-executed on chain, none is proposed."""
+        return self.terms.challenge_s == 0
+
+    @property
     def round(self) -> Round:
         """The latest round."""
         return self.rounds[-1]
 
     @property
     def total_wei(self) -> int:
-        """Ever promised to participants."""
-        return next((r.settled.total_wei for r in reversed(self.rounds) if r.settled), 0)
+        """Ever promised to participants, finally."""
+        return self.final.total_wei
+
+    @property
+    def standings(self) -> dict[Role, tuple[Standing, ...]]:
+        """After the last recorded round."""
+        return {Role.TRAINER: self.books.trainers, Role.VERIFIER: self.books.verifiers}
 
     def seated(self, role: Role, count: int) -> tuple[Standing, ...]:
-        """Standings of the first ``count`` seats; who joined since the last settlement starts afresh."""
+        """Standings of the first ``count`` seats; who joined since the last recorded round starts afresh."""
         known = self.standings[role]
-        return known + tuple(Standing(seat.account, role) for seat in self.seats[role][len(known) : count])
+        return tuple(
+            known[seat.index]
+            if seat.index < len(known) and known[seat.index].account == seat.account
+            else Standing(seat.account, role)
+            for seat in self.seats[role][:count]
+        )
 
     def all_standings(self) -> tuple[Standing, ...]:
         """The leaves of the standing tree as of the last settlement: trainers, then verifiers."""
-        return self.standings[Role.TRAINER] + self.standings[Role.VERIFIER]
+        return self.final.standings
 
     def awaited_trainers(self) -> frozenset[int]:
-        """Trainers for whom the current round's submissions stay open: not gone, and not missing twice in a row."""
-        standings = self.seated(Role.TRAINER, self.round.trainers)
-        seats = self.seats[Role.TRAINER]
-        return frozenset(i for i, standing in enumerate(standings) if standing.misses < 2 and not seats[i].gone)
+        """Trainers for whom the current round's submissions stay open."""
+        seats = self.seats[Role.TRAINER][: self.round.trainers]
+        here = [seat for seat in seats if seat.since_round <= self.round.number and not seat.gone]
+        return frozenset(seat.index for seat in here if seat.awaited)
 
-    def settle_round(self) -> Settlement:
-        """The current round's settlement by re-execution. Raises MalformedReport."""
-        round_ = self.round
-        return settle(
-            self.terms,
-            round_budget_wei(self.deposited_wei - self.total_wei, round_.number, self.terms.max_rounds),
-            self.seated(Role.TRAINER, round_.trainers),
-            self.seated(Role.VERIFIER, round_.verifiers),
-            round_.stakes_wei,
-            round_.reports(self.terms.words),
-        )
+    def unsettled(self) -> list[Round]:
+        """Recorded rounds that are not final yet, in order."""
+        return [round_ for round_ in self.rounds if round_.record and not round_.is_over]
+
+    def roster_between(self, before: bytes, after: bytes) -> tuple[RosterRow, ...]:
+        """Joins and exits that lead from one roster transcript to another."""
+        return tuple(self.roster_rows[self.roster_marks[before] : self.roster_marks[after]])
 
     def seat(self, account: bytes) -> Seat | None:
-        for seats in self.seats.values():
+        """The account's seat; also a former holder's."""
+        for seats in (*self.seats.values(), self.former):
             for seat in seats:
                 if seat.account == account:
                     return seat
@@ -182,6 +158,30 @@ class Ledger:
     def apply(self, event: Event) -> None:
         """Fold one event in. Raises TranscriptBroken."""
         _HANDLERS[type(event)](self, event)
+
+    def _record(self) -> Record:
+        """What the current round leaves behind."""
+        round_ = self.round
+        active = sum(1 << v for v, stake_wei in enumerate(round_.stakes_wei) if stake_wei)
+        verifiers = self.seats[Role.VERIFIER]
+        return Record(
+            round=round_.number,
+            previous=max((r.number for r in self.rounds if r.record), default=0),
+            trainers=round_.trainers,
+            verifiers=round_.verifiers,
+            deposited_wei=self.deposited_wei,
+            active=active,
+            revealed=sum(1 << v for v in round_.reveals),
+            roster=round_.roster,
+            reports=tuple(Report.hash(round_.reveals[v].report, self.terms.words) for v in sorted(round_.reveals)),
+            stakes_wei=tuple(verifiers[v].stake_wei if active >> v & 1 else 0 for v in range(round_.verifiers)),
+        )
+
+    def _execute(self, round_: Round, before: Books) -> Execution:
+        """Raises MalformedReport."""
+        assert round_.record is not None
+        rows = self.roster_between(before.roster, round_.roster)
+        return execute(self.terms, round_.record, before, rows, round_.reports(self.terms.words))
 
     def _fold(self, kind: tr.Kind, row: bytes, event: Event, recorded: bytes) -> None:
         name = type(event).__name__
@@ -198,6 +198,11 @@ class Ledger:
         else:
             self.transcript = found
 
+    def _round_of(self, event: Event, number: int) -> Round:
+        if not 1 <= number <= len(self.rounds):
+            raise TranscriptBroken(f"{_where(event, number)}: the latest round is {len(self.rounds)}: a row is missing")
+        return self.rounds[number - 1]
+
     def _opened(self, event: Opened) -> None:
         self.params, self.sponsor, self.token = event.params, event.sponsor, event.token
         self.deposited_wei += event.budget_wei
@@ -207,6 +212,30 @@ class Ledger:
 
     def _claimed(self, event: Claimed) -> None:
         self.claimed_wei[event.account] = self.claimed_wei.get(event.account, 0) + event.amount_wei
+
+    def _left(self, event: Left) -> None:
+        self.left_wei[event.account] = event.cumulative_wei
+
+    def _noted(self, event: Event) -> None:
+        """Says nothing that another row does not."""
+
+    def _joined(self, event: Joined) -> None:
+        self.prices_wei += event.price_wei
+
+    def _bonded(self, event: Bonded) -> None:
+        self.bonds_wei[event.account] = self.bonds_wei.get(event.account, 0) + event.amount_wei
+
+    def _unbonded(self, event: Unbonded) -> None:
+        self.bonds_wei[event.account] = self.bonds_wei.get(event.account, 0) - event.amount_wei
+
+    def _forfeited(self, event: Forfeited) -> None:
+        lost_wei = event.reward_wei + event.burn_wei + event.pool_wei
+        self.bonds_wei[event.account] = self.bonds_wei.get(event.account, 0) - lost_wei
+        self.bonds_wei[event.beneficiary] = self.bonds_wei.get(event.beneficiary, 0) + event.reward_wei
+        self.forfeited.append(event)
+
+    def _pooled(self, event: Pooled) -> None:
+        self.pooled_wei += event.amount_wei
 
     def _refunded(self, event: Refunded) -> None:
         self.refunded_wei += event.amount_wei
@@ -229,11 +258,23 @@ class Ledger:
     def _admitted(self, event: Admitted) -> None:
         row = tr.admitted_row(event.role, event.index, event.account, event.stake_wei)
         self._fold(tr.Kind.ADMITTED, row, event, event.transcript)
-        self.seats[event.role].append(Seat(event.role, event.index, event.account, event.stake_wei))
+        self._enrol(RosterRow(tr.Kind.ADMITTED, event.role, event.index, event.account, event.stake_wei))
+        seats = self.seats[event.role]
+        seat = Seat(event.role, event.index, event.account, event.stake_wei, since_round=len(self.rounds) + 1)
+        if event.index == len(seats):
+            seats.append(seat)
+        else:
+            self.former.append(seats[event.index])
+            seats[event.index] = seat
 
     def _retired(self, event: Retired) -> None:
         self._fold(tr.Kind.RETIRED, tr.retired_row(event.role, event.index), event, event.transcript)
+        self._enrol(RosterRow(tr.Kind.RETIRED, event.role, event.index))
         self.seats[event.role][event.index].gone = True
+
+    def _enrol(self, row: RosterRow) -> None:
+        self.roster_rows.append(row)
+        self.roster_marks[self.roster] = len(self.roster_rows)
 
     def _phase_opened(self, event: PhaseOpened) -> None:
         row = tr.phase_row(event.round, event.phase, event.deadline_s, event.beacon, event.roster)
@@ -253,6 +294,8 @@ class Ledger:
                     trainers=len(self.seats[Role.TRAINER]),
                     verifiers=len(verifiers),
                     stakes_wei=tuple(0 if seat.gone else seat.stake_wei for seat in verifiers),
+                    roster=self.roster,
+                    standings=self.seated(Role.TRAINER, len(self.seats[Role.TRAINER])),
                 )
             )
         if self.rounds and event.phase is not Phase.ENDED:
@@ -275,21 +318,82 @@ class Ledger:
         self.round.commits[event.verifier] = event
 
     def _revealed(self, event: Revealed) -> None:
-        row = tr.revealed_row(event.verifier, event.salt, event.report)
+        row = tr.revealed_row(event.verifier, event.salt, Report.hash(event.report, self.terms.words))
         self._fold(tr.Kind.REVEALED, row, event, event.transcript)
         self.round.reveals[event.verifier] = event
 
     def _voided(self, event: Voided) -> None:
-        self.rounds[event.round - 1].voided = event
+        self._round_of(event, event.round).voided = event
+
+    def _recorded(self, event: Recorded) -> None:
+        round_ = self._round_of(event, event.round)
+        record = self._record()
+        if round_ is not self.round or record.hash() != event.record_hash:
+            raise TranscriptBroken(
+                f"{_where(event, event.round)}: the chain recorded {event.record_hash.hex()}, what was said and staked "
+                f"in round {self.round.number} hashes to {record.hash().hex()}"
+            )
+        round_.recorded, round_.record = event, record
+        # A direct round that nobody settles in time is void: what it would give must not be built on before.
+        round_.execution = self._execute(round_, self.books)
+        if not self.is_direct:
+            self.books = round_.execution.books
+
+    def _proposed(self, event: Proposed) -> None:
+        self.pending.append(
+            Proposal(round=event.round, proposer=event.proposer, final_s=event.final_s, outcome=event.outcome)
+        )
+
+    def _challenged(self, event: Challenged) -> None:
+        self.challenge = event
+
+    def _refuted(self, event: Refuted) -> None:
+        places = [k for k, proposal in enumerate(self.pending) if proposal.round == event.round]
+        if not places:
+            raise TranscriptBroken(
+                f"{_where(event, event.round)}: nothing is proposed for that round: a row is missing"
+            )
+        self.refuted.append((event, self.pending[places[0]]))
+        del self.pending[places[0] :]
+        if self.challenge and self.challenge.round >= event.round:
+            self.challenge = None
 
     def _settled(self, event: Settled) -> None:
-        row = tr.settled_row(
-            event.round, event.root, event.total_wei, event.standings_hash, event.loss_micronats, event.cluster_mask
-        )
-        self._fold(tr.Kind.SETTLED, row, event, event.transcript)
-        settlement = self.settle_round()
-        self.standings = {Role.TRAINER: settlement.trainers, Role.VERIFIER: settlement.verifiers}
-        self.round.settled, self.round.settlement = event, settlement
+        row = tr.settled_row(event.round, event.outcome.pack())
+        round_ = self._round_of(event, event.round)
+        if self.is_direct:
+            self._fold(tr.Kind.SETTLED, row, event, event.transcript)
+        else:
+            found = tr.fold(self.settlements, tr.Kind.SETTLED, row)
+            if found != event.transcript:
+                raise TranscriptBroken(
+                    f"{_where(event, event.round)}: settlements hash to {found.hex()}, the chain recorded "
+                    f"{event.transcript.hex()}"
+                )
+            # Where nothing is pending, the round was settled by re-execution at once.
+            proposal = self.pending[0] if self.pending else None
+            if proposal and (proposal.round, proposal.outcome) != (event.round, event.outcome):
+                raise TranscriptBroken(
+                    f"{_where(event, event.round)}: outcome {event.outcome.hash().hex()} became final, round "
+                    f"{proposal.round} was proposed with {proposal.outcome.hash().hex()}"
+                )
+            self.settlements = found
+            del self.pending[:1]
+            if self.challenge and self.challenge.round == event.round:
+                self.challenge = None
+        if round_.execution is None:
+            raise TranscriptBroken(f"{_where(event, event.round)}: it was settled before it was recorded")
+        round_.settled = event
+        self.final = round_.execution.books
+        if self.is_direct:
+            self.books = self.final
+        for i, seat in enumerate(self.seats[Role.TRAINER][: round_.trainers]):
+            if seat.since_round <= event.round and round_.execution.effects.awaited:
+                seat.awaited = round_.execution.effects.awaits(i)
+
+
+def _where(event: Event, round_: int) -> str:
+    return f"round {round_}, {type(event).__name__} at block {event.position[0]} log {event.position[1]}"
 
 
 _HANDLERS: dict[type[Event], Callable[[Ledger, Event], None]] = {
@@ -310,4 +414,15 @@ _HANDLERS: dict[type[Event], Callable[[Ledger, Event], None]] = {
     Revealed: Ledger._revealed,  # type: ignore[dict-item]
     Voided: Ledger._voided,  # type: ignore[dict-item]
     Settled: Ledger._settled,  # type: ignore[dict-item]
+    Joined: Ledger._joined,  # type: ignore[dict-item]
+    Left: Ledger._left,  # type: ignore[dict-item]
+    Redirected: Ledger._noted,
+    Bonded: Ledger._bonded,  # type: ignore[dict-item]
+    Unbonded: Ledger._unbonded,  # type: ignore[dict-item]
+    Forfeited: Ledger._forfeited,  # type: ignore[dict-item]
+    Pooled: Ledger._pooled,  # type: ignore[dict-item]
+    Recorded: Ledger._recorded,  # type: ignore[dict-item]
+    Proposed: Ledger._proposed,  # type: ignore[dict-item]
+    Challenged: Ledger._challenged,  # type: ignore[dict-item]
+    Refuted: Ledger._refuted,  # type: ignore[dict-item]
 }

@@ -8,17 +8,29 @@ has a bound and a way back; divide by the number who should have come, not who c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from . import rating
 from .agreement import agree
-from .fixed import bps_down, mean_toward_old, mul_div_down, mul_q32_down, running_weight_bps, sign
+from .fixed import (
+    bps_down,
+    mean_toward_old,
+    mul_div_down,
+    mul_q32_down,
+    pow_halves_q32_down,
+    running_weight_bps,
+    sign,
+)
 from .params import Params
 from .types import ONE_Q32, UNSAMPLED, Report, Row, Settlement, Standing, Verdict
+
+LAST = 2**31  # rank behind every gain
 
 
 def settle(
     params: Params,
+    round_: int,
     budget_wei: int,
     trainers: Sequence[Standing],
     verifiers: Sequence[Standing],
@@ -37,26 +49,39 @@ def settle(
         slashed_wei = slash(params, stakes_wei, silent, unanimous=False)
         return Settlement(None, tuple(trainers), tuple(verifiers), paid_wei=0, slashed_wei=tuple(slashed_wei))
 
-    rows = consensus.rows
     pot_wei = bps_down(budget_wei, params.verifier_share_bps)
 
-    settled = prove(params, trainers, rows)
+    # The banned sit the round out: to everything below they are not there.
+    judged = [i for i, standing in enumerate(trainers) if not is_banned(standing, round_)]
+    rows = [consensus.rows[i] for i in judged]
+    settled = [trainers[i] for i in judged]
+    settled = prove(params, settled, rows)
     settled = value(params, settled, rows)
-    # The rating (Plackett-Luce over everyone who should have submitted) takes its turn here, before trust.
-    settled = trust(params, settled, rows)
+    settled = rate(settled, rows)
+    settled = trust(params, round_, settled, rows)
     settled = attend(settled, [row.verdict is not Verdict.MISSING for row in rows])
-    settled, to_trainers_wei = pay(settled, *weights(settled, rows), budget_wei - pot_wei)
+    due = weights(params, settled)
+    settled, to_trainers_wei = pay(settled, *select(params, settled, rows, due), budget_wei - pot_wei)
 
-    checked = attend(verifiers, [report is not None for report in reports])
-    checked, to_verifiers_wei = pay(checked, *shares(stakes_wei, consensus.cluster), pot_wei)
+    checked = bond(params, verifiers, consensus.agreements_q32)
+    checked = attend(checked, [report is not None for report in reports])
+    checked, to_verifiers_wei = pay(checked, *shares(checked, stakes_wei, consensus.cluster), pot_wei)
 
+    merged = list(trainers)
+    for i, standing in zip(judged, settled, strict=True):
+        merged[i] = standing
     return Settlement(
         consensus,
-        tuple(settled),
+        tuple(merged),
         tuple(checked),
         paid_wei=to_trainers_wei + to_verifiers_wei,
         slashed_wei=tuple(slash(params, stakes_wei, consensus.distances_bits, consensus.unanimous)),
+        weakest=find_weakest(params, merged, dict(zip(judged, due, strict=True))),
     )
+
+
+def is_banned(standing: Standing, round_: int) -> bool:
+    return round_ <= standing.ban_round
 
 
 def prove(params: Params, standings: Sequence[Standing], rows: Sequence[Row]) -> list[Standing]:
@@ -77,27 +102,47 @@ def prove(params: Params, standings: Sequence[Standing], rows: Sequence[Row]) ->
 
 
 def value(params: Params, standings: Sequence[Standing], rows: Sequence[Row]) -> list[Standing]:
-    """Running mean of the share of the round's positive common gain; a failed check counts as share 0."""
-    gains = [max(0, row.common_gain_micronats) if row.verdict is Verdict.OK else 0 for row in rows]
+    """Running mean of the gain as a multiple of the round's mean positive gain; a failed check counts as 0.
+
+    A multiple of the mean, not a share of the sum: it stays what it is when others join or leave, so a newcomer is
+    not held against means that remember fewer to share with.
+    """
+    gains = [row.gain_micronats for row in rows]
     total = sum(gains)
     valued = []
     for standing, gain in zip(standings, gains, strict=True):
-        share_q32 = mul_div_down(gain, ONE_Q32, total) if total else 0
+        multiple_q32 = mul_div_down(gain, len(rows) * ONE_Q32, total) if total else 0
         weight_bps = running_weight_bps(params.value_weight_bps, standing.rounds)
-        valued.append(replace(standing, value_q32=mean_toward_old(standing.value_q32, share_q32, weight_bps)))
+        valued.append(replace(standing, value_q32=mean_toward_old(standing.value_q32, multiple_q32, weight_bps)))
     return valued
 
 
-def trust(params: Params, standings: Sequence[Standing], rows: Sequence[Row]) -> list[Standing]:
-    """Penalties multiply, down to the floor; an OK round regains a fixed part of what is missing."""
+def rate(standings: Sequence[Standing], rows: Sequence[Row]) -> list[Standing]:
+    """One Plackett-Luce match of all who should have come, ranked by common gain; failed checks and the missing tie for
+    last."""
+    ranks = [-row.common_gain_micronats if row.verdict is Verdict.OK else LAST for row in rows]
+    after = rating.rate([(standing.mu_q32, standing.sigma_q32) for standing in standings], ranks)
+    return [
+        replace(standing, mu_q32=mu_q32, sigma_q32=sigma_q32)
+        for standing, (mu_q32, sigma_q32) in zip(standings, after, strict=True)
+    ]
+
+
+def trust(params: Params, round_: int, standings: Sequence[Standing], rows: Sequence[Row]) -> list[Standing]:
+    """The penalty ladder: failed checks multiply trust, down to the floor; one that leaves too little of it bans from
+    the next round on; an OK round regains a fixed part of what is missing."""
     floor_q32 = bps_down(ONE_Q32, params.trust_floor_bps)
+    banned_q32 = bps_down(ONE_Q32, params.ban_trust_bps)
     trusted = []
     for standing, row in zip(standings, rows, strict=True):
+        ban_round = standing.ban_round
         if row.verdict is Verdict.OK:
             after = mean_toward_old(standing.trust_q32, ONE_Q32, params.recovery_bps)
         else:
             after = max(floor_q32, bps_down(standing.trust_q32, params.penalty_bps[row.verdict]))
-        trusted.append(replace(standing, trust_q32=after))
+            if after < banned_q32:
+                ban_round = round_ + params.ban_rounds
+        trusted.append(replace(standing, trust_q32=after, ban_round=ban_round))
     return trusted
 
 
@@ -113,24 +158,84 @@ def attend(standings: Sequence[Standing], came: Sequence[bool]) -> list[Standing
     ]
 
 
-def weights(standings: Sequence[Standing], rows: Sequence[Row]) -> tuple[list[int], int]:
-    """Pay weights: value x max(0, proof) x trust x reputation in Q32, 0 without a valid update this round.
+def weights(params: Params, standings: Sequence[Standing]) -> list[int]:
+    """What each would weigh in the pay: value^exponent x max(0, proof) x trust x reputation in Q32.
 
-    Also returns the sum over everyone who should have come: the absent's part is not handed to the others.
+    The exponent is on the value alone: that is what splitting one machine into many identities divides. The other
+    factors are the same for all of them, and a mean of signs is not raised to anything.
     """
-    due = [
+    return [
         mul_q32_down(
-            mul_q32_down(mul_q32_down(standing.value_q32, max(0, standing.proof_q32)), standing.trust_q32),
+            mul_q32_down(
+                mul_q32_down(
+                    pow_halves_q32_down(standing.value_q32, params.value_exponent_halves), max(0, standing.proof_q32)
+                ),
+                standing.trust_q32,
+            ),
             standing.reputation_q32,
         )
         for standing in standings
     ]
-    return [weight if row.verdict is Verdict.OK else 0 for weight, row in zip(due, rows, strict=True)], sum(due)
 
 
-def shares(stakes_wei: Sequence[int], cluster: Sequence[int]) -> tuple[list[int], int]:
-    """Verifiers' shares of their pot: the cluster's stakes; and the whole committee's stake."""
-    return [stake_wei if v in cluster else 0 for v, stake_wei in enumerate(stakes_wei)], sum(stakes_wei)
+def select(
+    params: Params, standings: Sequence[Standing], rows: Sequence[Row], due: Sequence[int]
+) -> tuple[list[int], int]:
+    """Pay weights of this round, 0 for whoever is not paid; and the sum that they are parts of.
+
+    The best ``top`` by rating ordinal are paid, of those to whom anything is due (ties: the lower index first). For
+    each of them whose update is not OK the next best of the ``reserve`` behind them whose update is OK steps in. Whom
+    nobody replaces stays in the sum: the absent's part is not handed to the others.
+    """
+    ranking = sorted(
+        (i for i, weight in enumerate(due) if weight),
+        key=lambda i: (-rating.ordinal_q32((standings[i].mu_q32, standings[i].sigma_q32)), i),
+    )
+    members, reserves = ranking[: params.top], ranking[params.top : params.top + params.reserve]
+    here = [i for i in members if rows[i].verdict is Verdict.OK]
+    missing = [i for i in members if rows[i].verdict is not Verdict.OK]
+    here += [i for i in reserves if rows[i].verdict is Verdict.OK][: len(missing)]
+    vacant = missing[len(here) + len(missing) - len(members) :]
+    parts = [0] * len(due)
+    for i in here:
+        parts[i] = due[i]
+    return parts, sum(parts) + sum(due[i] for i in vacant)
+
+
+def find_weakest(params: Params, standings: Sequence[Standing], due: Mapping[int, int]) -> int | None:
+    """Whose seat is given away when none is free: least pay weight, then lowest index, past its immunity.
+
+    ``due`` is per trainer index; the banned have none.
+    """
+    candidates = [
+        (due.get(i, 0), i) for i, standing in enumerate(standings) if standing.rounds > params.immunity_rounds
+    ]
+    return min(candidates)[1] if candidates else None
+
+
+def bond(params: Params, standings: Sequence[Standing], agreements_q32: Sequence[int]) -> list[Standing]:
+    """A verifier's bond: the running mean of its agreement, 0 for a round outside the cluster.
+
+    Yuma's bonds (B_ij <- (1 - a) B_ij + a W_ij) summed over the trainers: one number instead of one for each pair.
+    """
+    return [
+        replace(
+            standing,
+            value_q32=mean_toward_old(
+                standing.value_q32, agreement, running_weight_bps(params.bonds_weight_bps, standing.rounds)
+            ),
+        )
+        for standing, agreement in zip(standings, agreements_q32, strict=True)
+    ]
+
+
+def shares(standings: Sequence[Standing], stakes_wei: Sequence[int], cluster: Sequence[int]) -> tuple[list[int], int]:
+    """Verifiers' shares of their pot: stake x bond of the cluster, of the whole committee's stake at full agreement."""
+    parts = [
+        mul_q32_down(stake_wei, standing.value_q32) if v in cluster else 0
+        for v, (standing, stake_wei) in enumerate(zip(standings, stakes_wei, strict=True))
+    ]
+    return parts, sum(stakes_wei)
 
 
 def pay(standings: Sequence[Standing], parts: Sequence[int], total: int, pot_wei: int) -> tuple[list[Standing], int]:

@@ -12,7 +12,9 @@ from .types import BPS, LOSS_MAX_MICRONATS, Verdict
 
 MAX_VERIFIERS = 32  # one bit each in the chain's 32-bit committee masks
 MAX_WORDS = 16  # signature words; all pairs of 32 verifiers x 16 words still fit a block
-MAX_TRAINERS = 1_024  # one settlement: 8M gas, and 128 KiB of calldata, which is what nodes' pools take
+MAX_TRAINERS = 1_024  # standings and agreed rows of one round fit 128 KiB of calldata, which is what nodes' pools take
+MAX_EXPONENT_HALVES = 6  # a cubed weight times an amount still fits 256 bits
+MAX_CHALLENGER_BPS = 5_000  # of a refuted bond: who challenges itself loses at least the other half
 MAX_S = 2**32 - 1  # uint32 in the contract
 MAX_STAKE_WEI = 2**128 - 1  # uint128 in the contract
 
@@ -37,16 +39,31 @@ class Params:
     exit_s: int  # stake stays slashable this long after an exit; at least a whole round
     trainer_stake_wei: int
     verifier_stake_wei: int
+    join_price_wei: int  # least price of a seat, burned; founders, who join before round 1, pay this
+    join_bump_bps: int  # how much a join raises the price of the next
+    join_half_life_s: int  # how fast it falls again
+    immunity_rounds: int  # settled rounds in which a newcomer's seat is not given away
     verifier_share_bps: int  # of each round's budget
     words: int  # signature words a report carries
     accept_bits: int  # over all words: at most this far from the medoid is in the cluster
     slash_bits: int  # further than this, and the cluster unanimous: slashed
     slash_bps: int  # of the verifier's stake, for a report beyond slash_bits
     liveness_bps: int  # of the verifier's stake, for a round without its reveal
-    value_weight_bps: int  # running mean's least weight for the newest share of gain
+    value_weight_bps: int  # running mean's least weight for the newest gain
     proof_weight_bps: int  # mean's weight for the newest sign
     recovery_bps: int  # part of the missing trust regained by an OK round
     trust_floor_bps: int  # trust never falls below this: every penalty has a way back
+    ban_trust_bps: int  # a failed check that leaves trust below this bans; 0 never
+    ban_rounds: int  # for so many rounds
+    bonds_weight_bps: int  # a verifier's bond: its agreement's mean's least weight for the newest; 10,000 no memory
+    value_exponent_halves: int  # value is raised to half of this before it is paid: 2 linear, 3 superlinear
+    top: int  # trainers paid in a round, the best by rating
+    reserve: int  # the next best, who step in for missing ones of the top
+    challenge_s: int  # how long a proposed settlement can be refuted; 0: every round is re-executed on chain instead
+    extension_s: int  # time that a late challenge adds
+    proposal_bond_wei: int  # what proposer and challenger each put up
+    challenger_bps: int  # of a lost bond, to whoever proved it
+    burn_bps: int  # of a lost bond, burned; the rest goes to the run's budget
     penalty_bps: tuple[int, ...]  # trust is multiplied by this, one entry per Verdict; OK is 10,000
 
     def encode(self) -> bytes:
@@ -104,8 +121,9 @@ class Params:
                 "every phase lasts at least 1 s",
             ),
             (
-                round_s <= self.exit_s <= MAX_S,
-                f"exit_s {self.exit_s} covers a whole round of {round_s} s and is at most {MAX_S}",
+                round_s + self.challenge_s + self.extension_s <= self.exit_s <= MAX_S,
+                f"exit_s {self.exit_s} covers a whole round of {round_s} s, challenge_s {self.challenge_s} and "
+                f"extension_s {self.extension_s}, and is at most {MAX_S}",
             ),
             (
                 0 <= self.trainer_stake_wei <= MAX_STAKE_WEI,
@@ -115,6 +133,12 @@ class Params:
                 1 <= self.verifier_stake_wei <= MAX_STAKE_WEI,
                 f"verifiers stake something: verifier_stake_wei {self.verifier_stake_wei} in 1..{MAX_STAKE_WEI}",
             ),
+            (
+                0 <= self.join_price_wei <= MAX_STAKE_WEI,
+                f"join_price_wei {self.join_price_wei} lies in 0..{MAX_STAKE_WEI}",
+            ),
+            (1 <= self.join_half_life_s <= MAX_S, f"join_half_life_s {self.join_half_life_s} lies in 1..{MAX_S}"),
+            (0 <= self.immunity_rounds <= 65_535, f"immunity_rounds {self.immunity_rounds} lies in 0..65535"),
             (1 <= self.words <= MAX_WORDS, f"words {self.words} lies in 1..{MAX_WORDS}"),
             (
                 0 <= self.accept_bits <= self.slash_bits < 256 * self.words,
@@ -129,6 +153,8 @@ class Params:
                         self.liveness_bps,
                         self.recovery_bps,
                         self.trust_floor_bps,
+                        self.ban_trust_bps,
+                        self.join_bump_bps,
                         *self.penalty_bps,
                     )
                 ),
@@ -136,8 +162,37 @@ class Params:
             ),
             (self.recovery_bps >= 1, "trust recovers, by recovery_bps of at least 1"),
             (
-                1 <= self.value_weight_bps <= BPS and 1 <= self.proof_weight_bps <= BPS,
+                all(1 <= bps <= BPS for bps in (self.value_weight_bps, self.proof_weight_bps, self.bonds_weight_bps)),
                 f"running means weigh the newest round with 1..{BPS} bps",
+            ),
+            (
+                (self.ban_trust_bps == 0 or self.ban_rounds >= 1) and 0 <= self.ban_rounds <= 65_535,
+                f"a ban lasts ban_rounds {self.ban_rounds} of 1..65535",
+            ),
+            (
+                2 <= self.value_exponent_halves <= MAX_EXPONENT_HALVES,
+                f"value_exponent_halves {self.value_exponent_halves} lies in 2..{MAX_EXPONENT_HALVES}",
+            ),
+            (
+                1 <= self.top <= 65_535 and 0 <= self.reserve <= 65_535,
+                f"top {self.top} is at least 1, reserve {self.reserve} at least 0",
+            ),
+            (
+                self.challenge_s == 0 or 0 < self.extension_s <= self.challenge_s <= MAX_S,
+                f"0 < extension_s {self.extension_s} <= challenge_s {self.challenge_s}, where rounds are proposed",
+            ),
+            (
+                self.challenge_s != 0 or self.extension_s == self.proposal_bond_wei == 0,
+                "extension_s and proposal_bond_wei are 0 where every round is re-executed",
+            ),
+            (
+                self.challenge_s == 0 or 1 <= self.proposal_bond_wei <= MAX_STAKE_WEI,
+                f"proposers put up something: proposal_bond_wei {self.proposal_bond_wei} in 1..{MAX_STAKE_WEI}",
+            ),
+            (
+                0 <= self.challenger_bps <= MAX_CHALLENGER_BPS and 0 <= self.burn_bps <= BPS - self.challenger_bps,
+                f"challenger_bps {self.challenger_bps} is at most {MAX_CHALLENGER_BPS}, and burn_bps {self.burn_bps} "
+                f"at most what it leaves of {BPS}",
             ),
             (
                 len(self.penalty_bps) == len(Verdict) and self.penalty_bps[Verdict.OK] == BPS,
@@ -170,17 +225,33 @@ STANDARD = Params(
     exit_s=86_400,  # a day: twenty rounds
     trainer_stake_wei=10 * ETHER_WEI,
     verifier_stake_wei=100 * ETHER_WEI,
+    join_price_wei=ETHER_WEI // 10,
+    join_bump_bps=2_500,  # a hundred identities at once cost 2e10 times the floor, a hundred in a month the floor each
+    join_half_life_s=4_200,  # a round
+    immunity_rounds=10,  # by then a fair worker is paid a fair share
     verifier_share_bps=2_000,
     words=4,
     accept_bits=48,  # of 1,024: 12 times the honest bf16-against-fp32 distance (4 of 512 measured)
     slash_bits=160,  # of 1,024: below what a stale model or another batch shows in either half of the words
     slash_bps=2_000,
     liveness_bps=100,
-    # (1 - value weight) * (1 - 2 * proof weight) >= 2/3: one unlucky round costs at most a third of one's pay.
-    value_weight_bps=1_500,
+    # (1 - value weight)^1.5 * (1 - 2 * proof weight) >= 2/3: one unlucky round costs at most a third of one's pay.
+    value_weight_bps=1_200,
     proof_weight_bps=900,  # 1 - 0.91^10 / 2 = 0.8: a newcomer who always proves itself has four fifths after 10 rounds
     recovery_bps=1_000,
     trust_floor_bps=100,
+    # Below a quarter, so that trust which an old slip left a hair under 1 makes no difference to the counts.
+    ban_trust_bps=2_400,  # three malformed updates, two copies, fourteen absences in a row
+    ban_rounds=20,
+    bonds_weight_bps=10_000,
+    value_exponent_halves=3,  # two halves of one machine are paid 0.71 of what the whole is
+    top=256,  # everyone: with fewer, a newcomer is paid nothing until its rating has passed the others'
+    reserve=16,
+    challenge_s=0,
+    extension_s=0,
+    proposal_bond_wei=0,
+    challenger_bps=4_000,
+    burn_bps=3_000,  # so is the rest, to the budget: who refutes itself loses six tenths
     #            OK      MISSING OVERSIZE MALFORMED WRONG_BASE NOT_FINITE OVER_NORM DUPLICATE
     penalty_bps=(10_000, 9_000, 5_000, 5_000, 7_500, 5_000, 5_000, 2_500),
 )
@@ -199,4 +270,16 @@ LOCAL = replace(
     reveal_s=30,
     settle_s=60,
     exit_s=240,
+    join_half_life_s=240,
+)
+
+#: Rounds too large to re-execute each: proposed with a bond, refuted by re-execution within half a day.
+LARGE = replace(
+    STANDARD,
+    max_trainers=MAX_TRAINERS,
+    top=MAX_TRAINERS,
+    exit_s=259_200,
+    challenge_s=43_200,
+    extension_s=14_400,
+    proposal_bond_wei=100 * ETHER_WEI,
 )

@@ -54,23 +54,14 @@ def committed_row(verifier: int, commitment: bytes) -> bytes:
     return bytes([verifier]) + commitment
 
 
-def revealed_row(verifier: int, salt: bytes, report: bytes) -> bytes:
-    """verifier uint8 | salt 32 | keccak256(report) 32."""
-    return bytes([verifier]) + salt + keccak256(report)
+def revealed_row(verifier: int, salt: bytes, report_hash: bytes) -> bytes:
+    """verifier uint8 | salt 32 | report hash 32, see :meth:`spec.types.Report.hash`."""
+    return bytes([verifier]) + salt + report_hash
 
 
-def settled_row(
-    round_: int, root: bytes, total_wei: int, standings_hash: bytes, loss_micronats: int, cluster_mask: int
-) -> bytes:
-    """round uint16 | root 32 | total uint128 | standings hash 32 | loss uint32 | cluster mask uint32 (0: void)."""
-    return (
-        round_.to_bytes(2, "big")
-        + root
-        + total_wei.to_bytes(16, "big")
-        + standings_hash
-        + loss_micronats.to_bytes(4, "big")
-        + cluster_mask.to_bytes(4, "big")
-    )
+def settled_row(round_: int, outcome: bytes) -> bytes:
+    """round uint16 | packed outcome, see :meth:`spec.docket.Outcome.pack`."""
+    return round_.to_bytes(2, "big") + outcome
 
 
 def admitted_row(role: Role, index: int, account: bytes, stake_wei: int) -> bytes:
@@ -89,9 +80,9 @@ def beacon(prevrandao: int, transcript: bytes) -> bytes:
 
 
 def commitment(
-    chain_id: int, contract: bytes, run: int, round_: int, account: bytes, report: bytes, salt: bytes
+    chain_id: int, contract: bytes, run: int, round_: int, account: bytes, report_hash: bytes, salt: bytes
 ) -> bytes:
-    """abi.encode of chain id, Rounds address, run, round, verifier, keccak256(report), salt; then keccak256.
+    """abi.encode of chain id, Rounds address, run, round, verifier, report hash, salt; then keccak256.
 
     Bound to all of them: a commitment copied to another chain, run, round or sender opens to nothing.
     """
@@ -101,6 +92,6 @@ def commitment(
         + run.to_bytes(32, "big")
         + round_.to_bytes(32, "big")
         + account.rjust(32, b"\0")
-        + keccak256(report)
+        + report_hash
         + salt
     )

@@ -1,8 +1,10 @@
 """Merkle-sum tree over standings: the root commits to the total, so no root can promise more than was funded.
 
-leaf   keccak256(0x00 || standing, 96 bytes), sum = the standing's paid_wei
+leaf   keccak256(0x00 || account, 20 bytes || paid_wei, 16 bytes), sum = paid_wei
 node   keccak256(0x01 || left hash || left sum, 16 bytes || right hash || right sum, 16 bytes)
-A last node without a sibling rises unchanged. Tags keep leaves and nodes apart, so a proof needs no count.
+Hashes are the first 24 bytes: 96 bits against collisions, as in the transcript, and a fifth off a claim's calldata. A
+last node without a sibling rises unchanged. Tags keep leaves and nodes apart, so a proof needs no count. What else a
+standing holds is committed to by the standings' own hash, so a claim need not bring it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from .types import Standing
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    hash: bytes
+    hash: bytes  # 24
     sum_wei: int
 
 
@@ -28,18 +30,18 @@ class Proof:
     siblings: tuple[Node, ...]
 
 
-EMPTY = Node(bytes(32), 0)
+EMPTY = Node(bytes(24), 0)
 
 
-def leaf(standing: Standing) -> Node:
-    return Node(keccak256(b"\x00" + standing.pack()), standing.paid_wei)
+def leaf(account: bytes, paid_wei: int) -> Node:
+    return Node(keccak256(b"\x00" + account + paid_wei.to_bytes(16, "big"))[:24], paid_wei)
 
 
 def parent(left: Node, right: Node) -> Node:
     return Node(
         keccak256(
             b"\x01" + left.hash + left.sum_wei.to_bytes(16, "big") + right.hash + right.sum_wei.to_bytes(16, "big")
-        ),
+        )[:24],
         left.sum_wei + right.sum_wei,
     )
 
@@ -51,7 +53,7 @@ def _next_level(level: Sequence[Node]) -> list[Node]:
 
 def root(standings: Sequence[Standing]) -> Node:
     """Root over all standings, trainers before verifiers, each in index order. EMPTY for none."""
-    level = [leaf(standing) for standing in standings]
+    level = [leaf(standing.account, standing.paid_wei) for standing in standings]
     while len(level) > 1:
         level = _next_level(level)
     return level[0] if level else EMPTY
@@ -64,7 +66,7 @@ def prove(standings: Sequence[Standing], position: int) -> Proof:
 
 def prove_all(standings: Sequence[Standing], positions: Sequence[int]) -> list[Proof]:
     """Proofs that each of ``positions`` is in the tree; the tree is built once. Raises IndexError beyond it."""
-    level = [leaf(standing) for standing in standings]
+    level = [leaf(standing.account, standing.paid_wei) for standing in standings]
     places = [range(len(level))[position] for position in positions]
     paths: list[tuple[int, tuple[Node, ...]]] = [(0, ()) for _ in places]
     while len(level) > 1:
@@ -77,9 +79,9 @@ def prove_all(standings: Sequence[Standing], positions: Sequence[int]) -> list[P
     return [Proof(right_bits, siblings) for right_bits, siblings in paths]
 
 
-def climb(standing: Standing, proof: Proof) -> Node:
+def climb(account: bytes, paid_wei: int, proof: Proof) -> Node:
     """Root that the proof leads to."""
-    node = leaf(standing)
+    node = leaf(account, paid_wei)
     for k, sibling in enumerate(proof.siblings):
         node = parent(sibling, node) if proof.right_bits >> k & 1 else parent(node, sibling)
     return node

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from .errors import MalformedReport, MalformedStanding
+from .keccak import keccak256
 
 ONE_Q32 = 1 << 32
 BPS = 10_000
@@ -17,6 +18,7 @@ BPS = 10_000
 GAIN_MAX_MICRONATS = 2**31 - 1  # gains saturate here, symmetric, so that negation is safe
 UNSAMPLED = -(2**31)  # assigned gain of a trainer whom the beacon did not sample this round
 LOSS_MAX_MICRONATS = 2**32 - 1
+CHUNK_ROWS = 256  # rows of a report that one slice of a re-execution brings
 
 
 class Verdict(IntEnum):
@@ -58,6 +60,11 @@ class Row:
     assigned_gain_micronats: int  # UNSAMPLED when the beacon did not choose this trainer
 
     SIZE = 9  # packed: verdict uint8, common int32, assigned int32, big-endian
+
+    @property
+    def gain_micronats(self) -> int:
+        """What counts of a row: positive common gain of a valid update."""
+        return max(0, self.common_gain_micronats) if self.verdict is Verdict.OK else 0
 
     def pack(self) -> bytes:
         return (
@@ -121,22 +128,34 @@ class Report:
         """Bytes of a packed report."""
         return 4 + 32 * words + Row.SIZE * trainers
 
+    @staticmethod
+    def hash(packed: bytes, words: int) -> bytes:
+        """What stands for a packed report: keccak256(head || keccak256 of each chunk of rows).
+
+        The head is loss and words; a chunk is :data:`CHUNK_ROWS` rows, the last one fewer. So a large round can be
+        re-executed on chain in slices, each of which brings one chunk of every report.
+        """
+        head = 4 + 32 * words
+        step = CHUNK_ROWS * Row.SIZE
+        return keccak256(
+            packed[:head] + b"".join(keccak256(packed[at : at + step]) for at in range(head, len(packed), step))
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The whole on-chain memory of one participant: one leaf of the standing tree, three 256-bit words.
+    """The whole on-chain memory of one participant, three 256-bit words.
 
-    Rating ``mu``/``sigma`` and ``reputation`` have their place here; the rating starts at OpenSkill's defaults
-    (25, 25/3) and reputation at 1.
+    A verifier's ``value_q32`` is its bond: the running mean of its agreement. Reputation has its place and stays at 1.
     """
 
     account: bytes  # 20 bytes
     role: Role
     misses: int = 0  # rounds missed in a row, saturating at 255
     rounds: int = 0  # settled rounds since joining, saturating at 65,535
-    ban_round: int = 0
+    ban_round: int = 0  # last round of the latest ban; 0 never banned
     paid_wei: int = 0  # cumulative payout, the leaf's share of the tree's sum
-    value_q32: int = 0  # running mean of the share of positive common gain
+    value_q32: int = 0  # running mean of gain over the round's mean gain; of the agreement, for a verifier
     proof_q32: int = ONE_Q32 // 2  # mean of sign(assigned - common), signed; starts neither proven nor refuted
     mu_q32: int = 25 << 32
     sigma_q32: int = (25 << 32) // 3
@@ -191,7 +210,8 @@ class Consensus:
     """What the cluster agrees on: by LSH distance about the floats, by stake-weighted lower median about the integers.
 
     ``medoid`` and ``cluster`` are verifier indices; ``distances_bits[v]`` is verifier v's distance to the medoid, None
-    when v did not reveal. ``unanimous``: the cluster holds at least 3/4 of committee stake.
+    when v did not reveal. ``unanimous``: the cluster holds at least 3/4 of committee stake. ``agreements_q32[v]``: how
+    much of the gains v names is the consensus's, 0 outside the cluster.
     """
 
     medoid: int
@@ -200,14 +220,20 @@ class Consensus:
     unanimous: bool
     loss_micronats: int
     rows: tuple[Row, ...]
+    agreements_q32: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The transition's result. ``consensus`` is None without quorum: nobody is paid, only silence is slashed."""
+    """The transition's result. ``consensus`` is None without quorum: nobody is paid, only silence is slashed.
+
+    ``weakest`` is the trainer whose seat a newcomer is given when all are taken: the least pay weight among those
+    who are past their immunity, None when nobody is.
+    """
 
     consensus: Consensus | None
     trainers: tuple[Standing, ...]
     verifiers: tuple[Standing, ...]
     paid_wei: int  # sum of this round's payouts
     slashed_wei: tuple[int, ...] = field(default=())  # per verifier index
+    weakest: int | None = None

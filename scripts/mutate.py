@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+"""Plant defects in a copy of the contracts, one after the other, and see whether the tests notice.
+
+    python scripts/mutate.py             all of them; exit 1 when one survives or no longer applies
+    python scripts/mutate.py WORD ...    only those whose name has one of these words
+    python scripts/mutate.py --check     only whether each still applies
+
+Each is caught by the quickest tests that should: libraries by their fuzz tests, contracts by the long game of
+contracts/test/forge/Invariants.t.sol, certificates by theirs on Anvil.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COPY = ROOT / ".build" / "mutate"
+GAME = ("--match-test", "test_a_long_game")
+TREE = ("--match-path", "contracts/test/forge/Tree.t.sol")
+FIXED = ("--match-path", "contracts/test/forge/Fixed.t.sol")
+AGREEMENT = ("--match-path", "contracts/test/forge/Agreement.t.sol")
+CERTIFICATES = ("pytest", "tests/contracts/test_certificates.py", "-k", "rogue_key")
+
+
+@dataclass(frozen=True)
+class Mutation:
+    breaks: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTATIONS = (
+    # Money
+    Mutation(
+        "a root may promise more than was deposited", "Runs.sol",
+        "if (totalWei > settled.depositedWei) revert Insolvent(totalWei, settled.depositedWei);", "", GAME,
+    ),
+    Mutation(
+        "a total may shrink", "Runs.sol",
+        "if (totalWei < settled.totalWei) revert TotalShrank(settled.totalWei, totalWei);", "", GAME,
+    ),
+    Mutation("a claim is not written down", "Runs.sol", "paid.cumulativeWei = cumulativeWei;", "", GAME),
+    Mutation(
+        "the root is not bound to its token", "Runs.sol", "mstore(0x18, shl(96, token))", "mstore(0x18, 0)", GAME,
+    ),
+    Mutation(
+        "refunds before all is settled", "Runs.sol",
+        "if (!settlement.isCaughtUp(run)) revert NotSettled(run);", "", GAME,
+    ),
+    Mutation(
+        "a lie pays out other runs' money", "Runs.sol",
+        "if (drawnWei > _runs[run].totalWei) revert Overdrawn(run, drawnWei, _runs[run].totalWei);", "", GAME,
+    ),
+    # Stakes
+    Mutation("the price is not burned", "Stakes.sol", "burnable[run] += priceWei;", "", GAME),
+    Mutation(
+        "a bond is not locked", "Stakes.sol",
+        "_requireFree(run, account, amountWei).lockedWei += amountWei;", "_requireFree(run, account, amountWei);", GAME,
+    ),
+    Mutation(
+        "the liar is its own beneficiary", "Stakes.sol",
+        "bondOf[run][beneficiary].amountWei += rewardWei;", "bondOf[run][account].amountWei += rewardWei;", GAME,
+    ),
+    Mutation(
+        "a stake leaves before its delay is over", "Stakes.sol",
+        "if (block.timestamp < stake.releaseS) revert StillLocked(stake.releaseS, block.timestamp);", "", GAME,
+    ),
+    # Rounds
+    Mutation(
+        "a submission at the deadline", "Rounds.sol",
+        "if (block.timestamp >= clock_.deadline) revert Overdue(clock_.deadline, block.timestamp);\n"
+        "        Seat storage",
+        "if (block.timestamp > clock_.deadline) revert Overdue(clock_.deadline, block.timestamp);\n"
+        "        Seat storage", GAME,
+    ),
+    Mutation(
+        "newcomers act in the round they joined in", "Rounds.sol",
+        "if (seat_.sinceRound > round) revert NotYet(seat_.sinceRound, round);", "", GAME,
+    ),
+    Mutation(
+        "an account takes two seats", "Rounds.sol",
+        "if (_seats[run][account].role != Role.NONE) revert AlreadySeated(run, account);", "", GAME,
+    ),
+    Mutation(
+        "acts of outsiders count", "Rounds.sol",
+        "if (m.active & bit == 0) revert NotOnCommittee(run, verifier);", "", GAME,
+    ),
+    # Settlement
+    Mutation(
+        "final before the window is over", "Settlement.sol",
+        "if (block.timestamp < finalS) revert NotFinal(first.round, finalS, block.timestamp);", "", GAME,
+    ),
+    Mutation(
+        "a challenge gains no time", "Settlement.sol",
+        "lapsed && open.untilS > first.finalS ? open.untilS : first.finalS", "first.finalS", GAME,
+    ),
+    Mutation(
+        "a true proposal can be refuted", "Settlement.sol",
+        "if (Docket.hash(outcome) == Docket.hash(pending[place].outcome)) revert NotRefuted(run, round);", "", GAME,
+    ),
+    Mutation(
+        "who left is forgotten", "Settlement.sol",
+        "runs.keep(run, address(uint160(effects.left[i])), effects.left[i + 1]);", "", GAME,
+    ),
+    # Libraries
+    Mutation("a leaf is tagged like a node", "libraries/StandingTree.sol",
+        "mstore8(0x00, 0x00)", "mstore8(0x00, 0x01)", TREE),
+    Mutation(
+        "sums of siblings are left out of the climb", "libraries/StandingTree.sol",
+        "paidWei := add(paidWei, shr(128, calldataload(add(sibling, 0x18))))", "", TREE,
+    ),
+    Mutation("half of the stake is a quorum", "libraries/Agreement.sol",
+        "if (3 * clusterWei <= 2 * committeeWei)", "if (2 * clusterWei <= committeeWei)", AGREEMENT),
+    Mutation("the last of equals is the medoid", "libraries/Agreement.sol",
+        "nearBits < leastBits", "nearBits <= leastBits", AGREEMENT),
+    Mutation("a commitment holds on every chain", "libraries/Transcript.sol",
+        "abi.encode(chainId, contract_,", "abi.encode(uint256(0), contract_,", AGREEMENT),
+    Mutation("payouts are rounded up", "libraries/Fixed.sol",
+        "quotient := div(mul(a, b), denominator)",
+        "quotient := div(add(mul(a, b), sub(denominator, 1)), denominator)", FIXED),
+    Mutation("the price falls below its floor", "libraries/Registration.sol",
+        "return leftWei > floorWei ? uint128(leftWei) : floorWei;", "return uint128(leftWei);", FIXED),
+    Mutation("the pool gets the reward as well", "libraries/Docket.sol",
+        "poolWei = bondWei - rewardWei - burnWei;", "poolWei = bondWei - burnWei;", FIXED),
+    Mutation("all bits set count as none", "libraries/Hamming.sol",
+        "x := add(and(x, LANES), and(shr(8, x), LANES))\n            bits := shr(240, mul(x, ONES))",
+        "bits := shr(248, mul(x, 0x0101010101010101010101010101010101010101010101010101010101010101))", FIXED),
+    # Certificates
+    Mutation("keys are registered without a proof of possession", "Certificates.sol",
+        "if (!Bls.verify(Bls.g2(key), possessionDigest(msg.sender, key), POSSESSION_TAG, Bls.g1(proof))) {",
+        "if (proof.length == 0) {", CERTIFICATES),
+)  # fmt: skip
+
+
+def fresh_copy() -> None:
+    """What the tests need, without what only costs time to compile. The forge cache of the last time is kept."""
+    COPY.mkdir(parents=True, exist_ok=True)
+    for name in ("contracts", "scripts", "tests", "src"):
+        shutil.rmtree(COPY / name, ignore_errors=True)
+        shutil.copytree(ROOT / name, COPY / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("foundry.toml", "pyproject.toml"):
+        shutil.copy(ROOT / name, COPY / name)
+    if not (COPY / "node_modules").is_symlink():
+        (COPY / "node_modules").symlink_to(ROOT / "node_modules")
+    shutil.rmtree(COPY / "contracts" / "proofs")
+
+
+def run(tests: Sequence[str]) -> tuple[bool, str]:
+    """Whether all passed, and the first that did not, with what it said."""
+    if tests[0] == "pytest":
+        settings = {"PYTHONPATH": str(COPY / "src"), "GRADMINT_SOLC_OFFLINE": "1"}
+        subprocess.run([sys.executable, "scripts/compile.py"], cwd=COPY, env=os.environ | settings, check=True,
+                       capture_output=True)  # fmt: skip
+        answer = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests[1:]],
+            cwd=COPY, env=os.environ | settings, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        failed = [line.split("::")[-1] for line in answer.stdout.splitlines() if line.startswith("FAILED")]
+        return answer.returncode == 0, failed[0].split(" ")[0] if failed else answer.stdout[-200:]
+    # Certificates and the harnesses are nobody's business here.
+    skip = ["--skip", "Certificates", "--skip", "Harness", "--skip", "contracts/dev"]
+    answer = subprocess.run(
+        [ROOT / "node_modules" / ".bin" / "forge", "test", "--json", "--fuzz-runs", "1000", *skip, *tests],
+        cwd=COPY, env=os.environ | {"GRADMINT_ROOT": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    start = answer.stdout.find("{")
+    if start < 0:
+        raise SystemExit(f"mutate: forge did not get as far as testing\n{answer.stdout[-2000:]}{answer.stderr[-2000:]}")
+    for suite in json.loads(answer.stdout[start:]).values():
+        for name, result in suite["test_results"].items():
+            if result["status"] == "Failure":
+                return False, f"{name.split('(')[0]}: {result.get('reason') or ''}".strip(": ")
+    return answer.returncode == 0, ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="run nothing; exit 1 when a mutation no longer applies")
+    parser.add_argument("words", nargs="*", help="parts of names")
+    options = parser.parse_args()
+    chosen = [m for m in MUTATIONS if not options.words or any(word in m.breaks for word in options.words)]
+    bad = 0
+    for mutation in chosen:
+        places = (ROOT / "contracts" / mutation.file).read_text().count(mutation.old)
+        if places != 1:
+            print(f"gone     {mutation.breaks}: {mutation.file} has its text {places} times")
+            bad += 1
+    if options.check or bad:
+        return 1 if bad else 0
+
+    fresh_copy()
+    for tests in dict.fromkeys(mutation.tests for mutation in chosen):
+        passed, failure = run(tests)
+        if not passed:
+            raise SystemExit(f"mutate: {' '.join(tests)} fails without a mutation: {failure}")
+    for mutation in chosen:
+        file = COPY / "contracts" / mutation.file
+        text = file.read_text()
+        started = time.monotonic()
+        file.write_text(text.replace(mutation.old, mutation.new))
+        passed, failure = run(mutation.tests)
+        file.write_text(text)
+        bad += passed
+        verdict = "SURVIVED" if passed else "caught  "
+        print(
+            f"| {verdict} | {mutation.file} | {mutation.breaks} | {failure} | {time.monotonic() - started:.0f} s |",
+            flush=True,
+        )
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

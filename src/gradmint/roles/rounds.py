@@ -1,0 +1,44 @@
+"""Rounds as participants see them, in runs that settle directly and in those that propose: when a round is closed, what
+it came to, who sat where."""
+
+from __future__ import annotations
+
+from ..spec.docket import Books
+from ..spec.ledger import Ledger
+from ..spec.round import Round, Seat
+from ..spec.types import Consensus, Role, Settlement
+
+
+def is_closed(ledger: Ledger, round_: Round) -> bool:
+    """Nothing that is said from now on changes what the round comes to."""
+    return round_.is_over or (round_.record is not None and not ledger.is_direct)
+
+
+def settlement_of(ledger: Ledger, round_: Round) -> Settlement | None:
+    """What the round came to by re-execution; None when it is void or not closed yet.
+
+    A recorded round of a proposing run counts before it is final: what is proposed for it can only be this.
+    """
+    return round_.settlement if is_closed(ledger, round_) and round_.voided is None else None
+
+
+def consensus_of(ledger: Ledger, round_: Round) -> Consensus | None:
+    """What the committee agreed on in a closed round; None without quorum."""
+    settlement = settlement_of(ledger, round_)
+    return settlement.consensus if settlement else None
+
+
+def books_before(ledger: Ledger, round_: Round) -> Books:
+    """What the settlement of ``round_`` starts from."""
+    for earlier in reversed(ledger.rounds[: round_.number - 1]):
+        if earlier.execution is not None and settlement_of(ledger, earlier) is not None:
+            return earlier.execution.books
+    return Books()
+
+
+def holder(ledger: Ledger, role: Role, index: int, number: int) -> Seat:
+    """Whose seat it was in round ``number``: seats of leavers are given again. Raises LookupError."""
+    for seat in (ledger.seats[role][index], *reversed(ledger.former)):
+        if (seat.role, seat.index) == (role, index) and seat.since_round <= number:
+            return seat
+    raise LookupError(f"nobody held {role.name.lower()} seat {index} in round {number}")

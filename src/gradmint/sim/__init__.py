@@ -1,0 +1,1 @@
+"""Many participants in one process: the integer mechanism alone, no chain, no training."""
