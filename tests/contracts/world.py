@@ -240,7 +240,8 @@ def anvil() -> Iterator[Chain]:
     if command is None:
         raise FileNotFoundError("anvil is missing; run 'npm install --no-audit --no-fund'")
     process = subprocess.Popen(
-        [command, "--port", str(port), "--hardfork", "prague", "--auto-impersonate", "--accounts", "1",
+        [command, "--port", str(port), "--hardfork", "prague", "--max-persisted-states", "0", "--auto-impersonate",
+         "--accounts", "1",
          "--gas-limit", "60000000", "--no-request-size-limit", "--order", "fifo", "--timestamp", "1800000000"],
         stdout=subprocess.DEVNULL,
     )  # fmt: skip

@@ -81,6 +81,8 @@ class Devnet:
     def __init__(self, port: int = 0, state: str | os.PathLike[str] | None = None, block_time_s: int = 0) -> None:
         self.rpc_url = ""
         self._command = [find_anvil(), "--port", str(port), "--hardfork", "prague", "--chain-id", str(CHAIN_ID)]
+        # Anvil would write the state after every block to the home directory, gigabytes an hour, and leave it there.
+        self._command += ["--max-persisted-states", "0"]
         self._command += ["--accounts", "1", "--order", "fifo"]
         if block_time_s:
             self._command += ["--block-time", str(block_time_s)]
