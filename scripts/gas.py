@@ -33,15 +33,21 @@ from world import (  # noqa: E402
     anvil,
     create_address,
     deploy,
+    effects_tuple,
+    outcome_tuple,
+    params_tuple,
+    proposal_tuple,
     random_bytes,
+    record_tuple,
     siblings,
+    sliced,
     test_artifact,
     trainer,
 )
 
 from gradmint.ports import artifacts  # noqa: E402
 from gradmint.spec import tree  # noqa: E402
-from gradmint.spec.params import MAX_TRAINERS, STANDARD  # noqa: E402
+from gradmint.spec.params import LARGE, MAX_TRAINERS, STANDARD  # noqa: E402
 from gradmint.spec.types import Report, Role, Row, Standing, Verdict  # noqa: E402
 
 SNAPSHOT = ROOT / "snapshots" / "gas.json"
@@ -92,6 +98,45 @@ def measure_rounds(world: World, trainers: int, top: int) -> dict[str, int]:
     return figures
 
 
+def measure_proposals(world: World, trainers: int) -> dict[str, int]:
+    """Two rounds of a proposing run: the first proposal is right and made final, the second false and refuted."""
+    params = replace(
+        LARGE, min_trainers=trainers, min_verifiers=VERIFIERS, top=64, train_s=10**6, hold_s=10**6, commit_s=10**6,
+        reveal_s=10**6, challenge_s=10**6, extension_s=10**6, exit_s=10**8,
+    )  # fmt: skip
+    run = world.open(params, 1_000_000 * ETHER)
+    world.bond(run, SPONSOR, 3 * params.proposal_bond_wei)
+    world.enrol(run, params, trainers, VERIFIERS)
+    rng = Random(trainers)
+    for _ in (1, 2):
+        world.play(run, reports_of(rng, trainers), range(trainers))
+    first, second = (round_.execution for round_ in world.ledger(run).rounds[:2])
+    assert first is not None and second is not None
+    false = replace(second.outcome, total_wei=second.outcome.total_wei + 1)
+    proposed = [
+        world.settlement.send("propose", run, number, outcome_tuple(outcome), sender=SPONSOR).gas
+        for number, outcome in ((1, first.outcome), (2, false))
+    ]
+
+    record = world.ledger(run).rounds[1].record
+    assert record is not None
+    packed = [event.report for _, event in sorted(world.ledger(run).rounds[1].reveals.items())]
+    heads, chunks = sliced(packed, params.words)
+    settlement, terms = world.settlement, params_tuple(params)
+    heard = settlement.send("hear", run, terms, record_tuple(record), heads, 0, chunks[0], sender=STRANGER)
+    pending = [proposal_tuple(proposal) for proposal in world.ledger(run).pending]
+    inputs, evidence = world.inputs(run, 2), world.evidence(run, 2)
+    refuted = settlement.send("refute", run, terms, pending, 1, inputs, evidence, sender=STRANGER)
+    world.chain.warp(params.challenge_s)
+    finalised = settlement.send("finalise", run, pending[:1], effects_tuple(first.effects), sender=STRANGER)
+    return {
+        f"propose_{trainers}": max(proposed),
+        f"hear_{trainers}": heard.gas,  # one slice: 256 rows of each report, or all there are
+        f"refute_{trainers}": refuted.gas,
+        f"finalise_{trainers}": finalised.gas,
+    }
+
+
 def measure_claims(chain: Chain) -> dict[str, int]:
     """A thousand leaves: proofs of ten siblings. The account holds tokens already."""
     nonce = int(chain.rpc("eth_getTransactionCount", DEPLOYER, "latest"), 16)
@@ -139,6 +184,9 @@ def measure() -> dict[str, int]:
     for trainers, top in ((8, 64), (64, 64), (256, 64), (1_024, 64)):
         with anvil() as chain:
             figures |= measure_rounds(World.on(chain), trainers, top)
+    for trainers in (8, 256, 1_024):
+        with anvil() as chain:
+            figures |= measure_proposals(World.on(chain), trainers)
     with anvil() as chain:
         figures |= measure_claims(chain) | measure_hamming(chain)
     with anvil() as chain:

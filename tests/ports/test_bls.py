@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +111,14 @@ def test_secrets_are_new_and_in_range() -> None:
     for wrong in (bytes(32), ORDER.to_bytes(32, "big"), b"\xff" * 32, b"", bytes(31) + b"\1\1"):
         with pytest.raises(MalformedPoint, match="secret"):
             bls.secret_of(wrong)
+
+
+def test_the_reference_leaves_the_recursion_limit_alone() -> None:
+    """py-ecc raises it to 100,000: a stranger's deeply nested JSON would then overflow the stack instead of raising."""
+    asked = (
+        "import sys, json; before = sys.getrecursionlimit(); from gradmint.ports.bls import Reference, new_secret; "
+        "Reference().public_key(new_secret()); assert sys.getrecursionlimit() == before\n"
+        "try: json.loads('[' * 100_000)\nexcept RecursionError: print('refused')"
+    )
+    answer = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert answer.stdout == "refused\n"

@@ -8,9 +8,11 @@ G1, 256 in G2.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from functools import cache, reduce
 from hashlib import sha256
+from importlib import import_module
 from typing import Any, Protocol
 
 from ..spec.certificate import KEY_BYTES, SIGNATURE_BYTES
@@ -51,9 +53,17 @@ def backend() -> Backend:
 
 def new_secret() -> int:
     """KeyGen of draft-irtf-cfrg-bls-signature, section 2.3, from 32 random bytes of the operating system."""
-    from py_ecc.bls.ciphersuites import G2ProofOfPossession
+    return int(_py_ecc("bls.ciphersuites").G2ProofOfPossession.KeyGen(os.urandom(32)))
 
-    return int(G2ProofOfPossession.KeyGen(os.urandom(32)))
+
+def _py_ecc(name: str) -> Any:
+    """A module of py-ecc. Its first import raises the interpreter's recursion limit to 100,000, with which a stranger's
+    deeply nested JSON overflows the C stack and kills the process: so the limit is put back."""
+    limit = sys.getrecursionlimit()
+    try:
+        return import_module(f"py_ecc.{name}")
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def secret_of(data: bytes) -> int:
@@ -91,13 +101,9 @@ class Reference:
     name = "py-ecc"
 
     def __init__(self) -> None:
-        from py_ecc import optimized_bls12_381 as curve
-        from py_ecc.bls.g2_primitives import subgroup_check
-        from py_ecc.bls.hash_to_curve import hash_to_G1
-
-        self._curve: Any = curve  # its points are generic over the field, which mypy cannot follow
-        self._in_subgroup: Any = subgroup_check
-        self._hash: Any = hash_to_G1
+        self._curve = _py_ecc("optimized_bls12_381")
+        self._in_subgroup = _py_ecc("bls.g2_primitives").subgroup_check
+        self._hash = _py_ecc("bls.hash_to_curve").hash_to_G1
 
     def public_key(self, secret: int) -> bytes:
         return self._pack(self._curve.multiply(self._curve.G2, secret))
