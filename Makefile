@@ -28,6 +28,8 @@ check: .venv/ready  ## what must hold before a commit
 	node_modules/.bin/forge build --quiet
 	node_modules/.bin/forge test --quiet --fuzz-runs 10000
 	$(PY) scripts/vectors.py
+	$(PY) scripts/mutate.py --check
+	$(PY) scripts/fuzz.py --rounds 10000
 	$(PY) scripts/gas.py
 	git diff --exit-code
 
