@@ -136,15 +136,10 @@ contract Runs is IRuns, Wired, EIP712, ReentrancyGuardTransient {
     deposit can only lower what that deposit is credited with. */
 
     /// @inheritdoc IRuns
-    function claim(
-        uint256 run,
-        address token,
-        address account,
-        uint256 paidWei,
-        uint256 rightBits,
-        bytes calldata proof
-    ) external {
-        bool counted = _requireProof(run, token, account, paidWei, rightBits, proof);
+    function claim(bytes32 tokenAndRun, bytes32 accountAndPath, uint256 paidWei) external {
+        (address token, uint256 run) = _split(tokenAndRun);
+        (address account, uint256 rightBits) = _split(accountAndPath);
+        bool counted = _requireProof(run, token, account, paidWei, rightBits, msg.data[0x64:]);
         uint256 amountWei = _draw(run, account, paidWei, counted);
 
         SafeTransferLib.safeTransfer(token, account, amountWei);
@@ -221,6 +216,11 @@ contract Runs is IRuns, Wired, EIP712, ReentrancyGuardTransient {
     }
 
     /* PRIVATE */
+
+    /// address 20 | number 12
+    function _split(bytes32 word) private pure returns (address, uint256) {
+        return (address(bytes20(word)), uint96(uint256(word)));
+    }
 
     function _requireProof(
         uint256 run,

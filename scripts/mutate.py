@@ -118,7 +118,7 @@ MUTATIONS = (
         "mstore8(0x00, 0x00)", "mstore8(0x00, 0x01)", TREE),
     Mutation(
         "sums of siblings are left out of the climb", "libraries/StandingTree.sol",
-        "paidWei := add(paidWei, shr(128, calldataload(add(sibling, 0x18))))", "", TREE,
+        "paidWei := add(paidWei, calldataload(add(sibling, 0x08)))", "", TREE,
     ),
     Mutation("half of the stake is a quorum", "libraries/Agreement.sol",
         "if (3 * clusterWei <= 2 * committeeWei)", "if (2 * clusterWei <= committeeWei)", AGREEMENT),

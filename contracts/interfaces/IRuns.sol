@@ -67,23 +67,21 @@ interface IRuns {
     /// @notice Keeps what was promised to an account that has no leaf any more. Only Settlement.
     function keep(uint256 run, address account, uint256 cumulativeWei) external;
 
-    /// @notice Pays `account` what it has earned and not yet claimed. Anyone may call, for anyone.
-    /// @param token The run's token. Brought along because it is sealed together with the root: one storage read less.
+    /// @notice Pays an account what it has earned and not yet claimed. Anyone may call, for anyone.
+    /// @param tokenAndRun The run's token 20 | run 12. The token is brought along because it is sealed together with the
+    /// root: one storage read less.
+    /// @param accountAndPath account 20 | right bits 12: bit k is set when our node is the right child at step k.
     /// @param paidWei Of the account's standing: everything ever promised to it.
-    /// @param rightBits Bit k is set when our node is the right child at step k.
-    /// @param proof Siblings from leaf to root, 40 bytes each: hash 24 | sum uint128.
+    /// @dev The proof follows the arguments as the calldata's tail, siblings from leaf to root, 40 bytes each: hash 24 | sum
+    /// uint128. In Solidity: bytes.concat(abi.encodeCall(IRuns.claim, (...)), proof). Words that pack and a proof without
+    /// offset, length and padding save 900 gas; claimMany takes the same in plain ABI.
     /// @dev Proofs are against the newest root; a claim that a settlement overtakes reverts and is repeated with a new proof.
-    function claim(
-        uint256 run,
-        address token,
-        address account,
-        uint256 paidWei,
-        uint256 rightBits,
-        bytes calldata proof
-    ) external;
+    function claim(bytes32 tokenAndRun, bytes32 accountAndPath, uint256 paidWei) external;
 
     /// @notice The same, paid to `recipient` by the account's EIP-712 signature (ERC-1271 for contracts) of
     /// Redirect(uint256 run,address account,address recipient,uint256 paidWei,uint256 deadlineS), domain Gradmint 1.
+    /// @param token The run's.
+    /// @param proof As behind claim's arguments.
     /// @param deadlineS Unix seconds; the signature counts strictly before it.
     /// @dev The signature binds the cumulative amount: a replay finds nothing to claim. Warning: anyone may claim the same
     /// amount to the account itself first; then the redirection finds nothing either.

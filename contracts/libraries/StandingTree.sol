@@ -11,6 +11,8 @@ pragma solidity ^0.8.37;
 library StandingTree {
     error ProofLength(uint256 lengthBytes);
     error PaidTooLarge(uint256 paidWei);
+    /// What is left of `rightBits` after the last sibling.
+    error PathTooLong(uint256 rightBits);
 
     uint256 private constant SIBLING_SIZE = 40; // hash 24 | sum 16
 
@@ -64,28 +66,29 @@ library StandingTree {
         if (proof.length % SIBLING_SIZE != 0) revert ProofLength(proof.length);
         if (paidWei >> 128 != 0) revert PaidTooLarge(paidWei); // the leaf has 128 bits for it
         assembly ("memory-safe") {
-            // tag at 0x1f, left hash 0x20 and sum 0x38, right hash 0x48 and sum 0x60: constant addresses save 5%. Each store
-            // spills zeros into the place before its own, which is written afterwards.
+            // tag at 0x1f, left hash 0x20 and sum 0x38, right hash 0x48 and sum 0x60: constant addresses save 5%. Hashes and
+            // sums are left-aligned: what a store spills behind its place is written afterwards or behind the 81 bytes.
             let free := mload(0x40)
             let sibling := proof.offset
             let end := add(sibling, proof.length)
-            let tag := shl(192, 1) // of a node, before its right-aligned hash
-            mstore(0x24, paidWei) // ends at 0x44
             mstore(0x14, account) // ends at 0x34; 0x1f becomes 0, a leaf's tag
-            let node := or(shr(64, keccak256(0x1f, 37)), tag)
+            mstore(0x34, shl(128, paidWei))
+            hash := keccak256(0x1f, 37)
             mstore8(0x1f, 0x01)
             for {} lt(sibling, end) { sibling := add(sibling, 0x28) } {
                 let shift := mul(0x28, and(rightBits, 1))
-                mstore(add(0x28, shift), paidWei)
-                mstore(add(0x18, shift), node)
+                mstore(add(0x20, shift), hash)
+                mstore(add(0x38, shift), shl(128, paidWei))
                 calldatacopy(sub(0x48, shift), sibling, 0x28)
-                node := or(shr(64, keccak256(0x1f, 81)), tag)
-                paidWei := add(paidWei, shr(128, calldataload(add(sibling, 0x18))))
+                hash := keccak256(0x1f, 81)
+                // Above its 128 bits the sum gathers bits of hashes, which nothing carries down and the shift drops.
+                paidWei := add(paidWei, calldataload(add(sibling, 0x08)))
                 rightBits := shr(1, rightBits)
             }
-            hash := shl(64, node)
+            hash := and(hash, not(0xffffffffffffffff))
             mstore(0x40, free)
             mstore(0x60, 0)
         }
+        if (rightBits != 0) revert PathTooLong(rightBits);
     }
 }

@@ -71,7 +71,7 @@ def claim(
     world: World, run: int, account: str, paid_wei: int, bits: int = 0, proof: bytes = b"", token: str | None = None
 ) -> Receipt:
     args = (run, token or world.token.address, account, paid_wei, bits, proof)
-    return world.runs.send("claim", *args, sender=STRANGER)
+    return world.claim(*args, sender=STRANGER)
 
 
 def proof_of(world: World, run: int, position: int) -> tuple[str, int, int, bytes]:

@@ -139,9 +139,9 @@ def test_rounds_go_on_while_settlements_follow_in_order(world: World) -> None:
         if ahead != leaves:
             with reverts("SealMismatch"):  # only what is final can be claimed
                 wrong = (run, world.token.address, ahead[1].account, ahead[1].paid_wei, *siblings(ahead, 1))
-                world.runs.send("claim", *wrong, sender=STRANGER)
+                world.claim(*wrong, sender=STRANGER)
         if number != 3:
-            world.runs.send("claim", *args, sender=STRANGER)
+            world.claim(*args, sender=STRANGER)
     assert bonds(world, run, PROPOSER, LATER) == [(70 * BOND, 0), (70 * BOND, 0)]
     assert world.clock(run)[2:] == (4, Phase.TRAIN)
 
@@ -724,12 +724,12 @@ def test_a_false_root_that_nobody_refutes_costs_its_own_run_at_most(world: World
         world.settlement.send("finalise", run, pending(world, run), effects_tuple(effects), sender=STRANGER)
         claim = (run, world.token.address, account, 5 * ETHER, 0, b"")
         if number == 1:
-            world.runs.send("claim", *claim, sender=STRANGER)
+            world.claim(*claim, sender=STRANGER)
             drawn += 5 * ETHER
             assert world.runs.call("drawn", run) == drawn
         else:
             with reverts("Overdrawn", run, 10 * ETHER, 6 * ETHER):
-                world.runs.send("claim", *claim, sender=STRANGER)
+                world.claim(*claim, sender=STRANGER)
     assert world.runs.call("claimed", run, CHALLENGER) == 0
 
 

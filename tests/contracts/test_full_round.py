@@ -48,9 +48,9 @@ def test_a_full_round(world: World) -> None:
         before = world.token.call("balanceOf", account)
         if paid_wei == 0:
             with reverts("NothingToClaim", run, account, 0):
-                world.runs.send("claim", *args, sender=STRANGER)
+                world.claim(*args, sender=STRANGER)
         else:
-            world.runs.send("claim", *args, sender=STRANGER)
+            world.claim(*args, sender=STRANGER)
         assert world.token.call("balanceOf", account) - before == paid_wei
     assert escrow - world.token.call("balanceOf", world.runs.address) == settled.paid_wei
     world.stakes.send("burn", run, sender=STRANGER)

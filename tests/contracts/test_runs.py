@@ -164,12 +164,12 @@ def test_anyone_claims_for_anyone_exactly_once(lone: World) -> None:
         before = lone.token.call("balanceOf", trainer(position))
         paid = leaves[position].paid_wei
         args = (run, lone.token.address, *claim_args(leaves, position))
-        claimed = lone.runs.send("claim", *args, sender=STRANGER)["Claimed"]
+        claimed = lone.claim(*args, sender=STRANGER)["Claimed"]
         assert (claimed.account, claimed.amountWei) == (trainer(position).lower(), paid)
         assert lone.token.call("balanceOf", trainer(position)) == before + paid
         assert lone.runs.call("claimed", run, trainer(position)) == paid
         with reverts("NothingToClaim", run, trainer(position), paid):
-            lone.runs.send("claim", *args, sender=STRANGER)
+            lone.claim(*args, sender=STRANGER)
 
 
 def test_claims_are_cumulative(lone: World) -> None:
@@ -177,7 +177,7 @@ def test_claims_are_cumulative(lone: World) -> None:
     for factor, expected in ((1, 10**15), (3, 2 * 10**15)):
         leaves = standings(3, 10**15 * factor)
         post(lone, run, leaves)
-        sent = lone.runs.send("claim", run, lone.token.address, *claim_args(leaves, 0), sender=STRANGER)
+        sent = lone.claim(run, lone.token.address, *claim_args(leaves, 0), sender=STRANGER)
         assert sent["Claimed"].amountWei == expected
 
 
@@ -187,7 +187,7 @@ def test_a_claim_against_an_older_root_is_refused(lone: World) -> None:
     post(lone, run, old)
     post(lone, run, new)
     with reverts("SealMismatch"):
-        lone.runs.send("claim", run, lone.token.address, *claim_args(old, 0), sender=STRANGER)
+        lone.claim(run, lone.token.address, *claim_args(old, 0), sender=STRANGER)
 
 
 def test_forged_claims_are_refused(lone: World) -> None:
@@ -199,7 +199,7 @@ def test_forged_claims_are_refused(lone: World) -> None:
 
     def refused(*args: object) -> None:
         with reverts("SealMismatch"):
-            lone.runs.send("claim", *args, sender=STRANGER)
+            lone.claim(*args, sender=STRANGER)
 
     refused(run, token, account, paid + 1, bits, proof)  # more money
     refused(run, token, STRANGER, paid, bits, proof)  # another account
@@ -209,10 +209,43 @@ def test_forged_claims_are_refused(lone: World) -> None:
     refused(run, token, account, paid, bits, proof[:24] + (1).to_bytes(16, "big") + proof[40:])  # another sum
     refused(run, lone.rounds.address, account, paid, bits, proof)  # another token
     refused(other, token, account, paid, bits, proof)  # a run without a root
-    with reverts("ProofLength", len(proof) - 1):
-        lone.runs.send("claim", run, token, account, paid, bits, proof[:-1], sender=STRANGER)
+    assert lone.runs.call("claimed", run, account) == 0
+
+
+def test_malformed_claims_are_refused(lone: World) -> None:
+    run = lone.open(P, ETHER)
+    leaves = standings(6)
+    post(lone, run, leaves)
+    account, paid, bits, proof = claim_args(leaves, 1)
+    token = lone.token.address
+    for length in (len(proof) - 1, len(proof) + 1, len(proof) + 32):
+        with reverts("ProofLength", length):  # cut off, or followed by more
+            lone.claim(run, token, account, paid, bits, (proof + bytes(32))[:length], sender=STRANGER)
     with reverts("PaidTooLarge", paid + 2**128):  # a leaf hashes the lower half
-        lone.runs.send("claim", run, token, account, paid + 2**128, bits, proof, sender=STRANGER)
+        lone.claim(run, token, account, paid + 2**128, bits, proof, sender=STRANGER)
+    for high in (1, 2**90):
+        with reverts("PathTooLong", high):
+            lone.claim(run, token, account, paid, bits | high << len(proof) // 40, proof, sender=STRANGER)
+    with reverts("SealMismatch"):  # another run, by the highest of its bits
+        lone.claim(run | 2**95, token, account, paid, bits, proof, sender=STRANGER)
+    words = lone.runs.data("claim", bytes(32), bytes(32), paid)
+    with reverts(""):
+        lone.chain.send(lone.runs.address, words[:-1], STRANGER)
+    lone.claim(run, token, account, paid, bits, proof, sender=STRANGER)
+
+
+def test_other_entrances_refuse_malformed_proofs_too(lone: World) -> None:
+    run = lone.open(P, ETHER)
+    leaves = standings(6)
+    post(lone, run, leaves)
+    account, paid, bits, proof = claim_args(leaves, 1)
+    for name, operand, changed in (
+        ("ProofLength", len(proof) + 1, (paid, bits, proof + b"\0")),
+        ("PaidTooLarge", paid + 2**128, (paid + 2**128, bits, proof)),
+        ("PathTooLong", 1, (paid, bits | 1 << len(proof) // 40, proof)),
+    ):
+        with reverts(name, operand):
+            lone.runs.send("claimMany", [(run, lone.token.address, account, *changed)], sender=STRANGER)
 
 
 def test_a_node_cannot_pass_for_a_leaf(lone: World) -> None:
@@ -226,14 +259,14 @@ def test_a_node_cannot_pass_for_a_leaf(lone: World) -> None:
     with reverts("SealMismatch"):
         sibling = uncle.hash + uncle.sum_wei.to_bytes(16, "big")
         args = (run, lone.token.address, node[:20], int.from_bytes(node[20:36], "big"), 0, sibling)
-        lone.runs.send("claim", *args, sender=STRANGER)
+        lone.claim(*args, sender=STRANGER)
 
 
 def test_a_tree_of_one_leaf_needs_no_proof(lone: World) -> None:
     run = lone.open(P, ETHER)
     leaves = standings(1)
     post(lone, run, leaves)
-    lone.runs.send("claim", run, lone.token.address, *claim_args(leaves, 0), sender=STRANGER)
+    lone.claim(run, lone.token.address, *claim_args(leaves, 0), sender=STRANGER)
 
 
 def test_a_token_that_refuses_a_payout_stops_only_that_claim(chain: Chain, lone: World) -> None:
@@ -244,10 +277,10 @@ def test_a_token_that_refuses_a_payout_stops_only_that_claim(chain: Chain, lone:
     for mood in (1, 2):
         hostile.send("set", mood, STRANGER, 0, sender=DEPLOYER)
         with reverts(""):
-            lone.runs.send("claim", run, hostile.address, *claim_args(leaves, 0), sender=STRANGER)
+            lone.claim(run, hostile.address, *claim_args(leaves, 0), sender=STRANGER)
     assert lone.runs.call("claimed", run, trainer(0)) == 0
     hostile.send("set", 0, STRANGER, 0, sender=DEPLOYER)
-    lone.runs.send("claim", run, hostile.address, *claim_args(leaves, 0), sender=STRANGER)
+    lone.claim(run, hostile.address, *claim_args(leaves, 0), sender=STRANGER)
 
 
 # Posting
@@ -320,7 +353,7 @@ def test_random_bytes_make_no_root(lone: World) -> None:
     post(lone, run, standings(3))
     with reverts("SealMismatch"):
         args = (run, lone.token.address, random_bytes(0)[:20], 7, 0, random_bytes(9)[:20] * 4)
-        lone.runs.send("claim", *args, sender=STRANGER)
+        lone.claim(*args, sender=STRANGER)
 
 
 # Claims for others
@@ -413,7 +446,7 @@ def test_many_claims_at_once_skip_what_is_claimed(lone: World) -> None:
     leaves, token = standings(3), lone.token.address
     for run in (one, two):
         post(lone, run, leaves)
-    lone.runs.send("claim", one, token, *claim_args(leaves, 0), sender=STRANGER)
+    lone.claim(one, token, *claim_args(leaves, 0), sender=STRANGER)
     before = [lone.token.call("balanceOf", trainer(i)) for i in range(3)]
     claims = [(run, token, *claim_args(leaves, i)) for run in (one, two) for i in range(3)]
     sent = lone.runs.send("claimMany", claims, sender=STRANGER)
@@ -432,7 +465,7 @@ def test_what_was_kept_for_a_leaver_is_claimed_without_a_proof_and_once(lone: Wo
     run = lone.open(P, ETHER)
     leaves = standings(2)
     post(lone, run, leaves)
-    lone.runs.send("claim", run, lone.token.address, *claim_args(leaves, 0), sender=STRANGER)
+    lone.claim(run, lone.token.address, *claim_args(leaves, 0), sender=STRANGER)
     left = lone.runs.send("keep", run, trainer(0), leaves[0].paid_wei + 5, sender=TREASURER)["Left"]
     assert (left.account, left.cumulativeWei) == (trainer(0).lower(), leaves[0].paid_wei + 5)
     assert lone.runs.call("left", run, trainer(0)) == leaves[0].paid_wei + 5

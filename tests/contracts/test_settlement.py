@@ -339,7 +339,7 @@ def test_paid_claimable_unpromised_and_refunded_are_what_was_deposited(world: Wo
     claimed = 0
     for position, standing in enumerate(leaves):
         args = (run, world.token.address, standing.account, standing.paid_wei, *siblings(leaves, position))
-        claimed += world.runs.send("claim", *args, sender=STRANGER)["Claimed"].amountWei
+        claimed += world.claim(*args, sender=STRANGER)["Claimed"].amountWei
     world.runs.send("refund", run, sender=STRANGER)
     refunded = world.token.call("balanceOf", SPONSOR) - before
     assert claimed == world.ledger(run).total_wei

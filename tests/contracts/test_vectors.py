@@ -157,6 +157,9 @@ def test_a_leaf_has_128_bits_for_what_was_paid(harness: Contract) -> None:
     with pytest.raises(Reverted) as caught:
         harness.call("climb", bytes(20), 1, 0, bytes(39))
     assert (caught.value.name, caught.value.operands) == ("ProofLength", (39,))
+    with pytest.raises(Reverted) as caught:
+        harness.call("climb", bytes(20), 1, 0b110, bytes(40))
+    assert (caught.value.name, caught.value.operands) == ("PathTooLong", (0b11,))
 
 
 def test_transcript_rows(protocol: Contract) -> None:

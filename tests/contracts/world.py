@@ -20,6 +20,7 @@ from typing import Any
 import requests
 import rlp
 from eth_abi import decode, encode
+from eth_abi.packed import encode_packed
 from eth_utils import keccak, to_checksum_address
 
 from gradmint.ports import artifacts, logs
@@ -363,6 +364,13 @@ class World:
         self.rich(SPONSOR, self.runs, token=token)
         opened = self.runs.send("open", params_tuple(params), (token or self.token).address, budget_wei, sender=SPONSOR)
         return opened["Opened"].run
+
+    def claim(
+        self, run: int, token: str, account: str | bytes, paid_wei: int, right_bits: int, proof: bytes, *, sender: str
+    ) -> Receipt:
+        words = (encode_packed(("address", "uint96"), pair) for pair in ((token, run), (account, right_bits)))
+        data = self.runs.data("claim", *words, paid_wei) + proof
+        return self.chain.receipt(self.chain.send(self.runs.address, data, sender))
 
     def join(
         self,

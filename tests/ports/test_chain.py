@@ -14,6 +14,7 @@ from gradmint.ports.chain import (
     Burn,
     Cancel,
     Claim,
+    ClaimMany,
     Close,
     Exit,
     Fund,
@@ -460,6 +461,9 @@ def test_claims_need_a_proof(stage: Stage) -> None:
     good = stage.claim(1)
     refused("SealMismatch", lambda: stage.sponsor.send(replace(good, proof=replace(good.proof, right_bits=0))))
     refused("SealMismatch", lambda: stage.sponsor.send(replace(good, paid_wei=good.paid_wei + 1)))
+    beyond = replace(good.proof, right_bits=good.proof.right_bits | 1 << len(good.proof.siblings))
+    refused("PathTooLong", lambda: stage.sponsor.send(replace(good, proof=beyond)), 1)
+    refused("PathTooLong", lambda: stage.sponsor.send(ClaimMany(claims=(replace(good, proof=beyond),))), 1)
     stage.sponsor.send(good)
 
 

@@ -824,11 +824,11 @@ contract Handler is World {
         uint256 rightBits,
         bytes memory proof
     ) private returns (bool through) {
-        try runs.claim(run, address(token), account, paidWei, rightBits, proof) {
-            through = true;
-        } catch {
-            _drop();
-        }
+        bytes32 tokenAndRun = bytes32(abi.encodePacked(token, uint96(run)));
+        bytes32 accountAndPath = bytes32(abi.encodePacked(account, uint96(rightBits)));
+        (through,) = address(runs)
+            .call(bytes.concat(abi.encodeCall(IRuns.claim, (tokenAndRun, accountAndPath, paidWei)), proof));
+        if (!through) _drop();
     }
 
     /// The recorded round after `round`; 0: none.

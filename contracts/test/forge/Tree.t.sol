@@ -114,13 +114,15 @@ contract TreeTest is Trees {
         if (bits != rightBits) so(this.climb(leaf.account(), leaf.paidWei(), bits, proof) != root, "another side");
     }
 
-    function test_bits_above_the_proof_say_nothing(uint256 seed, uint8 many, uint256 above) external view {
+    function test_bits_above_the_proof_are_refused(uint256 seed, uint8 many, uint256 above) external {
         uint256 count = within(many, 1, 40);
         bytes memory standings = standingsOf(seed, count);
         Leaf leaf = Standings.leaf(standings, seed % count);
-        (Node memory top, uint256 rightBits, bytes memory proof) = prove(standings, seed % count);
-        rightBits |= above << (proof.length / 40);
-        same(bytes32(this.climb(leaf.account(), leaf.paidWei(), rightBits, proof)), bytes32(top.hash), "ignored");
+        (, uint256 rightBits, bytes memory proof) = prove(standings, seed % count);
+        uint256 steps = proof.length / 40;
+        above = within(above, 1, type(uint256).max >> steps);
+        vm.expectRevert(abi.encodeWithSelector(StandingTree.PathTooLong.selector, above));
+        this.climb(leaf.account(), leaf.paidWei(), rightBits | above << steps, proof);
     }
 
     function test_a_shorter_or_longer_proof_leads_elsewhere(uint256 seed, uint8 many, bytes24 more) external view {
@@ -133,6 +135,7 @@ contract TreeTest is Trees {
         assembly ("memory-safe") {
             mstore(proof, sub(mload(proof), 40))
         }
+        rightBits &= (1 << proof.length / 40) - 1;
         so(this.climb(leaf.account(), leaf.paidWei(), rightBits, proof) != top.hash, "shorter");
     }
 

@@ -11,7 +11,7 @@ from ..spec.params import Params
 from ..spec.tree import Proof
 from ..spec.types import Standing
 from . import chain
-from .codec import function
+from .codec import function, pack
 from .deployment import Deployment
 
 
@@ -42,6 +42,8 @@ def target_of(call: chain.Call, deployment: Deployment, token_of: Callable[[int]
     contract, name, arguments, spend = _TABLE[type(call)]
     extra = (token_of,) if isinstance(call, chain.Claim | chain.ClaimTo | chain.ClaimMany) else ()
     data = function(contract, name).encode(*arguments(call, *extra))
+    if isinstance(call, chain.Claim):
+        data += _siblings(call.proof)  # behind the arguments, without offset, length and padding
     to: bytes = getattr(deployment, contract.lower())
     return Target(f"{contract}.{name}", to, data, spend(call) if spend else None)
 
@@ -76,17 +78,22 @@ def _siblings(proof: Proof) -> bytes:
     return b"".join(node.hash + node.sum_wei.to_bytes(16, "big") for node in proof.siblings)
 
 
-def _claim(call: chain.Claim | chain.ClaimTo, token_of: Callable[[int], bytes]) -> tuple[Any, ...]:
+def _claim(call: chain.Claim, token_of: Callable[[int], bytes]) -> tuple[Any, ...]:
+    word = ("address", "uint96")
+    return pack(word, token_of(call.run), call.run), pack(word, call.account, call.proof.right_bits), call.paid_wei
+
+
+def _claim_in_full(call: chain.Claim | chain.ClaimTo, token_of: Callable[[int], bytes]) -> tuple[Any, ...]:
     token, proof = token_of(call.run), call.proof
     return call.run, token, call.account, call.paid_wei, proof.right_bits, _siblings(proof)
 
 
 def _claim_to(call: chain.ClaimTo, token_of: Callable[[int], bytes]) -> tuple[Any, ...]:
-    return *_claim(call, token_of), call.recipient, call.deadline_s, call.signature
+    return *_claim_in_full(call, token_of), call.recipient, call.deadline_s, call.signature
 
 
 def _claim_many(call: chain.ClaimMany, token_of: Callable[[int], bytes]) -> tuple[Any, ...]:
-    return ([_claim(one, token_of) for one in call.claims],)
+    return ([_claim_in_full(one, token_of) for one in call.claims],)
 
 
 _Row = tuple[str, str, Callable[..., tuple[Any, ...]], Callable[[Any], Spend] | None]

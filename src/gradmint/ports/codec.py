@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError, EncodingError
+from eth_abi.packed import encode_packed
 from eth_hash.auto import keccak
 
 from ..spec.errors import ChainError, Reverted
@@ -30,6 +32,16 @@ _FOREIGN = (
     "ERC20InvalidApprover(address)",
     "ERC20InvalidSpender(address)",
 )
+
+_UNFIT = (EncodingError, TypeError, ValueError, OverflowError)
+
+
+def pack(kinds: Sequence[str], *values: object) -> bytes:
+    """Values side by side, without padding. Raises ChainError when one does not fit its type."""
+    try:
+        return encode_packed(kinds, values)
+    except _UNFIT as error:
+        raise ChainError(f"({','.join(kinds)}): {str(error)[:300]}: this cannot be encoded") from error
 
 
 def type_of(parameter: dict[str, Any]) -> str:
@@ -57,7 +69,7 @@ class Function:
         """Calldata. Raises ChainError when an argument does not fit its type."""
         try:
             return self.selector + encode(self.inputs, arguments)
-        except (EncodingError, TypeError, ValueError, OverflowError) as error:
+        except _UNFIT as error:
             raise ChainError(f"{self.name}: {str(error)[:300]}: this call cannot be encoded") from error
 
     def decode(self, data: bytes) -> tuple[Any, ...]:

@@ -138,6 +138,8 @@ class Rules(Settlement):
 
     def _proven(self, number: int, payee: bytes, cumulative_wei: int, proof: Proof) -> Run:
         run = self.known(number)
+        if beyond := proof.right_bits >> len(proof.siblings):
+            raise reverted("PathTooLong", beyond)
         reached = tree.climb(payee, cumulative_wei, proof).hash
         if reached != run.root:
             mode = 1 if run.params.challenge_s else 0

@@ -42,6 +42,7 @@ WORDS = {
     "Insolvent": "the settlement promises {0} wei, {1} were deposited: this is a defect",
     "SealMismatch": "the run is sealed with {0}, the proof gives {1}: prove against the last settlement's standings",
     "ProofLength": "the proof has {0} bytes, not a multiple of 40: prove again",
+    "PathTooLong": "the proof has fewer siblings than its path has steps, {0} is left of its right bits: prove again",
     "PaidTooLarge": "nobody was promised {0} wei: prove against the last settlement's standings",
     "Expired": "the signature was good until {0}, it is {1} now: have the account sign again",
     "BadSignature": "{0} did not sign digest {1}: check recipient, amount, deadline, chain and deployment",
