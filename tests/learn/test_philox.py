@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gradmint.learn.philox import _torch_words, below_on, philox4x32, signs_on, words, words_on
+from gradmint.learn.philox import _torch_words, below_on, numpy_blocks, signs, torch_blocks, words, words_on
 
 SEED = bytes(range(32))
 CPU = torch.device("cpu")
@@ -25,10 +25,9 @@ KNOWN = (
 
 @pytest.mark.parametrize(("counter", "key", "answer"), KNOWN)
 def test_known_answers(counter: tuple[int, ...], key: tuple[int, int], answer: tuple[int, ...]) -> None:
-    a, b, c, d = (np.full(3, word, dtype=np.int64) for word in counter)
-    assert [int(word[2]) for word in philox4x32((a, b, c, d), key)] == list(answer)
-    e, f, g, h = (torch.full((3,), word, dtype=torch.int64) for word in counter)
-    assert [int(word[2]) for word in philox4x32((e, f, g, h), key)] == list(answer)
+    column = np.array(counter)[:, None]
+    assert numpy_blocks(column.repeat(3, axis=1).astype(np.uint64), key)[:, 2].tolist() == list(answer)
+    assert torch_blocks(torch.from_numpy(column).expand(4, 3), key)[:, 2].tolist() == list(answer)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -56,10 +55,14 @@ def test_streams_and_seeds_differ() -> None:
 def test_signs_and_integers_are_uniform() -> None:
     """Within 5 standard deviations, also position by position of the word."""
     count = 320_000
-    signs = signs_on(CPU, SEED, 1, count)
-    assert set(signs.tolist()) == {-1.0, 1.0}
-    assert abs(float(signs.sum())) < 5 * count**0.5
-    assert float(signs.reshape(-1, 32).sum(0).abs().max()) < 5 * (count / 32) ** 0.5
+    drawn_signs = signs(words_on(CPU, SEED, 1, 0, count // 32))
+    assert set(drawn_signs.tolist()) == {-1.0, 1.0}
+    assert abs(float(drawn_signs.sum())) < 5 * count**0.5
+    assert float(drawn_signs.reshape(-1, 32).sum(0).abs().max()) < 5 * (count / 32) ** 0.5
+    known = [-1.0, 1.0, -1.0] + [1.0] * 28 + [-1.0]
+    assert [signs(torch.tensor([0, 0x80000005], device=device))[32:].tolist() for device in DEVICES] == [known] * len(
+        DEVICES
+    )
     drawn = below_on(CPU, SEED, 2, 70_000, 7)
     counts = torch.bincount(drawn, minlength=7)
     assert len(counts) == 7 and float((counts - 10_000).abs().max()) < 5 * 10_000**0.5

@@ -10,7 +10,7 @@ the counter (next 8), little-endian; the lower half counts blocks of four words.
 from __future__ import annotations
 
 import hashlib
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Words: TypeAlias = NDArray[np.int64]  # 32-bit words in 64-bit integers: torch has no arithmetic on unsigned ones
-Array = TypeVar("Array", Words, Tensor)
 
 BLOCK_WORDS = 4
 WORD_MASK = 0xFFFF_FFFF
@@ -27,35 +26,14 @@ WEYL = (0x9E37_79B9, 0xBB67_AE85)
 ROUNDS = 10
 
 
-def philox4x32(block: tuple[Array, Array, Array, Array], key: tuple[int, int]) -> tuple[Array, Array, Array, Array]:
-    """Four random words for each counter; ``block`` is the counters' four words, int64 arrays of one shape.
-
-    The product of two words needs 64 bits, one more than int64 has above zero: the sign is masked off where it appears.
-    """
-    c0, c1, c2, c3 = block
-    k0, k1 = key
-    for _ in range(ROUNDS):
-        even, odd = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
-        c0 = (odd >> 32) & WORD_MASK
-        c0 ^= c1
-        c0 ^= k0
-        c2 = (even >> 32) & WORD_MASK
-        c2 ^= c3
-        c2 ^= k1
-        odd &= WORD_MASK
-        even &= WORD_MASK
-        c1, c3 = odd, even
-        k0, k1 = (k0 + WEYL[0]) & WORD_MASK, (k1 + WEYL[1]) & WORD_MASK
-    return c0, c1, c2, c3
-
-
 def words(seed: bytes, stream: int, start: int, count: int) -> Words:
     """Words ``start`` to ``start + count`` of a stream, int64 [count], each in 0..2^32-1."""
     key, upper, first, blocks = _place(seed, stream, start, count)
-    index = np.arange(first, first + blocks, dtype=np.int64)
-    lower = (index & WORD_MASK, index >> 32)
-    drawn = philox4x32((*lower, np.full_like(index, upper[0]), np.full_like(index, upper[1])), key)
-    return np.stack(drawn, axis=-1).reshape(-1)[start % BLOCK_WORDS :][:count]
+    counters = np.empty((BLOCK_WORDS, blocks), dtype=np.uint64)
+    index = np.arange(first, first + blocks, dtype=np.uint64)
+    counters[0], counters[1] = index & np.uint64(WORD_MASK), index >> np.uint64(32)
+    counters[2:] = np.array(upper, dtype=np.uint64)[:, None]
+    return numpy_blocks(counters, key).T.reshape(-1)[start % BLOCK_WORDS :][:count].view(np.int64)
 
 
 def words_on(device: torch.device, seed: bytes, stream: int, start: int, count: int) -> Tensor:
@@ -65,11 +43,48 @@ def words_on(device: torch.device, seed: bytes, stream: int, start: int, count: 
     return _torch_words(device, seed, stream, start, count)
 
 
-def signs_on(device: torch.device, seed: bytes, stream: int, count: int) -> Tensor:
-    """The first ``count`` signs of a stream, float64: bit i of word w, lowest first, is sign 32 w + i; 1 is minus."""
-    drawn = words_on(device, seed, stream, 0, -(-count // 32))
-    bits = (drawn[:, None] >> torch.arange(32, device=device)) & 1
-    return (1 - 2 * bits).reshape(-1)[:count].double()
+def numpy_blocks(counters: NDArray[np.uint64], key: tuple[int, int]) -> NDArray[np.uint64]:
+    """Four random words for each counter of four: [4, n] to [4, n].
+
+    Both products of a round are one operation on [2, n], and no round allocates: on short arrays overhead is all.
+    """
+    low, shift = np.array(WORD_MASK, dtype=np.uint64), np.array(32, dtype=np.uint64)
+    multipliers = np.array(MULTIPLIERS, dtype=np.uint64)[:, None]
+    even, odd = counters[0::2].copy(), counters[1::2].copy()
+    product = np.empty_like(even)
+    crossed = product[::-1]
+    for round_key in np.array(_round_keys(key), dtype=np.uint64)[:, :, None]:
+        np.multiply(even, multipliers, out=product)
+        np.right_shift(crossed, shift, out=even)
+        np.bitwise_xor(even, odd, out=even)
+        np.bitwise_xor(even, round_key, out=even)
+        np.bitwise_and(crossed, low, out=odd)
+    drawn = np.empty_like(counters)
+    drawn[0::2], drawn[1::2] = even, odd
+    return drawn
+
+
+def torch_blocks(counters: Tensor, key: tuple[int, int]) -> Tensor:
+    """The same on int64 [4, n], on any device.
+
+    The product of two words needs 64 bits, one more than int64 has above zero: the sign is masked off where it appears.
+    """
+    c0, c1, c2, c3 = counters
+    for k0, k1 in _round_keys(key):
+        even, odd = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
+        c0 = (odd >> 32 & WORD_MASK) ^ c1 ^ k0
+        c2 = (even >> 32 & WORD_MASK) ^ c3 ^ k1
+        c1, c3 = odd & WORD_MASK, even & WORD_MASK
+    return torch.stack((c0, c1, c2, c3))
+
+
+def signs(words: Tensor) -> Tensor:
+    """The words' bits as signs, float64 [32 n]: bit i of word w, lowest first, is number 32 w + i; a set bit is -1."""
+    if words.device.type == "cpu":
+        packed = words.numpy().astype("<u4").view(np.uint8)
+        return torch.from_numpy(1.0 - 2.0 * np.unpackbits(packed, bitorder="little"))
+    bits = (words[:, None] >> torch.arange(32, device=words.device)) & 1
+    return (1 - 2 * bits).reshape(-1).double()
 
 
 def below_on(device: torch.device, seed: bytes, stream: int, count: int, bound: int) -> Tensor:
@@ -85,9 +100,13 @@ def below_on(device: torch.device, seed: bytes, stream: int, count: int, bound: 
 def _torch_words(device: torch.device, seed: bytes, stream: int, start: int, count: int) -> Tensor:
     key, upper, first, blocks = _place(seed, stream, start, count)
     index = torch.arange(first, first + blocks, dtype=torch.int64, device=device)
-    lower = (index & WORD_MASK, index >> 32)
-    drawn = philox4x32((*lower, torch.full_like(index, upper[0]), torch.full_like(index, upper[1])), key)
-    return torch.stack(drawn, dim=-1).reshape(-1)[start % BLOCK_WORDS :][:count]
+    upper_words = (torch.full_like(index, upper[0]), torch.full_like(index, upper[1]))
+    drawn = torch_blocks(torch.stack((index & WORD_MASK, index >> 32, *upper_words)), key)
+    return drawn.t().reshape(-1)[start % BLOCK_WORDS :][:count]
+
+
+def _round_keys(key: tuple[int, int]) -> list[tuple[int, int]]:
+    return [((key[0] + i * WEYL[0]) & WORD_MASK, (key[1] + i * WEYL[1]) & WORD_MASK) for i in range(ROUNDS)]
 
 
 def _place(seed: bytes, stream: int, start: int, count: int) -> tuple[tuple[int, int], tuple[int, int], int, int]:
