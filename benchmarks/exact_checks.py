@@ -145,16 +145,20 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    found = {name: games(record(name)) for name in arguments.task or sorted(ROUNDS)}
+    found = {}
+    for name in arguments.task or sorted(ROUNDS):
+        found[name] = games(record(name))
+        for game, result in found[name].items():
+            if not arguments.json:
+                print(
+                    f"{name:7} {game:12} {result['votes']:5d} of {result['fixed']} votes ({result['part']:.3f}), "
+                    f"{result['contradicted']} cheap values contradicted, verdicts that differ: {result['differing']}",
+                    flush=True,
+                )
     if arguments.json:
         print(json.dumps(found))
     for name, results in found.items():
         for game, result in results.items():
-            if not arguments.json:
-                print(
-                    f"{name:7} {game:12} {result['votes']:5d} of {result['fixed']} votes ({result['part']:.3f}), "
-                    f"{result['contradicted']} cheap values contradicted, verdicts that differ: {result['differing']}"
-                )
             allowed = 0 if game == "as recorded" else LIES_DIFFERING * result["fixed"] / VOTES
             assert len(result["differing"]) <= allowed and result["part"] <= GREATEST_PART, (name, game, result)
 

@@ -52,6 +52,7 @@ HEAD = ROTATIONS * POINTS // 32  # words of the rotations' signs
 SIGN_STREAM, DITHER_STREAM = range(2)
 
 
+@torch.inference_mode(False)  # buffers outlive the call: they must be usable in any mode
 def sign_words(evidence: Evidence, seed: bytes, words: int) -> tuple[int, ...]:
     """``words`` words of 256 bits; each bit differs between two vectors with probability angle / pi.
 
@@ -71,6 +72,7 @@ def sign_words(evidence: Evidence, seed: bytes, words: int) -> tuple[int, ...]:
     return _packed(projection.rotate(level)[: words * WORD_BITS] > 0)
 
 
+@torch.inference_mode(False)
 def quantised_words(evidence: Evidence, seed: bytes, words: int, width: float) -> tuple[int, ...]:
     """``words`` words of 256 bits, floor((p.x + u) / width) mod 2 each: p has random entries of variance 1, u is a
     dither uniform in [0, 2 width).

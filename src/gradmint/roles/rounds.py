@@ -31,11 +31,9 @@ def consensus_of(ledger: Ledger, round_: Round) -> Consensus | None:
 
 def doubts_before(ledger: Ledger, round_: Round) -> dict[int, float]:
     """How likely each trainer's cheap value is wrong, by what verifiers said about it in the rounds before."""
-    assert ledger.params is not None
-    words = ledger.params.words
     agreed = ((earlier, consensus_of(ledger, earlier)) for earlier in ledger.rounds[: round_.number - 1])
     return doubts(
-        (consensus.rows, [report.rows for report in earlier.reports(words) if report is not None])
+        (consensus.rows, [report.rows for report in earlier.reports(ledger.terms.words) if report is not None])
         for earlier, consensus in agreed
         if consensus is not None
     )
