@@ -7,9 +7,10 @@ that trains nothing. Every update's exact gain is measured on all eight parts of
 would; the budget then gets the parts that it asks for. Fails when a verdict differs from the full one or more than half
 of the votes were asked for.
 
-Two more games are played on the same measurements: in "lies" every third cheap value has the wrong sign; in "warned"
-earlier rounds' disagreement, in addition, points at them. A budget stops where a wrong verdict is unlikely, not
-impossible: at most one verdict in fifty may differ there.
+Three more games are played on the same measurements. In "lies" every third cheap value has the wrong sign: a budget
+stops where a wrong verdict is unlikely, not impossible, and one verdict in fifty may differ. In "few votes" there are
+only four of them a round of eight updates; in "few, warned" earlier rounds' disagreement points at the liars as well,
+and must find more of them.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ HONEST, NOISY, FLIPPED, FREE = 5, 5, 6, 7
 ROUNDS = {"digits": 16, "bytes": 6}
 GREATEST_PART = 0.5  # of the fixed rate's votes
 LIES_DIFFERING = 0.02  # of verdicts
+FEW = 4  # votes a round
 
 
 @dataclass(frozen=True)
@@ -112,31 +114,36 @@ def record(name: str) -> list[dict[int, Measured]]:
 def games(rounds: list[dict[int, Measured]]) -> dict[str, dict[str, Any]]:
     """Votes and verdicts on the recorded rounds, with the cheap values as they are and with every third one lying."""
     return {
-        "as recorded": play(rounds, lies=False, warned=False),
-        "lies": play(rounds, lies=True, warned=False),
-        "warned": play(rounds, lies=True, warned=True),
+        "as recorded": play(rounds),
+        "lies": play(rounds, lies=True),
+        "few votes": play(rounds, lies=True, cap=FEW),
+        "few, warned": play(rounds, lies=True, cap=FEW, warned=True),
     }
 
 
-def play(rounds: list[dict[int, Measured]], lies: bool, warned: bool) -> dict[str, Any]:
-    """``differing``: verdicts that are not the full check's. A lie turns the signs of an update's cheap values."""
-    votes = full = found = 0
+def play(rounds: list[dict[int, Measured]], lies: bool = False, cap: int | None = None, warned: bool = False) -> Any:
+    """``false``: cheap values whose sign is not the full check's, ``found``: those of them that the budget contradicts,
+    ``differing``: round and trainer of verdicts that are not the full check's. A lie turns an update's cheap values.
+    """
+    votes = full = false = found = 0
     differing = []
     for number, measured in enumerate(rounds):
         turn = {t: -1 if lies and (t + number) % 3 == 0 else 1 for t in measured}
         cheap = {t: turn[t] * update.cheap for t, update in measured.items()}
         doubts = {t: 0.2 if turn[t] < 0 else 0.01 for t in measured} if warned else {}
-        parts = len(measured[0].parts)
-        budget = Budget(cheap, doubts, parts, parts * len(measured), derive(beacon(f"a{number}"), "exact checks"))
+        fixed = VOTES * len(measured)
+        budget = Budget(cheap, doubts, VOTES, cap or fixed, derive(beacon(f"a{number}"), "exact checks"))
         while (wanted := budget.next()) is not None:
             trainer, part = wanted
             part_cheap, part_exact = measured[trainer].parts[part]
             budget.record(trainer, part_exact - turn[trainer] * part_cheap)
         for t, update in measured.items():
-            differing += [(number, t)] * (sign(budget.exact(t)) != sign(update.full()))
-            found += sign(update.full()) != sign(cheap[t])
-        votes, full = votes + sum(budget.votes().values()), full + parts * len(measured)
-    return {"votes": votes, "fixed": full, "part": votes / full, "contradicted": found, "differing": differing}
+            said, right, claimed = sign(budget.exact(t)), sign(update.full()), sign(cheap[t])
+            differing += [(number, t)] * (said != right)
+            false += right != claimed
+            found += said == right != claimed
+        votes, full = votes + sum(budget.votes().values()), full + fixed
+    return {"votes": votes, "fixed": full, "part": votes / full, "false": false, "found": found, "differing": differing}
 
 
 def main() -> None:
@@ -152,15 +159,18 @@ def main() -> None:
             if not arguments.json:
                 print(
                     f"{name:7} {game:12} {result['votes']:5d} of {result['fixed']} votes ({result['part']:.3f}), "
-                    f"{result['contradicted']} cheap values contradicted, verdicts that differ: {result['differing']}",
+                    f"{result['found']} of {result['false']} false cheap values found, "
+                    f"{len(result['differing'])} of {result['fixed'] // VOTES} verdicts differ from the full check's",
                     flush=True,
                 )
     if arguments.json:
         print(json.dumps(found))
     for name, results in found.items():
-        for game, result in results.items():
-            allowed = 0 if game == "as recorded" else LIES_DIFFERING * result["fixed"] / VOTES
-            assert len(result["differing"]) <= allowed and result["part"] <= GREATEST_PART, (name, game, result)
+        honest, lies = results["as recorded"], results["lies"]
+        assert not honest["differing"] and honest["part"] <= GREATEST_PART, (name, honest)
+        wrong = len(lies["differing"]) * VOTES / lies["fixed"]
+        assert wrong <= LIES_DIFFERING and lies["part"] <= GREATEST_PART, (name, lies)
+        assert results["few, warned"]["found"] > results["few votes"]["found"], (name, results)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ Two families of bits, both compared by Hamming distance:
 
 Both project alike. The input is rounded to integers once. A count-sketch under random signs adds up longer evidence to
 4,096 places, and three random rotations, each signs and a Hadamard transform, mix these (Andoni et al., 2015): any
-coordinate of the result is a projection on a random direction, and 4,096 of them cost less than 64 independent ones.
+coordinate of the result is a projection on a random direction, and all 4,096 cost as much as 400 independent ones.
 Everything is integers carried in float64, below 2^53, and therefore independent of summation order, thread count,
 library and device; roundings between rotations are of single numbers, so they are equal everywhere as well. Random bits
 are Philox's, keyed by the seed.
