@@ -23,12 +23,11 @@ from ..spec.seeds import draw_distinct
 from ..spec.types import Row
 
 VOTES = 8  # parts of the common batch: votes of a full check
-LEAST_GAIN = (
-    0.001  # in the chance of a right verdict, a vote: nobody is left with more than 0.8% that a full check cures
-)
+#: In the chance of a right verdict, a vote: nobody is left with more than 0.8% that the rest of a full check would cure.
+LEAST_GAIN = 0.001
 LEAST_NATS = 0.5e-6  # a gain that rounds to 0 micro-nats has no sign
-SOUND_PART = 0.02  # of the cheap value: 20 times the discrepancy of most honest updates, and that of the worst
-SOUND_NATS = 5e-8  # float32's in a mean loss
+SOUND_PART = 0.02  # of the cheap value: honest updates of both tasks show 0.0002 in the middle and 0.025 at most
+SOUND_NATS = 5e-8  # float32 in a mean loss: updates worth nothing show 2e-8 at most
 PRIOR_ROUNDS, PRIOR_DOUBTS = 50, 1  # as if one reported row in 50 had differed before anybody was seen
 NODES = tuple(NormalDist().inv_cdf((i + 0.5) / 9) for i in range(9))
 
