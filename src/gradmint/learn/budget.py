@@ -23,7 +23,7 @@ from ..spec.seeds import draw_distinct
 from ..spec.types import Row
 
 VOTES = 8  # parts of the common batch: votes of a full check
-#: In the chance of a right verdict, a vote: nobody is left with more than 0.8% that the rest of a full check would cure.
+#: In the chance of a right verdict, a vote: nobody is left with more than 0.8% that the rest of a check would cure.
 LEAST_GAIN = 0.001
 LEAST_NATS = 0.5e-6  # a gain that rounds to 0 micro-nats has no sign
 SOUND_PART = 0.02  # of the cheap value: honest updates of both tasks show 0.0002 in the middle and 0.025 at most
