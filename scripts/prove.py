@@ -35,10 +35,12 @@ SOLVER_TIMEOUT = "600s"
 PROOFS = {
     "HammingProof": (
         "popcount_of_nothing_is_zero",
-        "popcount_counts_every_bit_once",
+        "popcount_adds_up_over_lanes",
+        "popcount_adds_up_over_bits_of_a_lane",
         "distance_between_equals_is_zero",
-        "distance_counts_every_differing_bit_of_the_first_word_once",
-        "distance_does_not_care_about_the_order_of_words",
+        "distance_adds_up_over_lanes",
+        "distance_adds_up_over_bits_of_a_lane",
+        "distance_of_one_word_is_the_popcount_of_what_differs",
     ),
     "FixedProof": (
         "mean_without_weight_is_old",
