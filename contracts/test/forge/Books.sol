@@ -8,6 +8,7 @@ import {Effects, Evidence, Inputs, Masks, Outcome, Params, Phase, Proposal, Reco
 import {Docket} from "../../libraries/Docket.sol";
 import {Leaf, Standings} from "../../libraries/Standings.sol";
 import {Executor} from "./Executor.sol";
+import {MoodyToken} from "./MoodyToken.sol";
 import {Vm} from "./Vm.sol";
 import {World} from "./World.sol";
 
@@ -173,6 +174,21 @@ abstract contract Books is World {
         Leaf leaf = Standings.leaf(packed, position);
         (account, paidWei) = (leaf.account(), leaf.paidWei());
         (, rightBits, proof) = prove(packed, position);
+    }
+
+    function _claim(
+        uint256 run,
+        MoodyToken token,
+        address account,
+        uint256 paidWei,
+        uint256 rightBits,
+        bytes memory proof
+    ) internal returns (bool through) {
+        try runs.claim(run, address(token), account, paidWei, rightBits, proof) {
+            through = true;
+        } catch {
+            _drop();
+        }
     }
 
     /* EVENTS */

@@ -245,19 +245,4 @@ contract Handler is Proposers {
         vm.prank(account);
         token.approve(address(stakes), type(uint256).max);
     }
-
-    function _claim(
-        uint256 run,
-        MoodyToken token,
-        address account,
-        uint256 paidWei,
-        uint256 rightBits,
-        bytes memory proof
-    ) private returns (bool through) {
-        try runs.claim(run, address(token), account, paidWei, rightBits, proof) {
-            through = true;
-        } catch {
-            _drop();
-        }
-    }
 }
