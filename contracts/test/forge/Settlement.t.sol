@@ -535,4 +535,26 @@ contract DocketTest is Scene {
         (uint128 wonWei,) = stakes.bondOf(run, address(this));
         same(wonWei, bondWei + bondWei * 4_000 / 10_000, "the proposer's reward");
     }
+
+    function test_a_lie_that_nobody_refutes_pays_no_more_than_it_says_in_all() external {
+        play();
+        Outcome memory lie = _lie();
+        (lie.root, lie.totalWei) = (leafOf(address(this), 1e20).hash, 5e19);
+        propose(1, lie);
+        Proposal[] memory list = pendings();
+        Effects memory none;
+        vm.warp(list[0].finalS);
+        settlement.finalise(run, list, none);
+        so(!_claim(run, token, address(this), 1e20, 0, ""), "more than it promised");
+
+        play();
+        (lie.root, lie.totalWei) = (leafOf(address(this), 5e19).hash, 5e19);
+        propose(2, lie);
+        pending[run][0] = pending[run][1];
+        pending[run].pop();
+        list = pendings();
+        vm.warp(list[0].finalS);
+        settlement.finalise(run, list, none);
+        so(_claim(run, token, address(this), 5e19, 0, ""), "as much");
+    }
 }
