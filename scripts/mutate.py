@@ -5,8 +5,9 @@
     python scripts/mutate.py WORD ...    only those whose name has one of these words
     python scripts/mutate.py --check     only whether each still applies
 
-Each is caught by the quickest tests that should: libraries by their fuzz tests, contracts by the long game of
-contracts/test/forge/Invariants.t.sol, certificates by theirs on Anvil.
+Each is caught by the quickest tests that should: libraries by their fuzz tests, contracts by the tests of their name in
+contracts/test/forge, certificates by theirs on Anvil. Every branch in assembly is among them: coverage cannot see
+those.
 """
 
 from __future__ import annotations
@@ -24,10 +25,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 COPY = ROOT / ".build" / "mutate"
-GAME = ("--match-test", "test_a_long_game")
-TREE = ("--match-path", "contracts/test/forge/Tree.t.sol")
-FIXED = ("--match-path", "contracts/test/forge/Fixed.t.sol")
-AGREEMENT = ("--match-path", "contracts/test/forge/Agreement.t.sol")
+FORGE = "contracts/test/forge"
+#: Tests of libraries need no contracts.
+ALONE = tuple(
+    word
+    for name in ("Runs", "Stakes", "Rounds", "Settlement", "Transition", "test/forge/Executor")
+    for word in ("--skip", f"contracts/{name}.sol")
+)
+RUNS = ("--match-path", f"{FORGE}/Runs.t.sol")
+STAKES = ("--match-path", f"{FORGE}/Stakes.t.sol")
+ROUNDS = ("--match-path", f"{FORGE}/Rounds.t.sol")
+SETTLEMENT = ("--match-path", f"{FORGE}/Settlement.t.sol")
+TREE = ("--match-path", f"{FORGE}/Tree.t.sol", *ALONE)
+FIXED = ("--match-path", f"{FORGE}/Fixed.t.sol", *ALONE)
+AGREEMENT = ("--match-path", f"{FORGE}/Agreement.t.sol", *ALONE)
+SELECTION = ("--match-path", f"{FORGE}/Selection.t.sol", *ALONE)
 CERTIFICATES = ("pytest", "tests/contracts/test_certificates.py", "-k", "rogue_key")
 
 
@@ -44,37 +56,38 @@ MUTATIONS = (
     # Money
     Mutation(
         "a root may promise more than was deposited", "Runs.sol",
-        "if (totalWei > settled.depositedWei) revert Insolvent(totalWei, settled.depositedWei);", "", GAME,
+        "if (totalWei > settled.depositedWei) revert Insolvent(totalWei, settled.depositedWei);", "", RUNS,
     ),
     Mutation(
         "a total may shrink", "Runs.sol",
-        "if (totalWei < settled.totalWei) revert TotalShrank(settled.totalWei, totalWei);", "", GAME,
+        "if (totalWei < settled.totalWei) revert TotalShrank(settled.totalWei, totalWei);", "", RUNS,
     ),
-    Mutation("a claim is not written down", "Runs.sol", "paid.cumulativeWei = cumulativeWei;", "", GAME),
+    Mutation("a claim is not written down", "Runs.sol", "paid.cumulativeWei = cumulativeWei;", "", RUNS),
     Mutation(
-        "the root is not bound to its token", "Runs.sol", "mstore(0x18, shl(96, token))", "mstore(0x18, 0)", GAME,
+        "the root is not bound to its token", "Runs.sol", "mstore(0x18, shl(96, token))", "mstore(0x18, 0)", RUNS,
     ),
     Mutation(
         "refunds before all is settled", "Runs.sol",
-        "if (!settlement.isCaughtUp(run)) revert NotSettled(run);", "", GAME,
+        "if (!settlement.isCaughtUp(run)) revert NotSettled(run);", "", RUNS,
     ),
     Mutation(
         "a lie pays out other runs' money", "Runs.sol",
-        "if (drawnWei > _runs[run].totalWei) revert Overdrawn(run, drawnWei, _runs[run].totalWei);", "", GAME,
+        "if (drawnWei > _runs[run].totalWei) revert Overdrawn(run, drawnWei, _runs[run].totalWei);", "", SETTLEMENT,
     ),
     # Stakes
-    Mutation("the price is not burned", "Stakes.sol", "burnable[run] += priceWei;", "", GAME),
+    Mutation("the price is not burned", "Stakes.sol", "burnable[run] += priceWei;", "", STAKES),
     Mutation(
         "a bond is not locked", "Stakes.sol",
-        "_requireFree(run, account, amountWei).lockedWei += amountWei;", "_requireFree(run, account, amountWei);", GAME,
+        "_requireFree(run, account, amountWei).lockedWei += amountWei;", "_requireFree(run, account, amountWei);",
+        SETTLEMENT,
     ),
     Mutation(
         "the liar is its own beneficiary", "Stakes.sol",
-        "bondOf[run][beneficiary].amountWei += rewardWei;", "bondOf[run][account].amountWei += rewardWei;", GAME,
+        "bondOf[run][beneficiary].amountWei += rewardWei;", "bondOf[run][account].amountWei += rewardWei;", SETTLEMENT,
     ),
     Mutation(
         "a stake leaves before its delay is over", "Stakes.sol",
-        "if (block.timestamp < stake.releaseS) revert StillLocked(stake.releaseS, block.timestamp);", "", GAME,
+        "if (block.timestamp < stake.releaseS) revert StillLocked(stake.releaseS, block.timestamp);", "", STAKES,
     ),
     # Rounds
     Mutation(
@@ -82,36 +95,37 @@ MUTATIONS = (
         "if (block.timestamp >= clock_.deadline) revert Overdue(clock_.deadline, block.timestamp);\n"
         "        Seat storage",
         "if (block.timestamp > clock_.deadline) revert Overdue(clock_.deadline, block.timestamp);\n"
-        "        Seat storage", GAME,
+        "        Seat storage", ROUNDS,
     ),
     Mutation(
         "newcomers act in the round they joined in", "Rounds.sol",
-        "if (seat_.sinceRound > round) revert NotYet(seat_.sinceRound, round);", "", GAME,
+        "if (seat_.sinceRound > round) revert NotYet(seat_.sinceRound, round);", "", ROUNDS,
     ),
     Mutation(
         "an account takes two seats", "Rounds.sol",
-        "if (_seats[run][account].role != Role.NONE) revert AlreadySeated(run, account);", "", GAME,
+        "if (_seats[run][account].role != Role.NONE) revert AlreadySeated(run, account);", "", ROUNDS,
     ),
     Mutation(
         "acts of outsiders count", "Rounds.sol",
-        "if (m.active & bit == 0) revert NotOnCommittee(run, verifier);", "", GAME,
+        "if (m.active & bit == 0) revert NotOnCommittee(run, verifier);", "", ROUNDS,
     ),
     # Settlement
     Mutation(
         "final before the window is over", "Settlement.sol",
-        "if (block.timestamp < finalS) revert NotFinal(first.round, finalS, block.timestamp);", "", GAME,
+        "if (block.timestamp < finalS) revert NotFinal(first.round, finalS, block.timestamp);", "", SETTLEMENT,
     ),
     Mutation(
         "a challenge gains no time", "Settlement.sol",
-        "lapsed && open.untilS > first.finalS ? open.untilS : first.finalS", "first.finalS", GAME,
+        "lapsed && open.untilS > first.finalS ? open.untilS : first.finalS", "first.finalS", SETTLEMENT,
     ),
     Mutation(
         "a true proposal can be refuted", "Settlement.sol",
-        "if (Docket.hash(outcome) == Docket.hash(pending[place].outcome)) revert NotRefuted(run, round);", "", GAME,
+        "if (Docket.hash(outcome) == Docket.hash(pending[place].outcome)) revert NotRefuted(run, round);", "",
+        SETTLEMENT,
     ),
     Mutation(
         "who left is forgotten", "Settlement.sol",
-        "runs.keep(run, address(uint160(effects.left[i])), effects.left[i + 1]);", "", GAME,
+        "runs.keep(run, address(uint160(effects.left[i])), effects.left[i + 1]);", "", ROUNDS,
     ),
     # Libraries
     Mutation("a leaf is tagged like a node", "libraries/StandingTree.sol",
@@ -136,6 +150,31 @@ MUTATIONS = (
     Mutation("all bits set count as none", "libraries/Hamming.sol",
         "x := add(and(x, LANES), and(shr(8, x), LANES))\n            bits := shr(240, mul(x, ONES))",
         "bits := shr(248, mul(x, 0x0101010101010101010101010101010101010101010101010101010101010101))", FIXED),
+    Mutation("whom nobody replaces is paid by the others", "libraries/Selection.sol",
+        "if (replaced > 0) (replaced, part)", "(replaced, part)", SELECTION),
+    # Branches in assembly
+    Mutation("a root is taken a step too early", "libraries/Fixed.sol",
+        "if iszero(lt(lower, root)) { break }", "if iszero(lt(add(lower, 1), root)) { break }", FIXED),
+    Mutation("the last chunk is hashed with what is behind it", "libraries/Reports.sol",
+        "if gt(length, step) { length := step }", "length := step", AGREEMENT),
+    Mutation("a median needs more than half", "libraries/Rows.sol",
+        "if iszero(lt(weight, left)) { break }", "if gt(weight, left) { break }", AGREEMENT),
+    Mutation("what is left over is sorted the other way", "libraries/Sort.sol",
+        "if iszero(gt(before, key)) { break }", "if iszero(lt(before, key)) { break }", TREE),
+    Mutation("a run without a partner is lost", "libraries/Sort.sol",
+        "mcopy(k, i, sub(end, i)) // the last run has no partner", "", TREE),
+    Mutation("the last run is as long as the others", "libraries/Sort.sol",
+        "if gt(last, end) { last := end }", "", TREE),
+    Mutation("the wrong one of two runs is watched", "libraries/Sort.sol",
+        "if gt(mload(sub(middle, 0x20)), mload(sub(last, 0x20))) {",
+        "if lt(mload(sub(middle, 0x20)), mload(sub(last, 0x20))) {", TREE),
+    Mutation("the greater of two goes first", "libraries/Sort.sol", "if lt(b, a) {", "if gt(b, a) {", TREE),
+    Mutation("a run ends one too early", "libraries/Sort.sol",
+        "if eq(i, middle) { break }", "if eq(add(i, 0x20), middle) { break }", TREE),
+    Mutation("what was sorted elsewhere stays there", "libraries/Sort.sol",
+        "if iszero(eq(from, add(array, 0x20))) { mcopy(add(array, 0x20), from, size) }", "", TREE),
+    Mutation("a node without a sibling does not rise", "libraries/StandingTree.sol",
+        "if and(count, 1) { mcopy(to, from, 0x28) }", "", TREE),
     # Certificates
     Mutation("keys are registered without a proof of possession", "Certificates.sol",
         "if (!Bls.verify(Bls.g2(key), possessionDigest(msg.sender, key), POSSESSION_TAG, Bls.g1(proof))) {",

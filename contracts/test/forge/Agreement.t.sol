@@ -4,6 +4,7 @@ pragma solidity ^0.8.37;
 import {Phase, Role} from "../../interfaces/Types.sol";
 import {Agreement, Consensus} from "../../libraries/Agreement.sol";
 import {Mechanism} from "../../libraries/Mechanism.sol";
+import {Reports} from "../../libraries/Reports.sol";
 import {Leaf, Standings} from "../../libraries/Standings.sol";
 import {Transcript} from "../../libraries/Transcript.sol";
 import {Check} from "./Vm.sol";
@@ -107,6 +108,72 @@ contract AgreementTest is Check {
         same(agreed(stakesWei, reports).medoid, 0, "the first of equals");
     }
 
+    /// Whether stakes are equal or not: two ways to the same medians.
+    function test_agreed_rows_are_the_lower_medians_of_their_columns(uint256 seed, uint8 many, bool equal)
+        external
+        view
+    {
+        uint256 n = within(many, 1, 7);
+        uint256[] memory stakesWei = new uint256[](n);
+        bytes[] memory reports = new bytes[](n);
+        for (uint256 v; v < n; ++v) {
+            stakesWei[v] = equal ? 1e18 : 1 + draw(seed, v) % 5;
+            reports[v] = abi.encodePacked(uint32(1), uint256(7));
+            for (uint256 i; i < TRAINERS; ++i) {
+                int256[3] memory row = _row(seed, v, i);
+                reports[v] = abi.encodePacked(reports[v], uint8(uint256(row[0])), int32(row[1]), int32(row[2]));
+            }
+        }
+        uint256[] memory rows = agreed(stakesWei, reports).rows;
+        for (uint256 i; i < TRAINERS; ++i) {
+            int256[3] memory found =
+                [int256(rows[i] >> 64), int256(int32(uint32(rows[i] >> 32))), int256(int32(uint32(rows[i])))];
+            for (uint256 column; column < 3; ++column) {
+                so(found[column] == _median(seed, stakesWei, i, column), "the lower median");
+            }
+        }
+    }
+
+    /// Often what others say, or nearly.
+    function _row(uint256 seed, uint256 v, uint256 i) private pure returns (int256[3] memory) {
+        uint256 x = draw(draw(seed, 100 + v), i);
+        if (x % 3 == 0) x = draw(seed, 200 + i);
+        return [
+            int256((x >> 8) % 8),
+            int256(int32(uint32(x >> 16))) % (x % 2 == 0 ? int256(3) : type(int32).max),
+            int256(int32(uint32(x >> 64))) % (x % 5 == 0 ? int256(2) : type(int32).max)
+        ];
+    }
+
+    function _median(uint256 seed, uint256[] memory stakesWei, uint256 i, uint256 column)
+        private
+        pure
+        returns (int256 least)
+    {
+        uint256 totalWei;
+        for (uint256 v; v < stakesWei.length; ++v) {
+            totalWei += stakesWei[v];
+        }
+        least = type(int256).max;
+        for (uint256 v; v < stakesWei.length; ++v) {
+            int256 value = _row(seed, v, i)[column];
+            uint256 atMostWei;
+            for (uint256 w; w < stakesWei.length; ++w) {
+                if (_row(seed, w, i)[column] <= value) atMostWei += stakesWei[w];
+            }
+            if (2 * atMostWei >= totalWei && value < least) least = value;
+        }
+    }
+
+    function test_nobody_with_a_stake_is_no_quorum(uint256 seed) external view {
+        uint256[] memory stakesWei = new uint256[](2);
+        bytes[] memory reports = new bytes[](2);
+        (reports[0], reports[1]) = (reportOf(seed, 0), reportOf(seed, 1));
+        same(agreed(stakesWei, reports).clusterMask, 0, "nobody");
+        stakesWei[1] = 1;
+        same(agreed(stakesWei, reports).clusterMask, 2, "whoever has one");
+    }
+
     function test_the_median_is_what_somebody_said_and_half_is_on_either_side(uint256 seed) external view {
         uint256 n = 5;
         uint256[] memory stakesWei = new uint256[](n);
@@ -151,6 +218,12 @@ contract MechanismTest is Check {
         same(written, paidWei, "every Wei is somebody's");
     }
 
+    function test_where_no_share_was_earned_nothing_is_paid(uint128 pot) external pure {
+        bytes memory standings = new bytes(96);
+        same(Mechanism.pay(standings, 0, new uint256[](1), 0, pot), 0, "nothing");
+        same(Standings.leaf(standings, 0).paidWei(), 0, "to nobody");
+    }
+
     function test_round_budgets_never_exceed_what_is_unpaid_and_spend_it_by_the_last(uint128 unpaid, uint8 rounds_)
         external
         pure
@@ -167,6 +240,33 @@ contract MechanismTest is Check {
 
     function test_only_who_lost_more_than_half_is_ejected(uint128 required, uint128 stake) external pure {
         so(Mechanism.isEjected(stake, required) == (uint256(stake) < (uint256(required) + 1) / 2), "half");
+    }
+}
+
+contract ReportsTest is Check {
+    function test_a_report_is_hashed_by_its_head_and_chunks_of_256_rows(uint256 seed, uint8 words_, uint16 many)
+        external
+        view
+    {
+        (uint256 words, uint256 rows) = (within(words_, 1, 3), within(many, 1, 800));
+        bytes memory report = new bytes(Reports.size(words, rows));
+        for (uint256 i; i < report.length; ++i) {
+            report[i] = bytes1(uint8(seed >> (i * 7 % 249)) ^ uint8(i));
+        }
+        bytes memory head = this.cut(report, 0, 4 + 32 * words);
+        for (uint256 from = 4 + 32 * words; from < report.length; from += 2_304) {
+            uint256 end = from + 2_304 < report.length ? from + 2_304 : report.length;
+            head = bytes.concat(head, keccak256(this.cut(report, from, end)));
+        }
+        same(this.hash(report, words), keccak256(head), "head and chunks");
+    }
+
+    function cut(bytes calldata report, uint256 from, uint256 end) external pure returns (bytes memory) {
+        return report[from:end];
+    }
+
+    function hash(bytes calldata report, uint256 words) external pure returns (bytes32) {
+        return Reports.hash(report, words);
     }
 }
 

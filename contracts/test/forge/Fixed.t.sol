@@ -119,6 +119,13 @@ contract FixedTest is Check {
         so(2 * uint256(reward) <= bond, "who refutes itself loses at least half");
     }
 
+    function test_a_root_is_the_same_from_any_guess(uint256 x, uint256 guess) external pure {
+        x = within(x, 0, (1 << 254) - 1);
+        guess = within(guess, 1, type(uint128).max);
+        uint256 root = Fixed.sqrtNear(x, guess);
+        so(root * root <= x && (root + 1) * (root + 1) > x, "the floor of the root");
+    }
+
     function test_sign_is_the_sign(int256 x) external pure {
         so(Fixed.sign(x) == (x > 0 ? int256(1) : x < 0 ? -1 : int256(0)), "sign");
     }

@@ -291,6 +291,12 @@ contract RatingTest is Check {
         }
     }
 
+    function test_a_match_without_players_is_no_match() external pure {
+        uint256[] memory nobody = new uint256[](0);
+        Rating.rate(nobody);
+        same(nobody.length, 0, "nobody");
+    }
+
     function test_of_two_equals_the_winner_rises_and_the_loser_falls() external pure {
         bytes memory standings = new bytes(192);
         uint256[] memory players = new uint256[](2);

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.37;
+
+import {IRounds} from "../../interfaces/IRounds.sol";
+import {IRuns} from "../../interfaces/IRuns.sol";
+import {ISettlement} from "../../interfaces/ISettlement.sol";
+import {Effects, Evidence, Inputs, Masks, Outcome, Params, Phase, Proposal, Record} from "../../interfaces/Types.sol";
+import {Docket} from "../../libraries/Docket.sol";
+import {Leaf, Standings} from "../../libraries/Standings.sol";
+import {Executor} from "./Executor.sol";
+import {MoodyToken} from "./MoodyToken.sol";
+import {Vm} from "./Vm.sol";
+import {World} from "./World.sol";
+
+/// What a run said and what follows from it, kept apart from the contracts: read from their events alone. A rule that is about
+/// one step is checked right here and its breach counted.
+abstract contract Books is World {
+    /// Who took part in the round that is open.
+    struct Open {
+        uint16 round;
+        uint16 trainers;
+        uint8 verifiers;
+        uint32 active;
+        uint32 revealed;
+        bytes24 roster;
+    }
+
+    struct Pending {
+        Proposal proposal;
+        bool isTrue;
+        bytes standings; // after it, if true
+    }
+
+    Executor internal executor;
+    mapping(uint256 run => Params) internal paramsOfRun;
+
+    mapping(uint256 run => Open) internal open_;
+    mapping(uint256 run => bytes) internal rosterRows;
+    mapping(uint256 run => mapping(bytes24 roster => uint256)) internal rosterLength;
+    mapping(uint256 run => mapping(uint16 round => Record)) internal recordOf;
+    mapping(uint256 run => mapping(uint16 round => mapping(uint256 v => bytes))) internal said;
+    mapping(uint256 run => uint16[]) public recorded;
+
+    mapping(uint256 run => bytes24) internal finalRoster;
+    mapping(uint256 run => bytes) internal finalStandings;
+    mapping(uint256 run => Pending[]) internal pending;
+    mapping(uint256 run => Phase) internal lastPhase;
+    mapping(uint256 run => uint16) internal lastRound;
+    mapping(uint256 run => uint256) internal lastTotalWei;
+    mapping(uint256 run => mapping(uint16 round => bool)) internal settledRound;
+
+    /// A lie that nobody refuted became final: what the run's standings are is anybody's guess from then on.
+    mapping(uint256 run => bool) public lied;
+    mapping(uint256 run => uint256) public refundedWei;
+
+    /* BREACHES */
+
+    uint256 public phaseWentBack;
+    uint256 public totalShrank;
+    uint256 public settledTwice;
+    uint256 public recordDiffers;
+    uint256 public outcomeDiffers;
+
+    /* WHAT HAPPENED: a test that nothing happens in shows nothing */
+
+    mapping(bytes32 what => uint256) public times;
+
+    function open() internal {
+        deploy();
+        executor = Executor(create("Executor.sol:Executor", ""));
+        vm.warp(1_800_000_000);
+        vm.recordLogs();
+    }
+
+    /* WHAT WAS SAID */
+
+    function _commitment(uint256 run, uint16 round, address account, bytes memory report)
+        internal
+        view
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(block.chainid, rounds, run, round, account, _hashReport(report), bytes32("salt")));
+    }
+
+    /// One word, and at most 256 rows: one chunk.
+    function _hashReport(bytes memory report) internal pure returns (bytes32) {
+        bytes memory head = new bytes(36);
+        bytes memory rows = new bytes(report.length - 36);
+        for (uint256 i; i < report.length; ++i) {
+            if (i < 36) head[i] = report[i];
+            else rows[i - 36] = report[i];
+        }
+        return keccak256(bytes.concat(head, keccak256(rows)));
+    }
+
+    /* WHAT FOLLOWS FROM IT */
+
+    /// The recorded round after `round`; 0: none.
+    function _next(uint256 run, uint16 round) internal view returns (uint16) {
+        for (uint256 i; i < recorded[run].length; ++i) {
+            if (recorded[run][i] > round) return recorded[run][i];
+        }
+        return 0;
+    }
+
+    function _inputs(uint256 run, uint16 round, bytes24 roster, bytes memory before)
+        internal
+        view
+        returns (Inputs memory inputs)
+    {
+        inputs.record = recordOf[run][round];
+        (inputs.roster, inputs.standings) = (roster, before);
+        uint256 from = rosterLength[run][roster];
+        uint256 to = rosterLength[run][inputs.record.roster];
+        inputs.rosterRows = new bytes(to - from);
+        bytes memory rows = rosterRows[run];
+        for (uint256 i = from; i < to; ++i) {
+            inputs.rosterRows[i - from] = rows[i];
+        }
+    }
+
+    /// What pending proposal `place` stands on, if all before it are true.
+    function _before(uint256 run, uint16 round, uint256 place)
+        internal
+        view
+        returns (bool truthful, Inputs memory inputs, uint256 totalWei)
+    {
+        if (lied[run]) return (false, inputs, 0);
+        for (uint256 i; i < place; ++i) {
+            if (!pending[run][i].isTrue) return (false, inputs, 0);
+        }
+        truthful = true;
+        if (place == 0) {
+            (, totalWei) = runs.books(run);
+            inputs = _inputs(run, round, finalRoster[run], finalStandings[run]);
+        } else {
+            Pending storage last = pending[run][place - 1];
+            totalWei = last.proposal.outcome.totalWei;
+            inputs = _inputs(run, round, recordOf[run][last.proposal.round].roster, last.standings);
+        }
+    }
+
+    function _execute(uint256 run, Inputs memory inputs, uint256 totalWei)
+        internal
+        returns (Outcome memory outcome, Effects memory effects, bytes memory all)
+    {
+        Evidence memory evidence = _evidence(run, inputs.record.round);
+        (outcome, effects,) = settlement.transition().execute(totalWei, paramsOfRun[run], inputs, evidence);
+        all = executor.execute(paramsOfRun[run], inputs, evidence.reports, totalWei);
+        if (Docket.hashStandings(inputs.record.roster, all) != outcome.standingsHash) ++outcomeDiffers;
+    }
+
+    function _evidence(uint256 run, uint16 round) internal view returns (Evidence memory evidence) {
+        Record memory record = recordOf[run][round];
+        evidence.reports = new bytes[](record.reports.length);
+        uint256 next;
+        for (uint256 v; v < record.verifiers; ++v) {
+            if ((record.revealed >> v) & 1 == 1) evidence.reports[next++] = said[run][round][v];
+        }
+    }
+
+    function _proposals(uint256 run) internal view returns (Proposal[] memory list) {
+        list = new Proposal[](pending[run].length);
+        for (uint256 i; i < list.length; ++i) {
+            list[i] = pending[run][i].proposal;
+        }
+    }
+
+    function _proof(bytes memory packed, uint256 position)
+        internal
+        pure
+        returns (address account, uint256 paidWei, uint256 rightBits, bytes memory proof)
+    {
+        Leaf leaf = Standings.leaf(packed, position);
+        (account, paidWei) = (leaf.account(), leaf.paidWei());
+        (, rightBits, proof) = prove(packed, position);
+    }
+
+    function _claim(
+        uint256 run,
+        MoodyToken token,
+        address account,
+        uint256 paidWei,
+        uint256 rightBits,
+        bytes memory proof
+    ) internal returns (bool through) {
+        bytes32 tokenAndRun = bytes32(abi.encodePacked(token, uint96(run)));
+        bytes32 accountAndPath = bytes32(abi.encodePacked(account, uint96(rightBits)));
+        (through,) = address(runs)
+            .call(bytes.concat(abi.encodeCall(IRuns.claim, (tokenAndRun, accountAndPath, paidWei)), proof));
+        if (!through) _drop();
+    }
+
+    /* EVENTS */
+
+    /// Forge also records what a call said before it was refused.
+    function _drop() internal {
+        vm.getRecordedLogs();
+    }
+
+    /// Reads what the last call said, in order, and checks the rules about single steps.
+    function _listen() internal {
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        for (uint256 i; i < logs.length; ++i) {
+            bytes32 topic = logs[i].topics[0];
+            if (logs[i].topics.length < 2) continue;
+            uint256 run = uint256(logs[i].topics[1]);
+            if (topic == IRounds.Admitted.selector) _admitted(run, logs[i]);
+            else if (topic == IRounds.Retired.selector) _retired(run, logs[i]);
+            else if (topic == IRounds.PhaseOpened.selector) _phaseOpened(run, logs[i].data);
+            else if (topic == IRounds.Recorded.selector) _recorded(run, logs[i].data);
+            else if (topic == ISettlement.Settled.selector) _settled(run, logs[i].data);
+            else if (topic == IRuns.Refunded.selector) refundedWei[run] += abi.decode(logs[i].data, (uint256));
+        }
+        for (uint256 run = runs.lastRun(); run != 0; --run) {
+            (, uint128 totalWei) = runs.books(run);
+            if (totalWei < lastTotalWei[run]) ++totalShrank;
+            lastTotalWei[run] = totalWei;
+        }
+    }
+
+    function _admitted(uint256 run, Vm.Log memory log) internal {
+        (uint8 role, uint16 index, uint128 stakeWei, bytes24 roster) =
+            abi.decode(log.data, (uint8, uint16, uint128, bytes24));
+        address account = address(uint160(uint256(log.topics[2])));
+        rosterRows[run] = abi.encodePacked(rosterRows[run], uint8(7), role, index, account, stakeWei);
+        rosterLength[run][roster] = rosterRows[run].length;
+    }
+
+    function _retired(uint256 run, Vm.Log memory log) internal {
+        (uint8 role, uint16 index, bytes24 roster) = abi.decode(log.data, (uint8, uint16, bytes24));
+        rosterRows[run] = abi.encodePacked(rosterRows[run], uint8(8), role, index);
+        rosterLength[run][roster] = rosterRows[run].length;
+        ++times["retire"];
+    }
+
+    function _phaseOpened(uint256 run, bytes memory data) internal {
+        (uint16 round, Phase phase,,, bytes24 roster,) =
+            abi.decode(data, (uint16, Phase, uint40, bytes32, bytes24, bytes24));
+        bool forward = round > lastRound[run] || (round == lastRound[run] && phase > lastPhase[run]);
+        if (!forward || lastPhase[run] == Phase.ENDED) ++phaseWentBack;
+        (lastRound[run], lastPhase[run]) = (round, phase);
+        if (phase == Phase.ENDED) ++times["ended"];
+        if (phase != Phase.TRAIN) return;
+        Masks memory m = rounds.masks(run);
+        open_[run] =
+            Open(round, rounds.counts(run).trainersInRound, rounds.counts(run).verifiersInRound, m.active, 0, roster);
+    }
+
+    function _recorded(uint256 run, bytes memory data) internal {
+        (uint16 round, bytes30 hash) = abi.decode(data, (uint16, bytes30));
+        Open memory was = open_[run];
+        Record memory record;
+        (record.round, record.trainers, record.verifiers) = (was.round, was.trainers, was.verifiers);
+        record.previous = recorded[run].length == 0 ? 0 : recorded[run][recorded[run].length - 1];
+        (record.depositedWei,) = runs.books(run);
+        (record.active, record.revealed, record.roster) = (was.active, was.revealed, was.roster);
+        address[] memory seated = rounds.verifiersAt(run, 0, was.verifiers);
+        record.stakesWei = stakes.stakesOf(run, seated);
+        bytes32[] memory hashes = new bytes32[](was.verifiers);
+        uint256 count;
+        for (uint256 v; v < was.verifiers; ++v) {
+            if ((was.active >> v) & 1 == 0) record.stakesWei[v] = 0;
+            if ((was.revealed >> v) & 1 == 1) hashes[count++] = _hashReport(said[run][round][v]);
+        }
+        assembly ("memory-safe") {
+            mstore(hashes, count)
+        }
+        record.reports = hashes;
+        if (Docket.hash(record) != hash || round != was.round) ++recordDiffers;
+        recordOf[run][round] = record;
+        recorded[run].push(round);
+        ++times["record"];
+    }
+
+    function _settled(uint256 run, bytes memory data) internal {
+        uint16 round = abi.decode(data, (uint16));
+        if (settledRound[run][round]) ++settledTwice;
+        settledRound[run][round] = true;
+    }
+}
