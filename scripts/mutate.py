@@ -152,6 +152,9 @@ MUTATIONS = (
         "bits := shr(248, mul(x, 0x0101010101010101010101010101010101010101010101010101010101010101))", FIXED),
     Mutation("whom nobody replaces is paid by the others", "libraries/Selection.sol",
         "if (replaced > 0) (replaced, part)", "(replaced, part)", SELECTION),
+    Mutation("of equals, who did not fail goes first", "libraries/Selection.sol",
+        "key << 65 | uint256(uint32(one >> 32)) << 32 | (one >> 64) & 1",
+        "key << 65 | one & ((1 << 65) - (1 << 32))", SELECTION),
     # Branches in assembly
     Mutation("a root is taken a step too early", "libraries/Fixed.sol",
         "if iszero(lt(lower, root)) { break }", "if iszero(lt(add(lower, 1), root)) { break }", FIXED),

@@ -50,7 +50,8 @@ library Selection {
                 uint256 one = Mem.read(slot);
                 if (Mem.read(dueOf(one)) == 0) continue;
                 uint256 key = uint256((1 << 63) - Rating.ordinalQ32(leafOf(one)));
-                Mem.write(to, key << 65 | one & ((1 << 65) - (1 << 32))); // a lower index has the lower address
+                // A lower index has the lower address; whether it failed must not come before that.
+                Mem.write(to, key << 65 | uint256(uint32(one >> 32)) << 32 | (one >> 64) & 1);
                 to += 32;
             }
             Mem.truncate(ranking, to);
@@ -102,6 +103,6 @@ library Selection {
     }
 
     function failed(uint256 one) internal pure returns (bool) {
-        return (one >> 64) & 1 == 1;
+        return one & (1 << 64 | 1) != 0; // bit 0 in a ranking; a player's is its standing's address, a multiple of 32
     }
 }

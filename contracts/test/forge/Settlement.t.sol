@@ -2,6 +2,7 @@
 pragma solidity ^0.8.37;
 
 import {IRounds} from "../../interfaces/IRounds.sol";
+import {IRuns} from "../../interfaces/IRuns.sol";
 import {ISettlement} from "../../interfaces/ISettlement.sol";
 import {Effects, Evidence, Inputs, Outcome, Params, Phase, Proposal, Record} from "../../interfaces/Types.sol";
 import {Docket} from "../../libraries/Docket.sol";
@@ -545,16 +546,7 @@ contract DocketTest is Scene {
         Effects memory none;
         vm.warp(list[0].finalS);
         settlement.finalise(run, list, none);
-        so(!_claim(run, token, address(this), 1e20, 0, ""), "more than it promised");
-
-        play();
-        (lie.root, lie.totalWei) = (leafOf(address(this), 5e19).hash, 5e19);
-        propose(2, lie);
-        pending[run][0] = pending[run][1];
-        pending[run].pop();
-        list = pendings();
-        vm.warp(list[0].finalS);
-        settlement.finalise(run, list, none);
-        so(_claim(run, token, address(this), 5e19, 0, ""), "as much");
+        vm.expectRevert(abi.encodeWithSelector(IRuns.Overdrawn.selector, run, 1e20, 5e19));
+        runs.claim(run, address(token), address(this), 1e20, 0, "");
     }
 }
