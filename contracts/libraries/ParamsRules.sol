@@ -80,7 +80,7 @@ library ParamsRules {
         _checkBps(p.trustFloorBps);
         _checkBps(p.banTrustBps);
         _checkBps(p.joinBumpBps);
-        for (uint256 i; i < 8; ++i) {
+        for (uint256 i; i < p.penaltyBps.length; ++i) {
             _checkBps(p.penaltyBps[i]);
         }
         _checkWeight(p.recoveryBps); // trust has a way back

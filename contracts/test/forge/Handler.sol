@@ -71,7 +71,7 @@ abstract contract World is Trees {
         (p.valueWeightBps, p.proofWeightBps, p.recoveryBps, p.trustFloorBps) = (1_200, 900, 1_000, 100);
         (p.banTrustBps, p.banRounds, p.bondsWeightBps, p.valueExponentHalves) = (2_500, 2, 5_000, 3);
         (p.top, p.reserve) = (2, 1);
-        p.penaltyBps = [uint16(10_000), 9_000, 5_000, 5_000, 7_500, 5_000, 5_000, 2_500];
+        p.penaltyBps = [uint16(10_000), 9_000, 5_000, 5_000, 7_500, 5_000, 5_000, 2_500, 5_000];
         (p.challengerBps, p.burnBps) = (4_000, 3_000);
         if (proposing) (p.challengeS, p.extensionS, p.proposalBondWei) = (300, 150, 1_000_000_007);
     }
@@ -422,7 +422,7 @@ contract Handler is World {
         report = abi.encodePacked(uint32(200_000 + draw(run, now_.round) % 800_000), word);
         for (uint256 i; i < now_.trainers; ++i) {
             uint256 gain = draw(draw(run, now_.round), i) % 5_000;
-            uint8 verdict = draw(seed, i) % 5 == 0 ? uint8(draw(seed, i + 50) % 8) : 0;
+            uint8 verdict = draw(seed, i) % 5 == 0 ? uint8(draw(seed, i + 50) % 9) : 0;
             report = abi.encodePacked(
                 report, verdict, int32(uint32(gain + seed % 3)), int32(uint32(gain + 400 * (seed % 2)))
             );
