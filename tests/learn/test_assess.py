@@ -18,6 +18,7 @@ from gradmint.learn.assess import Checked, Expected, assess, check, loss_microna
 from gradmint.learn.codec import Header, SparseUpdate, encode, quantise
 from gradmint.learn.manifest import Manifest
 from gradmint.learn.outer import outer_rate
+from gradmint.learn.proof import blank_marks
 from gradmint.learn.signature import distance_bits
 from gradmint.learn.state import Layout, Network, State, digest
 from gradmint.learn.tasks import Batch, Task
@@ -54,6 +55,7 @@ def blob_of(update: SparseUpdate, expected: Expected, manifest: Manifest, layout
         layout=layout.digest,
         claimed_gain_micronats=1,
         words=(0,) * manifest.assessment.words,
+        marks=blank_marks(manifest),
     )
     return encode(header, update)
 

@@ -248,9 +248,9 @@ def test_nothing_wraps_around_on_the_way_into_a_leaf(field: dict[str, int]) -> N
 
 def test_enumerations_have_the_contracts_numbers() -> None:
     assert [verdict.name for verdict in sorted(Verdict)] == (
-        ["OK", "MISSING", "OVERSIZE", "MALFORMED", "WRONG_BASE", "NOT_FINITE", "OVER_NORM", "DUPLICATE"]
+        ["OK", "MISSING", "OVERSIZE", "MALFORMED", "WRONG_BASE", "NOT_FINITE", "OVER_NORM", "DUPLICATE", "UNPROVEN"]
     )
-    assert list(Verdict) == list(range(8))
+    assert list(Verdict) == list(range(9))
     assert (Role.TRAINER, Role.VERIFIER) == (1, 2)
     assert [phase.name for phase in Phase] == ["ENROL", "TRAIN", "HOLD", "COMMIT", "REVEAL", "SETTLE", "ENDED"]
     assert list(Phase) == list(range(7))
