@@ -25,7 +25,7 @@ from gradmint.learn.tasks import Batch, Task
 from gradmint.learn.train import compress, local_round
 from gradmint.spec.params import LOCAL
 from gradmint.spec.seeds import derive, draw_distinct
-from gradmint.spec.types import GAIN_MAX_MICRONATS, LOSS_MAX_MICRONATS, UNSAMPLED, Verdict
+from gradmint.spec.types import GAIN_MAX_MICRONATS, LOSS_MAX_MICRONATS, UNSAMPLED, Row, Verdict
 
 TRAINING, ASSESSMENT = b"t" * 32, b"a" * 32
 ALICE = b"A" * 20
@@ -172,6 +172,25 @@ def test_rows_without_update_carry_their_verdict_and_nothing_else(
     assert [row.verdict for row in report.rows] == [Verdict.OK, Verdict.OVER_NORM, Verdict.MISSING]
     for row in report.rows[1:]:
         assert (row.common_gain_micronats, row.assigned_gain_micronats) == (0, UNSAMPLED)
+
+
+def test_an_unproven_update_changes_its_own_row_and_nothing_else(
+    task: Task, manifest: Manifest, start: State, honest: dict[int, SparseUpdate]
+) -> None:
+    """Two honest verifiers may differ about a proof at the edge of a tolerance; what they sign is the same."""
+    said = assess(task, manifest, start, accepted(honest), 4, TRAINING, ASSESSMENT).report
+    other = assess(task, manifest, start, accepted(honest), 4, TRAINING, ASSESSMENT, {1}).report
+    assert other.words == said.words and other.loss_micronats == said.loss_micronats
+    assert other.rows[1] == Row(Verdict.UNPROVEN, 0, UNSAMPLED)
+    assert [row for t, row in enumerate(other.rows) if t != 1] == [row for t, row in enumerate(said.rows) if t != 1]
+
+
+def test_a_header_says_what_was_submitted(
+    manifest: Manifest, layout: Layout, start: State, honest: dict[int, SparseUpdate]
+) -> None:
+    expected = Expected(run=2, round=5, author=ALICE, base=digest(start, layout), claimed_gain_micronats=2)
+    found = check(blob_of(honest[0], expected, manifest, layout), expected, manifest, layout)
+    assert found.verdict == Verdict.MALFORMED and "claimed gain 1, expected 2" in found.reason
 
 
 def test_the_beacon_samples_trainers_for_the_assigned_gain(

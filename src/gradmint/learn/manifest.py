@@ -77,11 +77,12 @@ class AssessmentSpec:
     #: 7,300. A copy has 10,000; who disguises one must give up a fifth of it.
     duplicate_overlap_bps: int
     audited_trainers: int  # whom the beacon of the hold phase chooses each round, to prove one interval
-    #: What the tolerances below were set from is in docs/proof-of-training.md.
-    overclaim_micronats: int  # claimed gain above the one measured here that is still noise
-    own_accept_bits: int  # between the header's words and those computed here, of ``words`` x 256
-    interval_accept_bits: int  # between a mark's words and those of the interval trained again, of MARK_WORDS x 256
-    norm_tolerance_bps: int  # between norms in a mark and those of the interval trained again
+    #: Tolerances of proofs: 3 to 6 times what honest float32 and bfloat16 differ by on the two built-in tasks, and
+    #: below what a single step left out, an eighth of a batch or half of a lie shows (docs/proof-of-training.md).
+    overclaim_micronats: int  # claimed gain above the one measured here; honest 1,636 at most
+    own_accept_bits: int  # between the header's words and those computed here, of ``words`` x 256; honest 8
+    interval_accept_bits: int  # between a mark's words and those of the interval trained again, of 1,536; honest 6
+    norm_tolerance_bps: int  # between norms in a mark and those of the interval trained again; honest 39
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
