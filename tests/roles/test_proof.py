@@ -59,7 +59,7 @@ def verdicts(stage: Stage, trainer: int) -> list[Verdict]:
 def cheating(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     cast_ = [Honest, Honest, attacks.HalfBatch, attacks.Skipper, attacks.Coaster, attacks.Braggart, attacks.Parrot]
     home = tmp_path_factory.mktemp("cheating")
-    return play(home, cast_, [HonestVerifier] * 3, rounds=4, manifest=watchful(len(cast_)))
+    return play(home, cast_, [HonestVerifier] * 3, rounds=4, hold_s=30, manifest=watchful(len(cast_)))
 
 
 def test_work_not_done_is_unproven_when_its_interval_is_audited(cheating: Stage) -> None:
@@ -128,7 +128,7 @@ class Slanderer(VerifierStrategy):
 
 
 def test_a_committee_that_slanders_is_found_out_by_whoever_looks_again(tmp_path: Path) -> None:
-    stage = play(tmp_path, [Honest, Honest], [Slanderer, Slanderer], rounds=1)
+    stage = play(tmp_path, [Honest, Honest], [Slanderer, Slanderer], rounds=1, hold_s=30)
     assert verdicts(stage, 0) == [Verdict.UNPROVEN]
     chain = stage.world.as_account(SPONSOR)
     assert audit(chain, stage.store, stage.ledger.run).ok  # floats are not looked at
@@ -199,7 +199,7 @@ class Nameless(Forger):
 def test_no_hostile_opening_stops_a_round(tmp_path: Path) -> None:
     """What can be read and is wrong is UNPROVEN; what is not shown is MISSING; and the honest are paid beside it."""
     hostile = [Gibberish, Flood, Stub, Swollen, Nameless, attacks.Mute]
-    stage = play(tmp_path, [Honest, *hostile], [HonestVerifier] * 2, rounds=2, manifest=watchful(7))
+    stage = play(tmp_path, [Honest, *hostile], [HonestVerifier] * 2, rounds=2, hold_s=20, manifest=watchful(7))
     assert stage.errors == []
     met = set()
     for number in range(2):

@@ -26,10 +26,7 @@ class FreeRider(TrainerStrategy):
     name = "free-rider"
 
     def draft(self, round_: Round) -> Draft:
-        return self.bare(round_, self._noise(round_))
-
-    def bare(self, round_: Round, update: SparseUpdate) -> Draft:
-        """True claims, and nothing to show for the work."""
+        update = self._noise(round_)
         said = self.claims(round_, update)
         return self.seal(round_, update, said.gain_micronats, said.words)
 
@@ -41,14 +38,17 @@ class FreeRider(TrainerStrategy):
         return quantise(scaled, manifest.codec.chunk, manifest.codec.keep)
 
 
-class Copycat(FreeRider):
-    """Sends the best-paid update of the last round again under its own name. Met by: DUPLICATE."""
+class Copycat(TrainerStrategy):
+    """Sends the best-paid update of the last round again under its own name, once there is one. Met by: DUPLICATE."""
 
     name = "copycat"
 
     def draft(self, round_: Round) -> Draft:
-        update = self._loot() or self._noise(round_)
-        return self.bare(round_, update)
+        update = self._loot()
+        if update is None:
+            return super().draft(round_)
+        said = self.claims(round_, update)
+        return self.seal(round_, update, said.gain_micronats, said.words)
 
     def _loot(self) -> SparseUpdate | None:
         ledger = self.desk.ledger
