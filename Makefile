@@ -18,6 +18,7 @@ bench: .venv/ready  ## every claim of the README against its peer
 	$(PY) benchmarks/valuation.py
 	$(PY) benchmarks/economics.py
 	$(PY) benchmarks/proof_of_training.py
+	$(PY) benchmarks/proof_of_training.py --task bytes --repeats 4
 
 check: .venv/ready  ## what must hold before a commit
 	$(BIN)/ruff format --check src tests scripts benchmarks

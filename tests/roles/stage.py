@@ -45,7 +45,7 @@ def play(
     trainers: list[type[TrainerStrategy]],
     verifiers: list[type[VerifierStrategy]],
     rounds: int,
-    hold_s: int = 2,
+    hold_s: int = 6,
     propose: bool = False,
     manifest: Manifest | None = None,
 ) -> Stage:
