@@ -110,7 +110,7 @@ def random_params(rng: Random) -> Params:
         value_exponent_halves=rng.randint(2, 6),
         top=rng.choice((1, 2, 3, 5, 8, 64, rng.randint(1, 65_535))),
         reserve=rng.choice((0, 1, 2, 16, rng.randrange(65_536))),
-        penalty_bps=(10_000, *(rng.randrange(10_001) for _ in range(7))),
+        penalty_bps=(10_000, *(rng.randrange(10_001) for _ in range(8))),
     )
 
 
@@ -179,7 +179,7 @@ def random_report(
 
 def random_row(rng: Random, fine: float) -> Row:
     return Row(
-        Verdict.OK if rng.random() < fine else Verdict(rng.choice((1, rng.randint(1, 7)))),
+        Verdict.OK if rng.random() < fine else Verdict(rng.choice((1, rng.randint(1, 8)))),
         random_gain(rng),
         UNSAMPLED if rng.random() < 0.25 else random_gain(rng),
     )

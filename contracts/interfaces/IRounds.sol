@@ -63,7 +63,7 @@ interface IRounds {
     /// Report and salt do not open the commitment (chain, contract, run, round and sender are part of it).
     error RevealMismatch(bytes32 committed, bytes32 opened);
     error ReportLength(uint256 expectedBytes, uint256 actualBytes);
-    /// A verdict above 7 or a common gain of -2^31.
+    /// A verdict above 8 or a common gain of -2^31.
     error MalformedRow(uint256 row);
 
     /// @notice Announces a trainer's update by its digest; the blob stays private until submissions close.

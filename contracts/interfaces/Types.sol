@@ -65,7 +65,7 @@ struct Params {
     uint128 proposalBondWei;
     uint16 challengerBps;
     uint16 burnBps;
-    uint16[8] penaltyBps;
+    uint16[9] penaltyBps;
 }
 
 /// The money of a run.

@@ -69,7 +69,7 @@ library Reports {
         }
     }
 
-    /// First row with a verdict above 7 or a common gain of -2^31; `trainers` when there is none.
+    /// First row with a verdict above 8 or a common gain of -2^31; `trainers` when there is none.
     function findMalformedRow(bytes calldata report, uint256 words, uint256 trainers)
         internal
         pure
@@ -79,7 +79,7 @@ library Reports {
             uint256 offset = locate(report) + rowsAt(words);
             for (; i < trainers; ++i) {
                 uint256 packed = row(offset);
-                if (packed >> 64 > 7 || (packed >> 32) & 0xffffffff == UNSAMPLED) break;
+                if (packed >> 64 > 8 || (packed >> 32) & 0xffffffff == UNSAMPLED) break;
                 offset += ROW_SIZE;
             }
         }

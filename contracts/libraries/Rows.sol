@@ -22,7 +22,7 @@ struct Poll {
 /// Rows are heard three at a time: 27 bytes of a word above 5 unused ones. Comparing two such words compares the lanes of all
 /// three rows at once: subtract with a guard bit set above each lane, and the guard is left where there was nothing to borrow.
 ///
-/// @dev Verdicts are at most 7, which the reveal checks. Stakes are below 2^128 and at most 32 of them are added; gains are below
+/// @dev Verdicts are at most 8, which the reveal checks. Stakes are below 2^128 and at most 32 of them are added; gains are below
 /// 2^31 and at most 512 are added in a lane of 40 bits: no sum here overflows.
 library Rows {
     using Mem for uint256[];

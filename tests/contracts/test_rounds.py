@@ -246,7 +246,7 @@ def test_reveal_without_a_commitment(world: World) -> None:
         (report_of(2).pack() + b"\0", "ReportLength", (150, 151)),
         (report_of(1).pack(), "ReportLength", (150, 141)),
         (report_of(2, words=3).pack(), "ReportLength", (150, 118)),
-        (report_of(2).pack()[:-9] + b"\x08" + bytes(8), "MalformedRow", (1,)),
+        (report_of(2).pack()[:-9] + b"\x09" + bytes(8), "MalformedRow", (1,)),
         (report_of(2).pack()[:-18] + b"\0\x80" + bytes(16), "MalformedRow", (0,)),
         (b"", "ReportLength", (150, 0)),
     ],

@@ -237,7 +237,7 @@ RULES = {
     "BadBits ": {"slash_bits": 1_024},
     "BadBps": {"verifier_share_bps": 10_001},
     "BadBps ": {"slash_bps": 10_001},
-    "BadBps  ": {"penalty_bps": (10_000, 10_001, 1, 1, 1, 1, 1, 1)},
+    "BadBps  ": {"penalty_bps": (10_000, 10_001, 1, 1, 1, 1, 1, 1, 1)},
     "BadWeight": {"value_weight_bps": 0},
     "BadWeight ": {"proof_weight_bps": 10_001},
     "BadWeight  ": {"recovery_bps": 0},
@@ -256,7 +256,7 @@ RULES = {
     "BadBond": {"proposal_bond_wei": 1},
     "BadSplit": {"challenger_bps": 5_001},
     "BadSplit ": {"challenger_bps": 4_000, "burn_bps": 6_001},
-    "BadPenalty": {"penalty_bps": (9_999, 1, 1, 1, 1, 1, 1, 1)},
+    "BadPenalty": {"penalty_bps": (9_999, 1, 1, 1, 1, 1, 1, 1, 1)},
 }
 
 

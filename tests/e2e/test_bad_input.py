@@ -24,6 +24,7 @@ from gradmint.cli.settings import seal_key
 from gradmint.learn.checks import Expected, check
 from gradmint.learn.codec import Header, encode, quantise
 from gradmint.learn.manifest import load_task, preset
+from gradmint.learn.proof import blank_marks
 from gradmint.learn.state import digest, initial_state, layout_of
 from gradmint.ports.chain import Commit, Open, Reveal
 from gradmint.ports.devnet import Devnet
@@ -329,6 +330,7 @@ def _blobs() -> Iterator[tuple[str, bytes | None, Verdict]]:
         layout=layout.digest,
         claimed_gain_micronats=5,
         words=(0,) * manifest.assessment.words,
+        marks=blank_marks(manifest),
     )
     update = quantise(state.theta, manifest.codec.chunk, manifest.codec.keep)
     good = encode(header, update)

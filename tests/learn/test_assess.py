@@ -18,13 +18,14 @@ from gradmint.learn.assess import Checked, Expected, assess, check, loss_microna
 from gradmint.learn.codec import Header, SparseUpdate, encode, quantise
 from gradmint.learn.manifest import Manifest
 from gradmint.learn.outer import outer_rate
+from gradmint.learn.proof import blank_marks
 from gradmint.learn.signature import distance_bits
 from gradmint.learn.state import Layout, Network, State, digest
 from gradmint.learn.tasks import Batch, Task
 from gradmint.learn.train import compress, local_round
 from gradmint.spec.params import LOCAL
 from gradmint.spec.seeds import derive, draw_distinct
-from gradmint.spec.types import GAIN_MAX_MICRONATS, LOSS_MAX_MICRONATS, UNSAMPLED, Verdict
+from gradmint.spec.types import GAIN_MAX_MICRONATS, LOSS_MAX_MICRONATS, UNSAMPLED, Row, Verdict
 
 TRAINING, ASSESSMENT = b"t" * 32, b"a" * 32
 ALICE = b"A" * 20
@@ -54,6 +55,7 @@ def blob_of(update: SparseUpdate, expected: Expected, manifest: Manifest, layout
         layout=layout.digest,
         claimed_gain_micronats=1,
         words=(0,) * manifest.assessment.words,
+        marks=blank_marks(manifest),
     )
     return encode(header, update)
 
@@ -172,6 +174,25 @@ def test_rows_without_update_carry_their_verdict_and_nothing_else(
         assert (row.common_gain_micronats, row.assigned_gain_micronats) == (0, UNSAMPLED)
 
 
+def test_an_unproven_update_changes_its_own_row_and_nothing_else(
+    task: Task, manifest: Manifest, start: State, honest: dict[int, SparseUpdate]
+) -> None:
+    """Two honest verifiers may differ about a proof at the edge of a tolerance; what they sign is the same."""
+    said = assess(task, manifest, start, accepted(honest), 4, TRAINING, ASSESSMENT).report
+    other = assess(task, manifest, start, accepted(honest), 4, TRAINING, ASSESSMENT, {1}).report
+    assert other.words == said.words and other.loss_micronats == said.loss_micronats
+    assert other.rows[1] == Row(Verdict.UNPROVEN, 0, UNSAMPLED)
+    assert [row for t, row in enumerate(other.rows) if t != 1] == [row for t, row in enumerate(said.rows) if t != 1]
+
+
+def test_a_header_says_what_was_submitted(
+    manifest: Manifest, layout: Layout, start: State, honest: dict[int, SparseUpdate]
+) -> None:
+    expected = Expected(run=2, round=5, author=ALICE, base=digest(start, layout), claimed_gain_micronats=2)
+    found = check(blob_of(honest[0], expected, manifest, layout), expected, manifest, layout)
+    assert found.verdict == Verdict.MALFORMED and "claimed gain 1, expected 2" in found.reason
+
+
 def test_the_beacon_samples_trainers_for_the_assigned_gain(
     task: Task, manifest: Manifest, start: State, honest: dict[int, SparseUpdate]
 ) -> None:
@@ -203,7 +224,7 @@ def test_votes_stay_below_the_cap_and_go_where_doubt_is(
 ) -> None:
     for cap in (0, 1, 3):
         few = replace(manifest, assessment=replace(manifest.assessment, exact_votes=cap))
-        result = assess(task, few, start, accepted(honest), 4, TRAINING, ASSESSMENT, {2: 0.5})
+        result = assess(task, few, start, accepted(honest), 4, TRAINING, ASSESSMENT, doubts={2: 0.5})
         assert sum(item.votes for item in result.exact) == cap
         assert cap == 0 or 2 in {item.trainer for item in result.exact}
         assert result.report == assess(task, manifest, start, accepted(honest), 4, TRAINING, ASSESSMENT).report

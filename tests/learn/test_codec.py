@@ -14,7 +14,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gradmint.learn.codec import Header, Limits, SparseUpdate, Table, decode, encode, quantise
+from gradmint.learn.codec import Header, Limits, Mark, SparseUpdate, Table, decode, encode, quantise
 from gradmint.learn.codec.update import LEVELS, NOT_A_NUMBER, SQUARES
 from gradmint.spec.errors import BlobError, Malformed, NotFinite, Oversize
 
@@ -26,9 +26,13 @@ HEADER = Header(
     layout=b"l" * 32,
     claimed_gain_micronats=-5,
     words=(2**255 + 1, 9),
+    marks=(
+        Mark(digest=b"d" * 32, norms=(0.0, 1.5, math.inf), words=tuple(range(6))),
+        Mark(digest=b"e" * 32, norms=(2.0, 0.25, 5e-324), words=(2**256 - 1,) * 6),
+    ),
 )
 TABLE = Table(dimension=1_000, chunk=256, keep=16)
-LIMITS = Limits(max_bytes=4_096, table=TABLE, words=2)
+LIMITS = Limits(max_bytes=4_096, table=TABLE, words=2, marks=2)
 
 
 def some(table: Table, seed: int = 0) -> SparseUpdate:
@@ -56,7 +60,7 @@ def test_round_trip_has_one_encoding(dimension: int, chunk: int, share: float, s
     vector = scale * torch.randn(dimension, generator=torch.Generator().manual_seed(seed))
     update = quantise(vector, table.chunk, table.keep)
     blob = encode(HEADER, update)
-    header, again = decode(blob, Limits(max_bytes=1 << 20, table=table, words=2))
+    header, again = decode(blob, Limits(max_bytes=1 << 20, table=table, words=2, marks=2))
     assert header == HEADER
     assert same(again, update)
     assert encode(header, again) == blob
@@ -78,7 +82,7 @@ def test_two_levels_lose_at_most_the_optimum_for_gaussian_magnitudes_and_a_tenth
 
 def test_bits_for_each_value_kept_stay_below_the_anchor() -> None:
     table = Table(dimension=1 << 22, chunk=4_096, keep=64)
-    bits = 8 * len(encode(HEADER, some(table))) / table.kept
+    bits = 8 * len(encode(replace(HEADER, marks=()), some(table))) / table.kept
     assert bits <= 9.8  # position 7.53, sign and magnitude 2, levels 0.25, header
 
 
@@ -99,7 +103,7 @@ def test_a_chunk_that_is_not_finite_is_marked_and_survives_the_wire() -> None:
     vector = torch.ones(512)
     vector[300] = math.nan
     update = quantise(vector, 256, 4)
-    _, again = decode(encode(HEADER, update), Limits(max_bytes=4_096, table=update.table, words=2))
+    _, again = decode(encode(HEADER, update), Limits(max_bytes=4_096, table=update.table, words=2, marks=2))
     assert not again.finite
     with pytest.raises(NotFinite):
         again.norm()
@@ -151,7 +155,7 @@ def test_noise_raises_only_blob_errors(noise: bytes, prefix: int) -> None:
 @pytest.mark.parametrize("field", ["dimension", "chunk", "keep"])
 def test_a_lying_table_allocates_nothing(field: str) -> None:
     lying = bytearray(BLOB)
-    at = {"dimension": 103, "chunk": 111, "keep": 115}[field]
+    at = {"dimension": 104, "chunk": 112, "keep": 116}[field]
     width = 8 if field == "dimension" else 4
     lying[at : at + width] = b"\xff" * width
     tracemalloc.start()
@@ -168,8 +172,8 @@ def test_a_large_hostile_blob_costs_less_than_a_second_and_64_mib(fill: bytes, k
     table = Table(dimension=8 << 20 if keep == 64 else 1 << 20, chunk=4_096, keep=keep)
     update = some(table)
     blob = encode(HEADER, update)
-    header = blob[: 119 + 4 + 64]
-    limits = Limits(max_bytes=1 << 21, table=table, words=2)
+    limits = Limits(max_bytes=1 << 21, table=table, words=2, marks=2)
+    header = blob[: limits.header_bytes]
     tracemalloc.start()
     for hostile in (header + fill * (len(blob) - len(header)), blob[: -len(blob) // 4] + fill * (len(blob) // 4)):
         started = time.process_time()
@@ -193,7 +197,7 @@ def test_positions_stay_inside_their_chunk(value: int) -> None:
 def test_only_one_form_of_equal_levels_and_of_zero() -> None:
     update = quantise(torch.tensor([1.0, 1.0, -1.0, 1.0]), 4, 4)
     assert update.codes.tolist() == [0, 0, 2, 0]
-    limits = Limits(max_bytes=4_096, table=update.table, words=2)
+    limits = Limits(max_bytes=4_096, table=update.table, words=2, marks=2)
     assert same(decode(encode(HEADER, update), limits)[1], update)
     for codes, levels in (
         ([1, 0, 2, 0], update.levels),  # a high bit between equal levels

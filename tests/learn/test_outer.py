@@ -15,6 +15,7 @@ from gradmint.learn.aggregate import clip_factors, clipped_mean
 from gradmint.learn.codec import Header, SparseUpdate, encode, quantise
 from gradmint.learn.manifest import Manifest, load_task, preset
 from gradmint.learn.outer import advance, decayed, outer_rate
+from gradmint.learn.proof import blank_marks
 from gradmint.learn.state import State, layout_of
 
 REBUILD = """
@@ -64,6 +65,7 @@ def test_bits_do_not_depend_on_threads_or_vector_units(tmp_path: Path) -> None:
         layout=layout.digest,
         claimed_gain_micronats=0,
         words=(0,) * manifest.assessment.words,
+        marks=blank_marks(manifest),
     )
     draw = torch.Generator().manual_seed(0)
     for name in (f"{round_}-{i}" for round_ in range(5) for i in range(6)):

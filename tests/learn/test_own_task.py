@@ -13,6 +13,7 @@ from gradmint.learn.assess import Expected, assess, check
 from gradmint.learn.codec import Header, encode
 from gradmint.learn.manifest import Manifest, load_task, preset
 from gradmint.learn.outer import advance
+from gradmint.learn.proof import claims
 from gradmint.learn.state import digest, initial_state, layout_of
 from gradmint.learn.train import compress, local_round
 from gradmint.spec.errors import ManifestError
@@ -42,16 +43,19 @@ def test_the_documented_task_trains_and_is_assessed(module: str) -> None:
         for trainer in range(2):
             expected = Expected(run=1, round=round_, author=bytes([trainer]) * 20, base=digest(state, layout))
             trained = local_round(task, manifest, state, bytes([round_]) * 32, trainer)
+            update, _ = compress(trained.delta, None, manifest)
+            said = claims(task, manifest, state, update, bytes([round_]) * 32, trainer)
             header = Header(
                 run=1,
                 round=round_,
                 author=expected.author,
                 base=expected.base,
                 layout=layout.digest,
-                claimed_gain_micronats=trained.claimed_gain_micronats,
-                words=trained.words,
+                claimed_gain_micronats=said.gain_micronats,
+                words=said.words,
+                marks=trained.marks,
             )
-            blob = encode(header, compress(trained.delta, None, manifest)[0])
+            blob = encode(header, update)
             checked[trainer] = check(blob, expected, manifest, layout)
             assert checked[trainer].verdict == Verdict.OK, checked[trainer].reason
         report = assess(task, manifest, state, checked, 2, bytes([round_]) * 32, b"a" * 32).report

@@ -394,7 +394,7 @@ def test_refusals_on_the_way_through_a_round(stage: Stage) -> None:
 
     reports = {v: stage.report(v) for v in range(3)}
     malformed = bytearray(reports[1])
-    malformed[4 + 32 + 9] = 8  # row 1, verdict
+    malformed[4 + 32 + 9] = 9  # row 1, verdict
     reports[1] = bytes(malformed)
     reports[2] = reports[2] + b"\0"
     stage.commit({0: reports[0]})

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gradmint.learn.manifest import preset
+from gradmint.learn.manifest import Manifest, preset
 from gradmint.ports.chain import Join
 from gradmint.ports.memory_chain import MemoryWorld
 from gradmint.ports.memory_store import MemoryStore
@@ -45,10 +45,11 @@ def play(
     trainers: list[type[TrainerStrategy]],
     verifiers: list[type[VerifierStrategy]],
     rounds: int,
-    hold_s: int = 2,
+    hold_s: int = 6,
     propose: bool = False,
+    manifest: Manifest | None = None,
 ) -> Stage:
-    """Play ``rounds`` rounds of the digits task, a thread per participant; with ``propose``, by proposals.
+    """Play ``rounds`` rounds of the digits task (or of ``manifest``'s), a thread each; with ``propose``, by proposals.
 
     The world's clock follows real time, so that a withheld blob costs ``hold_s`` / 2 and no more.
     """
@@ -67,7 +68,7 @@ def play(
     world.mint(TOKEN, SPONSOR, BUDGET_WEI)
     sponsor = world.as_account(SPONSOR)
     journal = Journal(home / "sponsor.sqlite", identity(sponsor))
-    run = open_run(sponsor, store, journal, preset("digits"), params, TOKEN, BUDGET_WEI)
+    run = open_run(sponsor, store, journal, manifest or preset("digits"), params, TOKEN, BUDGET_WEI)
     for role, count, stake_wei in (
         (Role.TRAINER, len(trainers), params.trainer_stake_wei),
         (Role.VERIFIER, len(verifiers), params.verifier_stake_wei),

@@ -54,7 +54,7 @@ ladders = st.builds(  # any that the rules allow, each failed check costing some
     ban=st.integers(0, 10_000),
     rounds=st.integers(1, 5),
     recovery=st.integers(1, 10_000),
-    costs=st.lists(st.integers(0, 9_999), min_size=7, max_size=7),
+    costs=st.lists(st.integers(0, 9_999), min_size=len(FAILED), max_size=len(FAILED)),
 )
 
 
@@ -170,6 +170,7 @@ TABLE = {
     Verdict.NOT_FINITE: Step(5_000, 3, 0.1250, 15, 9, 5),
     Verdict.OVER_NORM: Step(5_000, 3, 0.1250, 15, 9, 5),
     Verdict.DUPLICATE: Step(2_500, 2, 0.0625, 15, 13, 29),
+    Verdict.UNPROVEN: Step(5_000, 3, 0.1250, 15, 9, 5),
 }
 
 

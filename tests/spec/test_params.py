@@ -66,15 +66,15 @@ TYPES = {
     "proposal_bond_wei": "uint128",
     "challenger_bps": "uint16",
     "burn_bps": "uint16",
-    "penalty_bps": "uint16[8]",
+    "penalty_bps": "uint16[9]",
 }
 
 
 def _values(kind: str) -> st.SearchStrategy[object]:
     if kind == "bytes32":
         return st.binary(min_size=32, max_size=32)
-    if kind == "uint16[8]":
-        return st.tuples(*[st.integers(0, 2**16 - 1)] * 8)
+    if kind == "uint16[9]":
+        return st.tuples(*[st.integers(0, 2**16 - 1)] * 9)
     return st.integers(0, 2 ** int(kind.removeprefix("uint")) - 1)
 
 
@@ -215,7 +215,7 @@ BROKEN: list[tuple[dict[str, object], str]] = [
     ({"burn_bps": -1}, "burn_bps -1"),
     ({"challenger_bps": 4_000, "burn_bps": 6_001}, "burn_bps 6001 at most what it leaves"),
     ({"penalty_bps": _penalty(Verdict.OK, 9_999)}, "one penalty per verdict"),
-    ({"penalty_bps": STANDARD.penalty_bps[:7]}, "one penalty per verdict"),
+    ({"penalty_bps": STANDARD.penalty_bps[:8]}, "one penalty per verdict"),
     ({"penalty_bps": (*STANDARD.penalty_bps, 0)}, "one penalty per verdict"),
 ]
 
@@ -247,7 +247,7 @@ ALLOWED: list[dict[str, object]] = [
     {"trust_floor_bps": 0},
     {"value_weight_bps": 10_000, "proof_weight_bps": 1},
     {"value_weight_bps": 1, "proof_weight_bps": 10_000},
-    {"penalty_bps": (10_000, 0, 0, 0, 0, 0, 0, 10_000)},
+    {"penalty_bps": (10_000, 0, 0, 0, 0, 0, 0, 0, 10_000)},
     {"join_price_wei": 0, "join_bump_bps": 0, "join_half_life_s": 1, "immunity_rounds": 0},
     {"join_price_wei": 2**128 - 1, "join_bump_bps": 10_000, "join_half_life_s": 2**32 - 1, "immunity_rounds": 65_535},
     {"ban_trust_bps": 0, "ban_rounds": 0},

@@ -76,7 +76,7 @@ def test_report_of_another_shape_with_the_same_length() -> None:
 
 def long_report(count: int, words: int = 4) -> bytes:
     """Packed; no two rows alike."""
-    said = tuple(Row(Verdict(i % 8), i - 300, i) for i in range(count))
+    said = tuple(Row(Verdict(i % 9), i - 300, i) for i in range(count))
     return Report(5, tuple(range(1, words + 1)), said).pack()
 
 
@@ -126,7 +126,7 @@ def test_what_counts_of_a_row_is_the_positive_gain_of_a_valid_update(row: Row) -
     assert row.gain_micronats == (row.verdict == 0 and row.common_gain_micronats > 0) * row.common_gain_micronats
 
 
-@pytest.mark.parametrize("verdict", [8, 9, 127, 128, 255])
+@pytest.mark.parametrize("verdict", [9, 10, 127, 128, 255])
 def test_unknown_verdict(verdict: int) -> None:
     packed = bytearray(REPORT.pack())
     packed[68] = verdict
@@ -156,7 +156,7 @@ def test_any_bytes_are_refused_or_canonical(packed: bytes) -> None:
     try:
         report = Report.unpack(packed, 1, 2)
     except MalformedReport:
-        assert any(row[0] > 7 or row[1:5] == b"\x80\0\0\0" for row in (packed[36:45], packed[45:54]))
+        assert any(row[0] > 8 or row[1:5] == b"\x80\0\0\0" for row in (packed[36:45], packed[45:54]))
     else:
         assert report.pack() == packed
 
@@ -248,9 +248,9 @@ def test_nothing_wraps_around_on_the_way_into_a_leaf(field: dict[str, int]) -> N
 
 def test_enumerations_have_the_contracts_numbers() -> None:
     assert [verdict.name for verdict in sorted(Verdict)] == (
-        ["OK", "MISSING", "OVERSIZE", "MALFORMED", "WRONG_BASE", "NOT_FINITE", "OVER_NORM", "DUPLICATE"]
+        ["OK", "MISSING", "OVERSIZE", "MALFORMED", "WRONG_BASE", "NOT_FINITE", "OVER_NORM", "DUPLICATE", "UNPROVEN"]
     )
-    assert list(Verdict) == list(range(8))
+    assert list(Verdict) == list(range(9))
     assert (Role.TRAINER, Role.VERIFIER) == (1, 2)
     assert [phase.name for phase in Phase] == ["ENROL", "TRAIN", "HOLD", "COMMIT", "REVEAL", "SETTLE", "ENDED"]
     assert list(Phase) == list(range(7))

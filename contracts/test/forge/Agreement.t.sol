@@ -36,7 +36,7 @@ contract AgreementTest is Check {
         for (uint256 i; i < TRAINERS; ++i) {
             uint256 y = draw(x, i);
             int32 common = int32(int256(y % 9_000)) - 1_000;
-            report = abi.encodePacked(report, y % 3 == 0 ? uint8(y % 8) : 0, common, int32(int256(y % 5_000)));
+            report = abi.encodePacked(report, y % 3 == 0 ? uint8(y % 9) : 0, common, int32(int256(y % 5_000)));
         }
     }
 

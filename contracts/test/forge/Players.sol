@@ -234,7 +234,7 @@ abstract contract Players is Books {
         report = abi.encodePacked(uint32(200_000 + draw(run, now_.round) % 800_000), word);
         for (uint256 i; i < now_.trainers; ++i) {
             uint256 gain = draw(draw(run, now_.round), i) % 5_000;
-            uint8 verdict = draw(seed, i) % 5 == 0 ? uint8(draw(seed, i + 50) % 8) : 0;
+            uint8 verdict = draw(seed, i) % 5 == 0 ? uint8(draw(seed, i + 50) % 9) : 0;
             report = abi.encodePacked(
                 report, verdict, int32(uint32(gain + seed % 3)), int32(uint32(gain + 400 * (seed % 2)))
             );

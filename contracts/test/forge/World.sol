@@ -51,7 +51,7 @@ abstract contract World is Trees {
         (p.valueWeightBps, p.proofWeightBps, p.recoveryBps, p.trustFloorBps) = (1_200, 900, 1_000, 100);
         (p.banTrustBps, p.banRounds, p.bondsWeightBps, p.valueExponentHalves) = (2_500, 2, 5_000, 3);
         (p.top, p.reserve) = (2, 1);
-        p.penaltyBps = [uint16(10_000), 9_000, 5_000, 5_000, 7_500, 5_000, 5_000, 2_500];
+        p.penaltyBps = [uint16(10_000), 9_000, 5_000, 5_000, 7_500, 5_000, 5_000, 2_500, 5_000];
         (p.challengerBps, p.burnBps) = (4_000, 3_000);
         if (proposing) (p.challengeS, p.extensionS, p.proposalBondWei) = (300, 150, 1_000_000_007);
     }

@@ -27,6 +27,14 @@ TRAINERS: dict[str, type[TrainerStrategy]] = {
         trainers.Withholder,
         trainers.Exploder,
         trainers.Vandal,
+        trainers.HalfBatch,
+        trainers.Skipper,
+        trainers.Elsewhere,
+        trainers.Coaster,
+        trainers.Stunner,
+        trainers.Braggart,
+        trainers.Parrot,
+        trainers.Mute,
     )
 }
 VERIFIERS: dict[str, type[VerifierStrategy]] = {

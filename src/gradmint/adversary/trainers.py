@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
+from torch import Tensor
 
+from ..learn import proof
 from ..learn.codec import SparseUpdate, quantise
-from ..learn.train import compress, local_round
+from ..learn.steps import LocalSteps, Progress
+from ..learn.train import compress
 from ..roles.rounds import consensus_of
 from ..roles.trainer import Draft, TrainerStrategy
 from ..spec.round import Round
@@ -16,13 +21,14 @@ NOISE = 1e-6
 
 
 class FreeRider(TrainerStrategy):
-    """Trains nothing: a zero update with a little noise, and a bold claim. Met by: value zero, proof a coin toss."""
+    """Trains nothing: zeros and a little noise. Met by: value zero, proof a coin toss; when audited UNPROVEN."""
 
     name = "free-rider"
-    CLAIM_MICRONATS = 100_000
 
     def draft(self, round_: Round) -> Draft:
-        return self.seal(round_, self._noise(round_), self.CLAIM_MICRONATS, self._no_words())
+        update = self._noise(round_)
+        said = self.claims(round_, update)
+        return self.seal(round_, update, said.gain_micronats, said.words)
 
     def _noise(self, round_: Round) -> SparseUpdate:
         manifest = self.desk.replica.manifest
@@ -31,18 +37,18 @@ class FreeRider(TrainerStrategy):
         scaled = torch.from_numpy((NOISE * noise).astype(np.float32))
         return quantise(scaled, manifest.codec.chunk, manifest.codec.keep)
 
-    def _no_words(self) -> tuple[int, ...]:
-        return (0,) * self.desk.replica.manifest.assessment.words
 
-
-class Copycat(FreeRider):
-    """Sends the best-paid update of the last round again under its own name. Met by: DUPLICATE."""
+class Copycat(TrainerStrategy):
+    """Sends the best-paid update of the last round again under its own name, once there is one. Met by: DUPLICATE."""
 
     name = "copycat"
 
     def draft(self, round_: Round) -> Draft:
-        update = self._loot() or self._noise(round_)
-        return self.seal(round_, update, self.CLAIM_MICRONATS, self._no_words())
+        update = self._loot()
+        if update is None:
+            return super().draft(round_)
+        said = self.claims(round_, update)
+        return self.seal(round_, update, said.gain_micronats, said.words)
 
     def _loot(self) -> SparseUpdate | None:
         ledger = self.desk.ledger
@@ -60,12 +66,10 @@ class Poisoner(TrainerStrategy):
     name = "poisoner"
 
     def draft(self, round_: Round) -> Draft:
-        replica = self.desk.replica
-        trained = local_round(
-            replica.task, replica.manifest, replica.state, round_.training_beacon, self.desk.seat.index
-        )
-        update, _ = compress(-trained.delta, None, replica.manifest)
-        return self.seal(round_, update, abs(trained.claimed_gain_micronats), trained.words)
+        trained = self.train(round_)
+        update, _ = compress(-trained.delta, None, self.desk.replica.manifest)
+        said = self.claims(round_, update)
+        return self.seal(round_, update, said.gain_micronats, said.words, trained.marks)
 
 
 class Plagiarist(TrainerStrategy):
@@ -99,12 +103,10 @@ class Exploder(TrainerStrategy):
     FACTOR = 100.0
 
     def draft(self, round_: Round) -> Draft:
-        replica = self.desk.replica
-        trained = local_round(
-            replica.task, replica.manifest, replica.state, round_.training_beacon, self.desk.seat.index
-        )
-        update, _ = compress(self.FACTOR * trained.delta, None, replica.manifest)
-        return self.seal(round_, update, trained.claimed_gain_micronats, trained.words)
+        trained = self.train(round_)
+        update, _ = compress(self.FACTOR * trained.delta, None, self.desk.replica.manifest)
+        said = self.claims(round_, update)
+        return self.seal(round_, update, said.gain_micronats, said.words, trained.marks)
 
 
 class Vandal(TrainerStrategy):
@@ -117,3 +119,113 @@ class Vandal(TrainerStrategy):
         bent = bytearray(draft.blob[:-7])
         bent[len(bent) // 2] ^= 0xFF
         return Draft(draft.claimed_gain_micronats, bytes(bent))
+
+
+class _Cheap(LocalSteps):
+    """Cheats in the third quarter of the steps and is honest in the others."""
+
+    def cheats(self, step: int) -> bool:
+        return self.spec.steps // 2 <= step < 3 * self.spec.steps // 4
+
+
+class _HalfBatch(_Cheap):
+    def samples(self, step: int) -> list[int]:
+        assigned = super().samples(step)
+        return assigned[: len(assigned) // 2] if self.cheats(step) else assigned
+
+
+class HalfBatch(TrainerStrategy):
+    """Learns from half of each batch. Met by: an audit of the interval, UNPROVEN."""
+
+    name = "half-batch"
+    steps = _HalfBatch
+
+
+class _Skipping(_Cheap):
+    def advance(self, until: int) -> Progress:
+        while self.progress.taken < until:
+            if self.cheats(self.progress.taken):
+                self.progress.taken += 1
+            else:
+                super().advance(self.progress.taken + 1)
+        return self.progress
+
+
+class Skipper(TrainerStrategy):
+    """Leaves out some of the steps. Met by: an audit of the interval, UNPROVEN."""
+
+    name = "skipper"
+    steps = _Skipping
+
+
+class _OtherData(_Cheap):
+    def samples(self, step: int) -> list[int]:
+        assigned = super().samples(step)
+        return [(i + 1) % self.task.samples for i in assigned] if self.cheats(step) else assigned
+
+
+class Elsewhere(TrainerStrategy):
+    """Learns from other samples than the assigned ones. Met by: an audit of the interval, UNPROVEN."""
+
+    name = "elsewhere"
+    steps = _OtherData
+
+
+class _Coasting(_Cheap):
+    def slope(self, step: int) -> Tensor:
+        return self.progress.first.clone() if self.cheats(step) else super().slope(step)
+
+
+class Coaster(TrainerStrategy):
+    """Lets the momentum run on instead of computing gradients. Met by: an audit of the interval, UNPROVEN."""
+
+    name = "coaster"
+    steps = _Coasting
+
+
+class _Stunned(_Skipping):
+    def advance(self, until: int) -> Progress:
+        stunned = self.cheats(until - 1)
+        progress = super().advance(until)
+        if stunned:
+            progress.second.fill_(1e30)  # no step moves anything any more, so every gradient is as good as another
+        return progress
+
+
+class Stunner(TrainerStrategy):
+    """Puts garbage into the optimiser's state, from which an honest interval is no work. Met by: that state must be
+    reached from the one before, UNPROVEN when that interval is audited."""
+
+    name = "stunner"
+    steps = _Stunned
+
+
+class Braggart(TrainerStrategy):
+    """Claims twice its gain and a tenth of a nat. Met by: what the update does alone, UNPROVEN."""
+
+    name = "braggart"
+    EXTRA_MICRONATS = 100_000
+
+    def claims(self, round_: Round, update: SparseUpdate) -> proof.Claims:
+        true = super().claims(round_, update)
+        return replace(true, gain_micronats=2 * max(0, true.gain_micronats) + self.EXTRA_MICRONATS)
+
+
+class Parrot(TrainerStrategy):
+    """Signs with words that are true of somebody else's shard. Met by: its own words computed again, UNPROVEN."""
+
+    name = "parrot"
+
+    def claims(self, round_: Round, update: SparseUpdate) -> proof.Claims:
+        replica, other = self.desk.replica, self.desk.seat.index + 1
+        theirs = proof.claims(replica.task, replica.manifest, replica.state, update, round_.training_beacon, other)
+        return replace(super().claims(round_, update), words=theirs.words)
+
+
+class Mute(TrainerStrategy):
+    """Never opens what is audited. Met by: not held, MISSING."""
+
+    name = "mute"
+
+    def open(self, round_: Round, interval: int) -> proof.Opening | None:
+        return None

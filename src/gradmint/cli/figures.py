@@ -31,6 +31,7 @@ VERDICTS = {
     Verdict.NOT_FINITE: Cell("NOT_FINITE", "N", "ink"),
     Verdict.OVER_NORM: Cell("OVER_NORM", "R", "orange"),
     Verdict.DUPLICATE: Cell("DUPLICATE", "D", "blue"),
+    Verdict.UNPROVEN: Cell("UNPROVEN", "U", "green"),
 }
 VOID, WORTHLESS = "void", "worthless"
 KINDS = {

@@ -10,13 +10,13 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from ..spec.seeds import derive, draw_distinct
-from ..spec.types import ABSENT_ROW, GAIN_MAX_MICRONATS, LOSS_MAX_MICRONATS, UNSAMPLED, Report, Row, Verdict
+from ..spec.types import ABSENT_ROW, UNSAMPLED, Report, Row, Verdict
 from .aggregate import clip_factors, clipped_mean
 from .budget import VOTES, Budget
 from .checks import Checked, Expected, check, mark_duplicates
@@ -27,6 +27,7 @@ from .shards import assigned_indices
 from .signature import sign_words
 from .state import Network, State
 from .tasks import Task
+from .units import loss_micronats, micronats
 
 __all__ = ["Assessment", "Checked", "ExactCheck", "Expected", "assess", "check", "mark_duplicates", "micronats"]
 
@@ -57,20 +58,6 @@ class Assessment:
     seconds: float
 
 
-def micronats(nats: float) -> int:
-    """A gain as the protocol's integer: micro-nats, to nearest, saturating; the least gain when it is not a number."""
-    if math.isnan(nats):
-        return -GAIN_MAX_MICRONATS
-    return round(max(-GAIN_MAX_MICRONATS, min(GAIN_MAX_MICRONATS, nats * 1e6)))
-
-
-def loss_micronats(nats: float) -> int:
-    """A loss as the protocol's integer: micro-nats, to nearest, in uint32; the greatest when it is not a number."""
-    if math.isnan(nats):
-        return LOSS_MAX_MICRONATS
-    return round(max(0, min(LOSS_MAX_MICRONATS, nats * 1e6)))
-
-
 def assess(
     task: Task,
     manifest: Manifest,
@@ -79,14 +66,16 @@ def assess(
     trainers: int,
     training_beacon: bytes,
     assessment_beacon: bytes,
+    unproven: Collection[int] = (),
     doubts: Mapping[int, float] | None = None,
 ) -> Assessment:
     """One verifier's report on a round that starts from ``state``, with a row for each of ``trainers`` trainers.
 
     Trainers absent from ``checked`` count as MISSING. Everything random comes from the assessment beacon, except the
-    shards, which come from the training beacon. A loss that is not finite gives saturated
-    values and a remark. ``doubts`` (:func:`.budget.doubts`) say whose cheap values deserve exact checks more than
-    others' do; they do not touch the report.
+    shards, which come from the training beacon. A loss that is not finite gives saturated values and a remark.
+    ``unproven`` updates are worth nothing in their rows, and stay in the midpoint: where two honest verifiers differ
+    about one, what they sign must not. ``doubts`` (:func:`.budget.doubts`) say whose cheap values deserve exact checks
+    more than others' do; they do not touch the report.
     """
     started = time.perf_counter()
     spec = manifest.assessment
@@ -112,7 +101,7 @@ def assess(
     assigned_gains = {
         trainer: updates[trainer].inner(_assigned_slope(network, manifest, training_beacon, assessment_beacon, trainer))
         * scales[trainer]
-        for trainer in draw_distinct(derive(assessment_beacon, "assigned trainers"), spec.assigned_trainers, trainers)
+        for trainer in sampled_trainers(manifest, assessment_beacon, trainers)
         if trainer in updates
     }
     budget = Budget(
@@ -134,11 +123,18 @@ def assess(
             loss_micronats=loss_micronats(loss_nats),
             words=sign_words(moved, outputs_seed, spec.words // 2)
             + sign_words(one - other, work_seed, spec.words // 2),
-            rows=tuple(_row(t, checked.get(t), gains, assigned_gains) for t in range(trainers)),
+            rows=tuple(_row(t, checked.get(t), gains, assigned_gains, unproven) for t in range(trainers)),
         ),
         exact=exact,
         remarks=_remarks(loss_nats, gains, assigned_gains),
         seconds=time.perf_counter() - started,
+    )
+
+
+def sampled_trainers(manifest: Manifest, assessment_beacon: bytes, trainers: int) -> list[int]:
+    """Whose shards the round looks at, in the order drawn: for the assigned gain, and for what headers claim."""
+    return draw_distinct(
+        derive(assessment_beacon, "assigned trainers"), manifest.assessment.assigned_trainers, trainers
     )
 
 
@@ -153,11 +149,19 @@ def _remarks(loss_nats: float, gains: Mapping[int, float], assigned_gains: Mappi
     )
 
 
-def _row(trainer: int, checked: Checked | None, gains: Mapping[int, float], assigned_gains: Mapping[int, float]) -> Row:
+def _row(
+    trainer: int,
+    checked: Checked | None,
+    gains: Mapping[int, float],
+    assigned_gains: Mapping[int, float],
+    unproven: Collection[int],
+) -> Row:
     if checked is None:
         return ABSENT_ROW
     if trainer not in gains:
         return Row(checked.verdict, 0, UNSAMPLED)
+    if trainer in unproven:
+        return Row(Verdict.UNPROVEN, 0, UNSAMPLED)
     assigned = assigned_gains.get(trainer)
     return Row(Verdict.OK, micronats(gains[trainer]), UNSAMPLED if assigned is None else micronats(assigned))
 

@@ -30,6 +30,7 @@ class Expected:
     round: int
     author: bytes
     base: bytes
+    claimed_gain_micronats: int | None = None  # as submitted on chain; None where nothing was
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,12 @@ def limits_of(manifest: Manifest, layout: Layout) -> Limits:
     """What the decoder accepts in this run."""
     codec = manifest.codec
     table = Table(dimension=layout.dimension, chunk=codec.chunk, keep=codec.keep)
-    return Limits(max_bytes=codec.max_bytes, table=table, words=manifest.assessment.words)
+    return Limits(
+        max_bytes=codec.max_bytes,
+        table=table,
+        words=manifest.assessment.words,
+        marks=manifest.training.intervals,
+    )
 
 
 def check(blob: bytes | None, expected: Expected, manifest: Manifest, layout: Layout) -> Checked:
@@ -110,8 +116,9 @@ def _check_header(header: Header, expected: Expected, layout: Layout) -> None:
         ("round", header.round, expected.round),
         ("author", header.author.hex(), expected.author.hex()),
         ("layout", header.layout.hex(), layout.digest.hex()),
+        ("claimed gain", header.claimed_gain_micronats, expected.claimed_gain_micronats),
     ):
-        if found != wanted:
+        if wanted is not None and found != wanted:
             raise Malformed(f"update is for {name} {found}, expected {wanted}; publish one's own update of this round")
     if header.base != expected.base:
         raise WrongBase(

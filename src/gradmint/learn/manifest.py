@@ -16,10 +16,12 @@ import torch
 
 from ..spec.errors import ManifestError
 from ..spec.params import MAX_WORDS
-from ..spec.types import BPS
+from ..spec.types import BPS, GAIN_MAX_MICRONATS
+from .codec.blob import MARK_WORDS
 from .tasks import Task
 
 MAX_MANIFEST_BYTES = 16_384
+MAX_INTERVALS = 64  # marks of a quarter of a KiB each in every update
 BUILT_IN = {"bytes": "gradmint.learn.tasks.bytes_lm:factory", "digits": "gradmint.learn.tasks.digits:factory"}
 FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
@@ -46,6 +48,7 @@ class TrainingSpec:
     beta2: float
     weight_decay: float
     error_feedback: float  # residual's decay a round, beta of SparseLoCo
+    intervals: int  # that a trainer can be audited on, each by itself: so much cheaper is an audit; 0: no proof at all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,13 @@ class AssessmentSpec:
     #: own last update; digits 1,000-4,600, 800-3,400, 0-30. Twice as dense digits reach 5,700, at half of all values
     #: 7,300. A copy has 10,000; who disguises one must give up a fifth of it.
     duplicate_overlap_bps: int
+    audited_trainers: int  # whom the beacon of the hold phase chooses each round, to prove one interval
+    #: Tolerances of proofs: 3 to 6 times what honest float32 and bfloat16 differ by on the two built-in tasks, and
+    #: below what a single step left out, an eighth of a batch or half of a lie shows (docs/proof-of-training.md).
+    overclaim_micronats: int  # claimed gain above the one measured here; honest 1,636 at most
+    own_accept_bits: int  # between the header's words and those computed here, of ``words`` x 256; honest 8
+    interval_accept_bits: int  # between a mark's words and those of the interval trained again, of 1,536; honest 6
+    norm_tolerance_bps: int  # between norms in a mark and those of the interval trained again; honest 39
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +169,10 @@ class Manifest:
             (0 <= t.beta1 < 1 and 0 <= t.beta2 < 1, f"training.beta1 {t.beta1} and beta2 {t.beta2} lie in [0, 1)"),
             (0 <= t.weight_decay <= 1, f"training.weight_decay {t.weight_decay} lies in [0, 1]"),
             (0 <= t.error_feedback <= 1, f"training.error_feedback {t.error_feedback} lies in [0, 1]"),
+            (
+                0 <= t.intervals <= min(t.steps, MAX_INTERVALS),
+                f"training.intervals {t.intervals} lies in 0..{MAX_INTERVALS}",
+            ),
             (1 <= c.keep <= c.chunk <= 1 << 16, f"1 <= codec.keep {c.keep} <= codec.chunk {c.chunk} <= 65536"),
             (1 <= c.max_bytes <= 1 << 32, f"codec.max_bytes {c.max_bytes} lies in 1..2^32"),
             (0 < c.max_norm <= 1e6, f"codec.max_norm {c.max_norm} lies in (0, 1e6]"),
@@ -177,6 +191,27 @@ class Manifest:
             (
                 0 < a.duplicate_overlap_bps <= BPS,
                 f"assessment.duplicate_overlap_bps {a.duplicate_overlap_bps} lies in 1..{BPS}",
+            ),
+            (0 <= a.audited_trainers <= 1 << 16, f"assessment.audited_trainers {a.audited_trainers} in 0..65536"),
+            (
+                a.audited_trainers == 0 or t.intervals > 0,
+                f"training.intervals {t.intervals} is at least 1, where trainers are audited",
+            ),
+            (
+                0 <= a.overclaim_micronats <= GAIN_MAX_MICRONATS,
+                f"assessment.overclaim_micronats {a.overclaim_micronats} lies in 0..{GAIN_MAX_MICRONATS}",
+            ),
+            (
+                1 <= a.own_accept_bits <= 128 * a.words,
+                f"assessment.own_accept_bits {a.own_accept_bits} lies in 1..{128 * a.words}, what unrelated words show",
+            ),
+            (
+                1 <= a.interval_accept_bits <= 128 * MARK_WORDS,
+                f"assessment.interval_accept_bits {a.interval_accept_bits} lies in 1..{128 * MARK_WORDS}",
+            ),
+            (
+                1 <= a.norm_tolerance_bps <= BPS,
+                f"assessment.norm_tolerance_bps {a.norm_tolerance_bps} lies in 1..{BPS}",
             ),
             (0 < o.learning_rate <= 10, f"outer.learning_rate {o.learning_rate} lies in (0, 10]"),
             (0 <= o.momentum < 1, f"outer.momentum {o.momentum} lies in [0, 1)"),
@@ -276,6 +311,7 @@ _GENERAL = Manifest(
         beta2=0.95,
         weight_decay=0.0,
         error_feedback=0.95,
+        intervals=4,
     ),
     codec=CodecSpec(chunk=4_096, keep=256, max_bytes=64 << 20, max_norm=1_000.0),
     assessment=AssessmentSpec(
@@ -286,6 +322,11 @@ _GENERAL = Manifest(
         probe_samples=64,
         words=4,
         duplicate_overlap_bps=8_000,
+        audited_trainers=2,
+        overclaim_micronats=5_000,
+        own_accept_bits=48,
+        interval_accept_bits=24,
+        norm_tolerance_bps=120,
     ),
     outer=OuterSpec(learning_rate=0.8, momentum=0.5, decay_rounds=200, floor=0.1),
     numerics=NumericsSpec(),

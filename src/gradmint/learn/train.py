@@ -2,59 +2,60 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..spec.seeds import derive
-from .assess import micronats
-from .codec import SparseUpdate, quantise
-from .manifest import Manifest, TrainingSpec
+from . import proof
+from .codec import Mark, SparseUpdate, quantise
+from .manifest import Manifest
 from .shards import assigned_indices
-from .signature import sign_words
-from .state import Network, State
+from .state import State
+from .steps import LocalSteps, Progress
 from .tasks import Task
 
 __all__ = ["Trained", "assigned_indices", "compress", "local_round"]
 
-EPSILON = 1e-8  # of AdamW
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """``delta`` = start-of-round minus locally trained parameters, float32 [d]: the outer step subtracts it."""
+    """``delta`` = start-of-round minus locally trained parameters, float32 [d]: the outer step subtracts it.
+
+    ``marks`` prove the training, one for the end of each interval.
+    """
 
     delta: Tensor
-    claimed_gain_micronats: int  # loss before minus after, on a sample of the trainer's own shard
-    words: tuple[int, ...]  # signature of the trained model's hidden states on its own shard, centred on the start's
+    marks: tuple[Mark, ...]
 
 
-def local_round(task: Task, manifest: Manifest, state: State, beacon: bytes, trainer: int) -> Trained:
+def local_round(
+    task: Task,
+    manifest: Manifest,
+    state: State,
+    beacon: bytes,
+    trainer: int,
+    *,
+    steps: type[LocalSteps] = LocalSteps,
+    keep: Callable[[int, proof.Opening], None] = lambda _, __: None,
+) -> Trained:
     """``training.steps`` steps of AdamW on the trainer's shard for this round, in the order drawn.
 
-    Depends on nothing but its arguments. A diverged model gives a delta that is not finite: the codec marks it as such.
+    Depends on nothing but its arguments. ``keep`` is given the state that each interval but the first begins with, to
+    open if that is audited. A diverged model gives a delta that is not finite: the codec marks it as such.
     """
-    network = Network(task, manifest.task.seed)
-    network.theta.copy_(state.theta)
-    training, assessment = manifest.training, manifest.assessment
-    shard = assigned_indices(task, manifest, beacon, trainer)
-    own = task.batch(shard[: assessment.assigned_samples])
-    probe = task.batch(shard[: assessment.probe_samples])
-    loss_before = network.mean_loss(own)
-    hidden_before = network.hidden(probe)
-    optimiser = _AdamW(training, len(state.theta))
-    for step in range(training.steps):
-        at = step * training.batch
-        batch = task.batch([shard[i % len(shard)] for i in range(at, at + training.batch)])
-        optimiser.step(network.theta, network.gradient(batch))
-    moved = network.hidden(probe) - hidden_before
-    return Trained(
-        delta=state.theta - network.theta,
-        claimed_gain_micronats=micronats(loss_before - network.mean_loss(own)),
-        words=sign_words(moved, derive(beacon, "own probe", trainer), assessment.words),
-    )
+    training = steps(task, manifest, beacon, trainer, Progress.begin(state))
+    marks = []
+    intervals = manifest.training.intervals
+    for interval in range(1, intervals + 1):
+        progress = training.advance(proof.boundary(manifest, interval))
+        opening = proof.cut(progress, training.network.layout)
+        marks.append(proof.note(progress, opening.digest, state.theta, beacon, trainer))
+        if interval < intervals:
+            keep(interval, opening)
+    progress = training.advance(manifest.training.steps)
+    return Trained(delta=state.theta - progress.theta, marks=tuple(marks))
 
 
 def compress(delta: Tensor, residual: Tensor | None, manifest: Manifest) -> tuple[SparseUpdate, Tensor]:
@@ -67,25 +68,3 @@ def compress(delta: Tensor, residual: Tensor | None, manifest: Manifest) -> tupl
     if not update.finite:
         return update, torch.zeros_like(delta)
     return update, whole - update.dense()
-
-
-class _AdamW:
-    """AdamW (Loshchilov & Hutter, 2019) on one flat vector, with linear warm-up."""
-
-    def __init__(self, spec: TrainingSpec, dimension: int) -> None:
-        self.spec = spec
-        self.first = torch.zeros(dimension)
-        self.second = torch.zeros(dimension)
-        self.taken = 0
-
-    def step(self, theta: Tensor, slope: Tensor) -> None:
-        spec = self.spec
-        self.taken += 1
-        rate = spec.learning_rate * min(1.0, self.taken / (spec.warmup_steps + 1))
-        self.first.lerp_(slope, 1 - spec.beta1)
-        self.second.mul_(spec.beta2).addcmul_(slope, slope, value=1 - spec.beta2)
-        scale = math.sqrt(1 - spec.beta2**self.taken)
-        with torch.no_grad():
-            theta.mul_(1 - rate * spec.weight_decay)
-            denominator = self.second.sqrt().div_(scale).add_(EPSILON)
-            theta.addcdiv_(self.first, denominator, value=-rate / (1 - spec.beta1**self.taken))

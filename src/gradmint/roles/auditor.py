@@ -15,7 +15,7 @@ from ..ports.chain import ChainReader
 from ..ports.store import Store
 from ..spec.agreement import distance_bits
 from ..spec.docket import Books
-from ..spec.errors import Divergence, GradmintError
+from ..spec.errors import BlobMissing, Divergence, GradmintError
 from ..spec.ledger import Ledger
 from ..spec.round import Round
 from ..spec.transcript import commitment
@@ -24,6 +24,8 @@ from .balance import Balance, Head, balance, check_head, read_head
 from .replay import Refutation, Replay
 from .replica import Replica
 from .rounds import books_before, consensus_of, holder, is_closed, settlement_of
+
+NEAR = 2.0  # a proof whose ratio lies between this and its inverse is for the committee's median to judge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +142,7 @@ def _audit_round(chain: ChainReader, replay: Replay, replica: Replica, round_: R
         reasons = _same_verdicts(ledger, replica, round_)
         if reassess:
             own_distance = _reassess(ledger, replica, round_)
+            reasons = _examine(ledger, replica, round_, reasons)
     gas = _gas(chain, replay, round_)
     settlement = settlement_of(ledger, round_)
     paid = _paid(books_before(ledger, round_), settlement) if settlement else {}
@@ -188,8 +191,9 @@ def _open_commitments(chain: ChainReader, ledger: Ledger, round_: Round) -> None
 
 
 def _same_verdicts(ledger: Ledger, replica: Replica, round_: Round) -> tuple[str, ...]:
-    """Checks on the bytes are deterministic, so the auditor's verdicts equal the consensus, row by row. What is said of
-    who sits the round out counts for nothing."""
+    """Checks on the bytes are deterministic, so the auditor's verdicts equal the consensus, row by row; but UNPROVEN is
+    about floats, and can only be said of trainers whom a beacon chose. What is said of who sits the round out counts
+    for nothing."""
     assert round_.settlement is not None and round_.settlement.consensus is not None
     try:
         checked = replica.check_round(ledger, round_)
@@ -197,8 +201,12 @@ def _same_verdicts(ledger: Ledger, replica: Replica, round_: Round) -> tuple[str
         raise Divergence(
             round_.number, "blobs", "every blob the committee held", type(error).__name__, str(error)
         ) from error
+    reasons = [checked[trainer].reason for trainer in range(round_.trainers)]
+    examined = replica.examined(ledger, round_)
     for trainer, row in enumerate(round_.settlement.consensus.rows):
-        if checked[trainer].verdict is not row.verdict and trainer not in round_.barred:
+        if row.verdict is Verdict.UNPROVEN and trainer in examined:
+            reasons[trainer] = "the committee could not reproduce what it says; to look again, reassess"
+        elif checked[trainer].verdict is not row.verdict and trainer not in round_.barred:
             raise Divergence(
                 round_.number,
                 f"verdict on trainer {trainer}",
@@ -206,7 +214,33 @@ def _same_verdicts(ledger: Ledger, replica: Replica, round_: Round) -> tuple[str
                 row.verdict.name,
                 f"checked here: {checked[trainer].reason}",
             )
-    return tuple(checked[trainer].reason for trainer in range(round_.trainers))
+    return tuple(reasons)
+
+
+def _examine(ledger: Ledger, replica: Replica, round_: Round, reasons: tuple[str, ...]) -> tuple[str, ...]:
+    """Claims and proofs looked at again, and what came of it. Raises Divergence where the committee's verdict is not
+    even near what is found here. An opening that is gone by now leaves that verdict unchecked, and says so."""
+    assert round_.settlement is not None and round_.settlement.consensus is not None
+    told = list(reasons)
+    for trainer in replica.examined(ledger, round_):
+        verdict = round_.settlement.consensus.rows[trainer].verdict
+        try:
+            finding = replica.examine(ledger, round_, trainer)
+        except BlobMissing as error:
+            told[trainer] = f"{verdict.name} by the committee, not looked at again: {error}"
+            continue
+        wrong = finding.ratio <= 1 / NEAR if verdict is Verdict.UNPROVEN else finding.ratio > NEAR
+        if wrong:
+            raise Divergence(
+                round_.number,
+                f"proof of trainer {trainer}",
+                Verdict.UNPROVEN.name if finding.unproven else Verdict.OK.name,
+                verdict.name,
+                f"found here: {finding.reason}",
+            )
+        if finding.unproven or verdict is Verdict.UNPROVEN:
+            told[trainer] = finding.reason
+    return tuple(told)
 
 
 def _reassess(ledger: Ledger, replica: Replica, round_: Round) -> int:

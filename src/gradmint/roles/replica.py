@@ -6,21 +6,25 @@ Trainers, verifiers and auditors share it, so there is one path from blobs to mo
 from __future__ import annotations
 
 import logging
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ..learn import outer
-from ..learn.checks import Checked, Expected, check, mark_duplicates
-from ..learn.codec import SparseUpdate
+from ..learn import outer, proof
+from ..learn.assess import sampled_trainers
+from ..learn.checks import Checked, Expected, check, limits_of, mark_duplicates
+from ..learn.codec import SparseUpdate, decode_header
 from ..learn.manifest import BUILT_IN, MAX_MANIFEST_BYTES, Manifest, load_task
+from ..learn.proof import Finding
 from ..learn.state import Network, digest, initial_state, layout_of, load, save
+from ..learn.steps import Progress
 from ..ports.store import Store
-from ..spec.errors import BlobMissing, ManifestError, Oversize, WrongBase
+from ..spec.errors import BlobCorrupt, BlobMissing, Malformed, ManifestError, Oversize, WrongBase
 from ..spec.ledger import Ledger
 from ..spec.params import Params
 from ..spec.round import Round
-from ..spec.types import Verdict
+from ..spec.types import Phase, Verdict
 from .rounds import consensus_of, is_closed
 
 log = logging.getLogger(__name__)
@@ -62,8 +66,7 @@ class Replica:
 
     def expected(self, ledger: Ledger, round_: Round, trainer: int) -> Expected:
         """What the header of a trainer's update must say."""
-        author = round_.standings[trainer].account
-        return Expected(run=ledger.run, round=round_.number, author=author, base=self.base)
+        return _expected(ledger, round_, trainer, self.base)
 
     def check_round(self, ledger: Ledger, round_: Round) -> dict[int, Checked]:
         """Verdict and update of every trainer of the round; ``state`` must be the round's base. Whoever is banned sits
@@ -87,6 +90,55 @@ class Replica:
         checked = mark_duplicates(checked, order, self.previous, self.manifest)
         self._checked = (round_.number, checked)
         return checked
+
+    def audits(self, round_: Round) -> dict[int, int]:
+        """Interval to prove, by trainer: of those who submitted, the ones that the hold phase's beacon chooses."""
+        spec = self.manifest
+        submitted = round_.first_submissions.keys() - round_.barred
+        beacon = round_.opened[Phase.HOLD].beacon
+        return proof.audits(beacon, submitted, spec.assessment.audited_trainers, spec.training.intervals)
+
+    def opening_blobs(self, round_: Round, trainer: int, blob: bytes) -> Iterator[tuple[bytes, int]]:
+        """Names and most bytes of what an audited trainer's update calls for beside ``blob``: first the opening's
+        index, then, once that is in the store, its parts. Nothing where the bytes settle the matter for everyone."""
+        interval = self.audits(round_).get(trainer, 0)
+        if not interval:
+            return
+        try:
+            header = decode_header(blob, limits_of(self.manifest, self.layout))
+            digest_ = header.marks[interval - 1].digest
+            yield digest_, proof.index_bytes(self.layout)
+            index = self.store.get(digest_, proof.index_bytes(self.layout))
+            yield from proof.read_index(index, self.layout, proof.boundary(self.manifest, interval)).items()
+        except (Malformed, Oversize):
+            return
+
+    def examined(self, ledger: Ledger, round_: Round) -> list[int]:
+        """Trainers whose update is OK as far as its bytes go, and of whom the round's beacons ask for more."""
+        checked = self.check_round(ledger, round_)
+        asked = {*sampled_trainers(self.manifest, round_.assessment_beacon, round_.trainers), *self.audits(round_)}
+        return sorted(trainer for trainer in asked if checked[trainer].verdict is Verdict.OK)
+
+    def examine(self, ledger: Ledger, round_: Round, trainer: int) -> Finding:
+        """Whether one of :meth:`examined` can prove what it says. Involves floats: where two find ratios on both sides
+        of 1, the committee's median decides. Raises BlobMissing when an opening that the committee held is gone."""
+        found = self.check_round(ledger, round_)[trainer]
+        assert found.header is not None and found.update is not None
+        task, manifest, beacon = self.task, self.manifest, round_.training_beacon
+        findings = []
+        if trainer in sampled_trainers(manifest, round_.assessment_beacon, round_.trainers):
+            here = proof.claims(task, manifest, self.state, found.update, beacon, trainer)
+            findings.append(proof.check_claims(found.header, here, manifest))
+        interval = self.audits(round_).get(trainer)
+        if interval is not None:
+            try:
+                opened = self._opened(found.header.marks[interval - 1].digest, interval) if interval else None
+            except (Malformed, Oversize) as error:
+                return Finding(ratio=math.inf, reason=f"interval {interval}: {error}")
+            findings.append(
+                proof.check_interval(task, manifest, self.state, beacon, trainer, found.header.marks, interval, opened)
+            )
+        return max(findings, key=lambda finding: finding.ratio)
 
     def follow(self, ledger: Ledger) -> None:
         """Rebuild up to the latest closed round. Raises BlobMissing, WrongBase naming round and both digests."""
@@ -146,17 +198,15 @@ class Replica:
         return sorted(found, reverse=True)
 
     def _reread(self, ledger: Ledger, round_: Round) -> dict[int, SparseUpdate]:
-        """Valid updates of an earlier round, by the committee's verdicts."""
+        """Updates of an earlier round whose bytes were valid, by the committee's verdicts."""
         consensus = consensus_of(ledger, round_)
         base = round_.held()[1]
         updates: dict[int, SparseUpdate] = {}
         if consensus is None or base is None:
             return updates
         for trainer, submission in round_.first_submissions.items():
-            if trainer < len(consensus.rows) and consensus.rows[trainer].verdict is Verdict.OK:
-                author = round_.standings[trainer].account
-                expected = Expected(run=ledger.run, round=round_.number, author=author, base=base)
-                checked = self._check(submission.digest, expected)
+            if trainer < len(consensus.rows) and consensus.rows[trainer].verdict in (Verdict.OK, Verdict.UNPROVEN):
+                checked = self._check(submission.digest, _expected(ledger, round_, trainer, base))
                 if checked.update is not None:
                     updates[trainer] = checked.update
         return updates
@@ -172,6 +222,17 @@ class Replica:
             raise BlobMissing(f"{error}; the committee held it: connect to a store that still has it") from error
         return check(blob, expected, self.manifest, self.layout)
 
+    def _opened(self, digest_: bytes, interval: int) -> Progress:
+        """Raises Malformed, Oversize; BlobMissing when it is gone."""
+        taken = proof.boundary(self.manifest, interval)
+        try:
+            index = self.store.get(digest_, proof.index_bytes(self.layout))
+            sizes = proof.read_index(index, self.layout, taken)
+            parts = {part: self.store.get(part, size) for part, size in sizes.items()}
+        except (BlobMissing, BlobCorrupt) as error:
+            raise BlobMissing(f"{error}; the committee held this opening: connect to a store that has it") from error
+        return proof.join(index, parts, self.layout, taken)
+
     def _save(self) -> None:
         if self._cache is None:
             return
@@ -186,8 +247,20 @@ class Replica:
                 stale.unlink(missing_ok=True)
 
 
+def _expected(ledger: Ledger, round_: Round, trainer: int, base: bytes) -> Expected:
+    return Expected(
+        run=ledger.run,
+        round=round_.number,
+        author=round_.standings[trainer].account,
+        base=base,
+        claimed_gain_micronats=round_.first_submissions[trainer].claimed_gain_micronats
+        if trainer in round_.first_submissions
+        else None,
+    )
+
+
 def valid_updates(checked: Mapping[int, Checked]) -> dict[int, SparseUpdate]:
-    """Updates with verdict OK, by trainer index."""
+    """Updates whose bytes are OK, by trainer index: the same for everyone, proven or not."""
     return {
         trainer: item.update
         for trainer, item in checked.items()

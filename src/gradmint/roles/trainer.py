@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..learn.codec import Header, SparseUpdate, encode
-from ..learn.train import compress, local_round
+from ..learn import proof
+from ..learn.codec import Header, Mark, SparseUpdate, encode
+from ..learn.steps import LocalSteps
+from ..learn.train import Trained, compress, local_round
 from ..ports.chain import Close, Submit
 from ..spec.round import Round
 from ..spec.types import Phase
@@ -46,6 +48,7 @@ class TrainerStrategy:
     """
 
     name = "honest"
+    steps: type[LocalSteps] = LocalSteps
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
@@ -53,18 +56,49 @@ class TrainerStrategy:
     def draft(self, round_: Round) -> Draft:
         """The round's update."""
         desk, replica = self.desk, self.desk.replica
-        trained = local_round(replica.task, replica.manifest, replica.state, round_.training_beacon, desk.seat.index)
+        trained = self.train(round_)
         update, residual = compress(trained.delta, self._residual(round_), replica.manifest)
         # Journaled with the round's number: drafting again after a crash starts from the earlier residual again.
         desk.journal.put(round_.number, "residual", residual.numpy().tobytes())
-        return self.seal(round_, update, trained.claimed_gain_micronats, trained.words)
+        said = self.claims(round_, update)
+        return self.seal(round_, update, said.gain_micronats, said.words, trained.marks)
+
+    def train(self, round_: Round) -> Trained:
+        """Local training. What may have to be opened is journaled as it comes."""
+        desk, replica = self.desk, self.desk.replica
+        return local_round(
+            replica.task,
+            replica.manifest,
+            replica.state,
+            round_.training_beacon,
+            desk.seat.index,
+            steps=self.steps,
+            keep=lambda interval, opening: desk.journal.put(round_.number, _state(interval), opening.pack()),
+        )
+
+    def claims(self, round_: Round, update: SparseUpdate) -> proof.Claims:
+        """What is true of ``update``."""
+        replica, index = self.desk.replica, self.desk.seat.index
+        return proof.claims(replica.task, replica.manifest, replica.state, update, round_.training_beacon, index)
 
     def publish(self, round_: Round, blob: bytes) -> bytes | None:
         """What goes to the store once submissions are closed; None withholds."""
         return blob
 
-    def seal(self, round_: Round, update: SparseUpdate, claimed_gain_micronats: int, words: tuple[int, ...]) -> Draft:
-        """``update`` as a blob under this trainer's own header."""
+    def open(self, round_: Round, interval: int) -> proof.Opening | None:
+        """The state that ``interval`` begins with, which an audit asks for; None keeps it back."""
+        packed = self.desk.journal.get(round_.number, _state(interval))
+        return proof.NOTHING if packed is None else proof.Opening.unpack(packed, self.desk.replica.layout)
+
+    def seal(
+        self,
+        round_: Round,
+        update: SparseUpdate,
+        claimed_gain_micronats: int,
+        words: tuple[int, ...],
+        marks: tuple[Mark, ...] | None = None,
+    ) -> Draft:
+        """``update`` as a blob under this trainer's own header; without ``marks`` it has nothing to open."""
         desk, replica = self.desk, self.desk.replica
         header = Header(
             run=desk.follower.run,
@@ -73,6 +107,7 @@ class TrainerStrategy:
             base=replica.base,
             claimed_gain_micronats=claimed_gain_micronats,
             words=words,
+            marks=proof.blank_marks(replica.manifest) if marks is None else marks,
             layout=replica.layout.digest,
         )
         return Draft(claimed_gain_micronats, encode(header, update))
@@ -104,6 +139,17 @@ def trainer_duty(desk: Desk, strategy: TrainerStrategy, round_: Round) -> Duty:
     published = strategy.publish(round_, draft.blob)
     if published is not None:
         desk.store.put(published)
+        interval = desk.replica.audits(round_).get(me, 0)
+        opening = strategy.open(round_, interval) if interval else None
+        for blob in (*opening.parts, opening.index) if opening is not None else ():
+            desk.store.put(blob)
+    for interval in range(1, desk.replica.manifest.training.intervals):
+        desk.journal.drop(round_.number, _state(interval))
+
+
+def _state(interval: int) -> str:
+    """Journal entry of the state that an interval begins with."""
+    return f"state {interval}"
 
 
 def _close(desk: Desk, round_: Round) -> Duty:

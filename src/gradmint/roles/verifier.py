@@ -34,7 +34,10 @@ class VerifierStrategy:
         self.desk = desk
 
     def gather(self, round_: Round) -> bytes:
-        """Bitmap of the blobs this verifier has, waiting for late ones until half of the hold phase is over."""
+        """Bitmap of the trainers whose blob this verifier has, and whose opening, where the beacon asks for one.
+
+        Late ones are waited for until half of the hold phase is over.
+        """
         desk = self.desk
         bitmap = bytearray((round_.trainers + 7) // 8)
         opened = round_.opened[Phase.HOLD]
@@ -44,11 +47,10 @@ class VerifierStrategy:
             if trainer in round_.barred:
                 continue
             limit = desk.replica.manifest.codec.max_bytes
-            if not desk.store.wait(submission.digest, max(0.0, give_up_s - time.monotonic())):
-                log.warning("round %d: no blob from trainer %d", round_.number, trainer)
-                continue
             try:
-                desk.store.get(submission.digest, limit)
+                blob = self._fetch(submission.digest, limit, give_up_s)
+                for digest, most in desk.replica.opening_blobs(round_, trainer, blob):
+                    self._fetch(digest, most, give_up_s)
             except Oversize:
                 pass  # it is there, and too large for everyone alike: a verdict, not an absence
             except (BlobMissing, BlobCorrupt) as error:
@@ -57,17 +59,30 @@ class VerifierStrategy:
             bitmap[trainer // 8] |= 1 << trainer % 8
         return bytes(bitmap)
 
+    def _fetch(self, digest: bytes, most: int, give_up_s: float) -> bytes:
+        """Raises BlobMissing, BlobCorrupt, Oversize."""
+        if not self.desk.store.wait(digest, max(0.0, give_up_s - time.monotonic())):
+            raise BlobMissing(f"blob {digest.hex()} was not published in time")
+        return self.desk.store.get(digest, most)
+
     def report(self, round_: Round) -> Report:
         """What this verifier says it observed."""
-        replica = self.desk.replica
+        replica, ledger = self.desk.replica, self.desk.ledger
+        unproven = []
+        for trainer in replica.examined(ledger, round_):
+            finding = replica.examine(ledger, round_, trainer)
+            if finding.unproven:
+                log.warning("round %d: trainer %d: %s", round_.number, trainer, finding.reason)
+                unproven.append(trainer)
         assessment = assess(
             replica.task,
             replica.manifest,
             replica.state,
-            replica.check_round(self.desk.ledger, round_),
+            replica.check_round(ledger, round_),
             round_.trainers,
             round_.training_beacon,
             round_.assessment_beacon,
+            unproven,
             doubts_before(self.desk.ledger, round_),
         )
         for check in assessment.exact:

@@ -252,8 +252,8 @@ STANDARD = Params(
     proposal_bond_wei=0,
     challenger_bps=4_000,
     burn_bps=3_000,  # so is the rest, to the budget: who refutes itself loses six tenths
-    #            OK      MISSING OVERSIZE MALFORMED WRONG_BASE NOT_FINITE OVER_NORM DUPLICATE
-    penalty_bps=(10_000, 9_000, 5_000, 5_000, 7_500, 5_000, 5_000, 2_500),
+    #            OK      MISSING OVERSIZE MALFORMED WRONG_BASE NOT_FINITE OVER_NORM DUPLICATE UNPROVEN
+    penalty_bps=(10_000, 9_000, 5_000, 5_000, 7_500, 5_000, 5_000, 2_500, 5_000),
 )
 
 #: One machine, Anvil, seconds instead of minutes; the mechanism is the same.

@@ -32,6 +32,7 @@ class Verdict(IntEnum):
     NOT_FINITE = 5
     OVER_NORM = 6
     DUPLICATE = 7
+    UNPROVEN = 8  # says what re-execution does not find; the one verdict that needs floats, see learn.proof
 
 
 class Phase(IntEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 
@@ -14,15 +15,48 @@ from . import rice
 from .update import HIGH, NOT_A_NUMBER, SIGN, Bytes, SparseUpdate, Table
 
 MAGIC = b"GRDM"
-VERSION = 1
+VERSION = 2
 CODEC = 1  # chunked top-k, Rice-coded gaps, sign and magnitude bit, two logarithmic levels per chunk
-# magic, version, codec, words, run, round, author, base, layout, dimension, chunk, keep, claimed gain
-FIXED = struct.Struct(">4sBBBQI20s32s32sQIIi")
+# magic, version, codec, words, marks, run, round, author, base, layout, dimension, chunk, keep, claimed gain
+FIXED = struct.Struct(">4sBBBBQI20s32s32sQIIi")
+MARK_PARTS = 3  # of a state of training: displacement, first moment, root of the second
+MARK_WORDS = 2 * MARK_PARTS  # 512 bits a part
+MARK = struct.Struct(f">32s{MARK_PARTS}d")  # digest and norms; the words follow
+MARK_SIZE = MARK.size + 32 * MARK_WORDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What a trainer notes of its training at the end of an interval, see :mod:`gradmint.learn.proof`.
+
+    ``digest`` is the 32-byte name of the whole state, ``norms`` are its parts' Euclidean ones, ``words`` their
+    signature words, as many for each. Norms are infinite where training diverged.
+    """
+
+    digest: bytes
+    norms: tuple[float, ...]
+    words: tuple[int, ...]
+
+    def pack(self) -> bytes:
+        return MARK.pack(self.digest, *self.norms) + _pack_words(self.words)
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Mark:
+        """From MARK_SIZE bytes. Raises Malformed."""
+        digest, *norms = MARK.unpack_from(packed)
+        if any(math.isnan(norm) or math.copysign(1, norm) < 0 for norm in norms):
+            raise Malformed(f"mark has norms {norms}, expected none below zero; note them with gradmint.learn.proof")
+        return cls(digest=digest, norms=tuple(norms), words=_unpack_words(packed[MARK.size :]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """Who made the update, for which round, from which model; ``words`` are the trainer's own signature words."""
+    """Who made the update, for which round, from which model, and what the trainer says of it.
+
+    Claimed gain and ``words`` are about the update in this blob, applied alone (:func:`gradmint.learn.proof.claims`);
+    ``marks`` are about how it was made, one for the end of each interval. The blob's digest, which is on chain before
+    anybody knows what will be audited, commits to them: a list is short enough to need no tree.
+    """
 
     run: int
     round: int
@@ -31,6 +65,7 @@ class Header:
     layout: bytes  # digest of the flat vector's layout
     claimed_gain_micronats: int
     words: tuple[int, ...]
+    marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +75,11 @@ class Limits:
     max_bytes: int
     table: Table
     words: int
+    marks: int = 0
+
+    @property
+    def header_bytes(self) -> int:
+        return FIXED.size + 32 * self.words + MARK_SIZE * self.marks
 
 
 def encode(header: Header, update: SparseUpdate) -> bytes:
@@ -50,6 +90,7 @@ def encode(header: Header, update: SparseUpdate) -> bytes:
         VERSION,
         CODEC,
         len(header.words),
+        len(header.marks),
         header.run,
         header.round,
         header.author,
@@ -65,7 +106,8 @@ def encode(header: Header, update: SparseUpdate) -> bytes:
     return b"".join(
         (
             fixed,
-            *(word.to_bytes(32, "big") for word in header.words),
+            _pack_words(header.words),
+            *(mark.pack() for mark in header.marks),
             update.levels.tobytes(),
             rice.pack_fields(update.codes.astype(np.int64), 2),
             rice.pack_fields(gaps & ((1 << bits) - 1), bits) if bits else b"",
@@ -83,9 +125,9 @@ def decode(blob: bytes, limits: Limits) -> tuple[Header, SparseUpdate]:
     table = limits.table
     if len(blob) > limits.max_bytes:
         raise Oversize(f"blob has {len(blob)} bytes, at most {limits.max_bytes} are read; keep fewer values")
-    header = _header(blob, limits)
+    header = decode_header(blob, limits)
     bits = rice.parameter(table.chunk, table.keep)
-    levels_at = FIXED.size + 32 * limits.words
+    levels_at = limits.header_bytes
     codes_at = levels_at + 2 * table.chunks
     remainders_at = codes_at + (2 * table.kept + 7) // 8
     unary_at = remainders_at + (bits * table.kept + 7) // 8
@@ -107,11 +149,12 @@ def decode(blob: bytes, limits: Limits) -> tuple[Header, SparseUpdate]:
     return header, update
 
 
-def _header(blob: bytes, limits: Limits) -> Header:
+def decode_header(blob: bytes, limits: Limits) -> Header:
+    """The head of a blob alone. Raises Malformed, nothing else, whatever the bytes."""
     words_end = FIXED.size + 32 * limits.words
-    if len(blob) < words_end:
-        raise Malformed(f"blob has {len(blob)} bytes, its header alone has {words_end}")
-    (magic, version, codec, words, run, round_, author, base, layout, dimension, chunk, keep, claimed) = (
+    if len(blob) < limits.header_bytes:
+        raise Malformed(f"blob has {len(blob)} bytes, its header alone has {limits.header_bytes}")
+    magic, version, codec, words, marks, run, round_, author, base, layout, dimension, chunk, keep, claimed = (
         FIXED.unpack_from(blob)
     )
     for name, found, expected in (
@@ -119,6 +162,7 @@ def _header(blob: bytes, limits: Limits) -> Header:
         ("version", version, VERSION),
         ("codec", codec, CODEC),
         ("words", words, limits.words),
+        ("marks", marks, limits.marks),
         ("dimension", dimension, limits.table.dimension),
         ("chunk", chunk, limits.table.chunk),
         ("keep", keep, limits.table.keep),
@@ -134,8 +178,17 @@ def _header(blob: bytes, limits: Limits) -> Header:
         base=base,
         layout=layout,
         claimed_gain_micronats=claimed,
-        words=tuple(int.from_bytes(blob[at : at + 32], "big") for at in range(FIXED.size, words_end, 32)),
+        words=_unpack_words(blob[FIXED.size : words_end]),
+        marks=tuple(Mark.unpack(blob[at : at + MARK_SIZE]) for at in range(words_end, limits.header_bytes, MARK_SIZE)),
     )
+
+
+def _pack_words(words: tuple[int, ...]) -> bytes:
+    return b"".join(word.to_bytes(32, "big") for word in words)
+
+
+def _unpack_words(packed: bytes) -> tuple[int, ...]:
+    return tuple(int.from_bytes(packed[at : at + 32], "big") for at in range(0, len(packed), 32))
 
 
 def _gaps(update: SparseUpdate) -> NDArray[np.int64]:
