@@ -28,6 +28,7 @@ from gradmint.learn.state import digest, initial_state, layout_of
 from gradmint.ports.chain import Commit, Open, Reveal
 from gradmint.ports.devnet import Devnet
 from gradmint.ports.local_store import LocalStore
+from gradmint.ports.rpc import Rpc
 from gradmint.roles.journal import Journal, identity
 from gradmint.roles.sponsor import open_run
 from gradmint.spec.errors import NotAToken, Reverted, Unfunded
@@ -133,6 +134,43 @@ def a_price_above_ones_limit(shell: Shell) -> tuple[int, str]:
     return shell.type("join", "--role", "trainer", "--max-price", "1")
 
 
+def numerics_that_the_run_does_not_admit(shell: Shell) -> tuple[int, str]:
+    return unpaid(shell, "join", "--role", "trainer", "--numerics", "float32/micro=7")
+
+
+def a_seat_with_numerics_that_the_run_does_not_admit(shell: Shell) -> tuple[int, str]:
+    return unpaid(shell, "verifier", "--join", GRADMINT_NUMERICS="bfloat16/kernel=plain")
+
+
+def no_such_numerics(shell: Shell) -> tuple[int, str]:
+    return unpaid(shell, "join", "--role", "trainer", "--numerics", "float16")
+
+
+def another_torch(shell: Shell) -> tuple[int, str]:
+    manifest = preset("digits")
+    older = replace(manifest, numerics=replace(manifest.numerics, torch="1.0.0"))
+    digest_ = LocalStore(shell.folder / "blobs").put(older.encode())
+    terms = replace(Stage(shell.anvil).params, manifest=digest_, min_trainers=1)
+    opened = shell.anvil.connect(0).send(Open(params=terms, token=shell.anvil.token, budget_wei=10**18))
+    return unpaid(shell, "join", "--role", "verifier", GRADMINT_RUN=str(opened.events[0].run))
+
+
+def unpaid(shell: Shell, *words: str, **environment: str) -> tuple[int, str]:
+    """What is said, and that neither stake nor price nor gas was paid before it."""
+    chain = shell.anvil.connect(7)
+    account = f"0x{chain.account.hex()}"
+
+    def purse() -> tuple[int, str]:
+        return chain.token_balance_wei(shell.anvil.token, chain.account), rpc.call("eth_getBalance", account, "latest")
+
+    rpc = Rpc(shell.anvil.devnet.rpc_url)
+    before = purse()
+    said = shell.type(*words, **environment)
+    assert purse() == before
+    rpc.close()
+    return said
+
+
 def a_bond_where_nothing_is_proposed(shell: Shell) -> tuple[int, str]:
     return shell.type("bond")
 
@@ -180,6 +218,10 @@ COMMAND_LINE: list[tuple[Callable[[Shell], tuple[int, str]], str, str]] = [
     (wrong_token, "NotAToken", "cd" * 20),
     (wrong_password, "SettingsError", "password"),
     (a_price_above_ones_limit, "Reverted", "PriceAboveLimit"),
+    (numerics_that_the_run_does_not_admit, "NumericsRefused", r"float32/micro=7.*choose one of them by --numerics"),
+    (a_seat_with_numerics_that_the_run_does_not_admit, "NumericsRefused", r"bfloat16/kernel=plain.*GRADMINT_NUMERICS"),
+    (no_such_numerics, "SettingsError", "float16.*float32, bfloat16"),
+    (another_torch, "NumericsRefused", r"pip install torch==1\.0\.0"),
     (a_bond_where_nothing_is_proposed, "ChainError", "re-executes every round"),
     (a_payer_of_nothing, "SettingsError", "--to"),
     (nothing_to_redirect, "ChainError", "owes"),

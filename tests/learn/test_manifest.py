@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradmint.learn.manifest import MAX_MANIFEST_BYTES, Manifest, load_task, preset
-from gradmint.spec.errors import ManifestError
+from gradmint.spec.errors import ManifestError, NumericsRefused
 
 
 @pytest.mark.parametrize("name", ["bytes", "digits"])
@@ -44,7 +44,17 @@ def altered(change: Callable[[dict[str, Any]], object]) -> bytes:
         (lambda m: m["assessment"].update(words=3), "words 3 is even"),
         (lambda m: m["task"].update(factory="os.system('x')"), "package.module:factory"),
         (lambda m: m["task"].update(data_sha256="AB" * 32), "lower-case"),
-        (lambda m: m["numerics"].update(dtype="float16"), "'float16' is 'float32'"),
+        (
+            lambda m: m["numerics"].update(admitted="float32"),
+            "numerics.admitted is 'float32', expected a value of type",
+        ),
+        (lambda m: m["numerics"].update(admitted=["float32", 1]), "numerics.admitted is .*expected a value of type"),
+        (lambda m: m["numerics"].update(admitted=[]), "numerics.admitted .* sorted"),
+        (lambda m: m["numerics"].update(admitted=["float16"]), "numerics.admitted .*'float16'"),
+        (lambda m: m["numerics"].update(admitted=["float32", "bfloat16"]), "numerics.admitted .* sorted"),
+        (lambda m: m["numerics"].update(admitted=["float32", "float32"]), "numerics.admitted .* distinct"),
+        (lambda m: m["numerics"].update(admitted=["float32/threads=2"]), "numerics.admitted .* without threads"),
+        (lambda m: m["numerics"].update(calibration="0" * 63), "numerics.calibration '0+' is 64"),
         (lambda m: m.update(task=[]), "task has keys list"),
     ],
 )
@@ -77,7 +87,7 @@ def test_other_data_and_another_torch_are_named_with_both_operands() -> None:
     with pytest.raises(ManifestError, match=f"{manifest.task.data_sha256}.*{'0' * 64}"):
         load_task(other)
     older = replace(manifest, numerics=replace(manifest.numerics, torch="1.0.0"))
-    with pytest.raises(ManifestError, match=rf"{manifest.numerics.torch}.*1\.0\.0"):
+    with pytest.raises(NumericsRefused, match=rf"{manifest.numerics.torch}.*1\.0\.0"):
         load_task(older)
 
 
@@ -85,3 +95,12 @@ def test_other_data_and_another_torch_are_named_with_both_operands() -> None:
 def test_only_marked_factories_are_called(name: str) -> None:
     with pytest.raises(ManifestError, match=r"decorate|installed|neither"):
         preset(name)
+
+
+def test_the_policy_is_in_the_digest_and_a_calibration_in_the_recipe_is_not() -> None:
+    manifest = preset("digits")
+    narrow = replace(manifest, numerics=replace(manifest.numerics, admitted=("float32",)))
+    assert narrow.digest() != manifest.digest() and narrow.recipe() != manifest.recipe()
+    calibrated = replace(manifest, numerics=replace(manifest.numerics, calibration="ab" * 32))
+    assert calibrated.digest() != manifest.digest() and calibrated.recipe() == manifest.recipe()
+    assert preset("digits", seed=5).recipe() == manifest.recipe()

@@ -12,15 +12,26 @@ import re
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import torch
-
-from ..spec.errors import ManifestError
+from ..spec.errors import ManifestError, NumericsRefused, SettingsError
 from ..spec.params import MAX_WORDS
 from ..spec.types import BPS
+from .numerics import TORCH_RELEASE, Numerics
 from .tasks import Task
 
 MAX_MANIFEST_BYTES = 16_384
 BUILT_IN = {"bytes": "gradmint.learn.tasks.bytes_lm:factory", "digits": "gradmint.learn.tasks.digits:factory"}
+UNCALIBRATED = "0" * 64  # thresholds by convention
+#: Configurations that the built-in tasks' thresholds were measured between: docs/verification.md.
+ADMITTED = (
+    "bfloat16",
+    "bfloat16/kernel=math",
+    "bfloat16/micro=16",
+    "float32",
+    "float32/kernel=math",
+    "float32/kernel=plain",
+    "float32/micro=16",
+)
+MAX_ADMITTED = 32
 FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
 
@@ -87,10 +98,29 @@ class OuterSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumericsSpec:
-    """What must be equal for honest signatures to lie close together."""
+    """The run's numeric policy: between which machines honest signatures were found to lie close together."""
 
-    dtype: str = "float32"
-    torch: str = torch.__version__.split("+")[0]
+    admitted: tuple[str, ...] = ADMITTED  # configurations in the spelling of Numerics, sorted; any number of threads
+    torch: str = TORCH_RELEASE
+    calibration: str = UNCALIBRATED  # hex sha2-256 of the file that the run's thresholds come from
+
+    def admit(self, numerics: Numerics) -> None:
+        """Raises NumericsRefused, saying what to set, unless this machine may take part so, SettingsError when it
+        lacks the device."""
+        self.admit_release()
+        if numerics.policy not in self.admitted:
+            raise NumericsRefused(
+                f"this machine computes in {numerics}, the run admits {', '.join(self.admitted)}; choose one of "
+                "them by --numerics or $GRADMINT_NUMERICS"
+            )
+        numerics.require_device()
+
+    def admit_release(self) -> None:
+        """Raises NumericsRefused for another torch than the run's."""
+        if self.torch != TORCH_RELEASE:
+            raise NumericsRefused(
+                f"torch here is {TORCH_RELEASE}, the run pinned {self.torch}; pip install torch=={self.torch}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +142,13 @@ class Manifest:
     def digest(self) -> bytes:
         """sha2-256 of :meth:`encode`, what the run's parameters pin."""
         return hashlib.sha256(self.encode()).digest()
+
+    def recipe(self) -> str:
+        """What a calibration is of, in hex: the digest without the initial model's seed and the calibration itself."""
+        general = replace(
+            self, task=replace(self.task, seed=0), numerics=replace(self.numerics, calibration=UNCALIBRATED)
+        )
+        return general.digest().hex()
 
     @classmethod
     def decode(cls, blob: bytes) -> Manifest:
@@ -182,7 +219,15 @@ class Manifest:
             (0 <= o.momentum < 1, f"outer.momentum {o.momentum} lies in [0, 1)"),
             (1 <= o.decay_rounds <= 1 << 20, f"outer.decay_rounds {o.decay_rounds} lies in 1..2^20"),
             (0 <= o.floor <= 1, f"outer.floor {o.floor} lies in [0, 1]"),
-            (self.numerics.dtype == "float32", f"numerics.dtype {self.numerics.dtype!r} is 'float32'"),
+            (
+                _are_configurations(self.numerics.admitted),
+                f"numerics.admitted {self.numerics.admitted} are 1..{MAX_ADMITTED} configurations such as "
+                "'bfloat16/micro=16', sorted, distinct and without threads",
+            ),
+            (
+                re.fullmatch("[0-9a-f]{64}", self.numerics.calibration) is not None,
+                f"numerics.calibration {self.numerics.calibration!r} is 64 lower-case hex digits",
+            ),
             (
                 re.fullmatch(r"\d{1,4}(\.\d{1,4}){1,3}", self.numerics.torch) is not None,
                 f"numerics.torch {self.numerics.torch!r} is a release such as '2.13.0'",
@@ -206,9 +251,7 @@ def load_task(manifest: Manifest) -> Task:
             f"task {manifest.task.factory!r}: data here hash to {task.data_sha256}, the run pinned "
             f"{manifest.task.data_sha256}; use the sponsor's versions of Python and of the task's package"
         )
-    here = NumericsSpec().torch
-    if here != manifest.numerics.torch:
-        raise ManifestError(f"torch here is {here}, the run pinned {manifest.numerics.torch}; pip install torch==it")
+    manifest.numerics.admit_release()
     return task
 
 
@@ -243,6 +286,14 @@ def _make(name: str) -> Task:
     return task
 
 
+def _are_configurations(admitted: tuple[str, ...]) -> bool:
+    try:
+        spelt = [Numerics.parse(text).policy for text in admitted]
+    except SettingsError:
+        return False
+    return 1 <= len(spelt) <= MAX_ADMITTED and list(admitted) == sorted(set(spelt))
+
+
 def _plain(spec: Any) -> dict[str, object]:
     return {item.name: getattr(spec, item.name) for item in fields(spec)}
 
@@ -259,6 +310,9 @@ def _build(kind: Any, parsed: object) -> Any:
     values = _keys(where, parsed, [item.name for item in fields(kind)])
     for item in fields(kind):
         value = values[item.name]
+        if item.type == "tuple[str, ...]" and isinstance(value, list) and all(type(part) is str for part in value):
+            values[item.name] = tuple(value)
+            continue
         if type(value).__name__ != item.type:
             raise ManifestError(f"{where}.{item.name} is {value!r}, expected a value of type {item.type}")
     return kind(**values)

@@ -15,6 +15,7 @@
     |  |- NotFinite
     |  `- OverNorm
     |- ManifestError              the task manifest is not what the run pinned, or this machine cannot honour it
+    |  `- NumericsRefused         this machine computes in a way, or with a torch, that the run does not admit
     |- StoreError
     |  |- BlobMissing             nobody has the blob (yet)
     |  |- BlobCorrupt             bytes do not hash to the name they were asked for by
@@ -96,6 +97,10 @@ class OverNorm(BlobError):
 
 class ManifestError(GradmintError):
     """The task manifest is not what the run pinned, or this machine cannot honour it."""
+
+
+class NumericsRefused(ManifestError):
+    """This machine's numeric configuration, or its torch release, is not one that the run admits."""
 
 
 class StoreError(GradmintError):
