@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -19,7 +19,7 @@ from ..spec.types import ABSENT_ROW, GAIN_MAX_MICRONATS, LOSS_MAX_MICRONATS, UNS
 from .aggregate import clip_factors, clipped_mean
 from .checks import Checked, Expected, check, mark_duplicates
 from .codec import SparseUpdate
-from .manifest import Manifest
+from .manifest import AssessmentSpec, Manifest
 from .outer import outer_rate
 from .shards import assigned_indices
 from .signature import sign_words
@@ -48,6 +48,48 @@ class Assessment:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """What the assessment beacon chooses for everyone: sample indices."""
+
+    probe: Sequence[int]  # whose hidden states are signed
+    halves: tuple[Sequence[int], Sequence[int]]  # of the common batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What only running the round's models shows, whatever the number of updates. Float32, on the CPU."""
+
+    moved: Tensor  # [probe_samples, h]: hidden states at the midpoint, centred on the start-of-round model's
+    slopes: tuple[Tensor, Tensor]  # [d]: the midpoint's mean gradients on the halves of the common batch
+
+    def words(self, spec: AssessmentSpec, beacon: bytes) -> tuple[int, ...]:
+        """``spec.words`` words of 256 bits: one half signs the outputs, the other the work."""
+        one, other = self.slopes
+        return sign_words(self.moved, derive(beacon, "outputs"), spec.words // 2) + sign_words(
+            one - other, derive(beacon, "work"), spec.words // 2
+        )
+
+
+def draw(task: Task, spec: AssessmentSpec, beacon: bytes) -> Drawn:
+    """Probe inputs and common batch of an assessment."""
+    common = _drawn(task, beacon, "common batch", spec.common_samples)
+    middle = len(common) // 2
+    return Drawn(probe=_drawn(task, beacon, "probe", spec.probe_samples), halves=(common[:middle], common[middle:]))
+
+
+def observe(network: Network, start: Tensor, midpoint: Tensor, drawn: Drawn) -> Evidence:
+    """Runs the model at ``start`` and at ``midpoint``, both float32 [d], where it leaves ``network``."""
+    task = network.task
+    probe = task.batch(drawn.probe)
+    network.theta.copy_(start)
+    before = network.hidden(probe)
+    network.theta.copy_(midpoint)
+    moved = network.hidden(probe) - before
+    one, other = (network.gradient(task.batch(half)).clone() for half in drawn.halves)
+    return Evidence(moved=moved, slopes=(one, other))
+
+
 def micronats(nats: float) -> int:
     """A gain as the protocol's integer: micro-nats, to nearest, saturating; the least gain when it is not a number."""
     if math.isnan(nats):
@@ -60,6 +102,11 @@ def loss_micronats(nats: float) -> int:
     if math.isnan(nats):
         return LOSS_MAX_MICRONATS
     return round(max(0, min(LOSS_MAX_MICRONATS, nats * 1e6)))
+
+
+def midpoint_of(manifest: Manifest, state: State, updates: Mapping[int, SparseUpdate]) -> Tensor:
+    """Half way to where the mean of all clipped updates would lead at the outer step's rate: float32 [d]."""
+    return state.theta - clipped_mean(updates, updates, len(state.theta)) * (outer_rate(manifest, state.round) / 2)
 
 
 def assess(
@@ -82,20 +129,15 @@ def assess(
     rate = outer_rate(manifest, state.round)
     scales = {trainer: rate / len(updates) * factor for trainer, factor in clip_factors(updates).items()}
     network = Network(task, manifest.task.seed)
-    probe = task.batch(_drawn(task, assessment_beacon, "probe", spec.probe_samples))
-    common = _drawn(task, assessment_beacon, "common batch", spec.common_samples)
-
     network.theta.copy_(state.theta)
     loss_nats = network.mean_loss(task.validation())
-    hidden_before = network.hidden(probe)
 
-    midpoint = state.theta - clipped_mean(updates, updates, len(state.theta)) * (rate / 2)
-    network.theta.copy_(midpoint)
-    moved = network.hidden(probe) - hidden_before
-    middle = len(common) // 2
-    one = network.gradient(task.batch(common[:middle])).clone()
-    other = network.gradient(task.batch(common[middle:])).clone()
-    slope = (one * middle + other * (len(common) - middle)) / len(common)
+    drawn = draw(task, spec, assessment_beacon)
+    midpoint = midpoint_of(manifest, state, updates)
+    evidence = observe(network, state.theta, midpoint, drawn)
+    common = [*drawn.halves[0], *drawn.halves[1]]
+    one, other = evidence.slopes
+    slope = (one * len(drawn.halves[0]) + other * len(drawn.halves[1])) / len(common)
     gains = {trainer: update.inner(slope) * scales[trainer] for trainer, update in updates.items()}
     assigned_gains = {
         trainer: updates[trainer].inner(_assigned_slope(network, manifest, training_beacon, assessment_beacon, trainer))
@@ -111,12 +153,10 @@ def assess(
         )
         for trainer in _chosen(sorted(updates), assessment_beacon, spec.exact_checks)
     )
-    outputs_seed, work_seed = derive(assessment_beacon, "outputs"), derive(assessment_beacon, "work")
     return Assessment(
         report=Report(
             loss_micronats=loss_micronats(loss_nats),
-            words=sign_words(moved, outputs_seed, spec.words // 2)
-            + sign_words(one - other, work_seed, spec.words // 2),
+            words=evidence.words(spec, assessment_beacon),
             rows=tuple(_row(t, checked.get(t), gains, assigned_gains) for t in range(trainers)),
         ),
         exact=exact,
