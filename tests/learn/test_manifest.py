@@ -15,7 +15,7 @@ from gradmint.learn.manifest import MAX_MANIFEST_BYTES, Manifest, load_task, pre
 from gradmint.spec.errors import ManifestError, NumericsRefused
 
 
-@pytest.mark.parametrize("name", ["bytes", "digits"])
+@pytest.mark.parametrize("name", ["bytes", "bytes-large", "digits"])
 def test_presets_survive_the_wire(name: str) -> None:
     manifest = preset(name, seed=5)
     assert Manifest.decode(manifest.encode()) == manifest

@@ -119,7 +119,7 @@ def run_group() -> None:
     envvar="GRADMINT_TASK",
     default="digits",
     show_default=True,
-    help="bytes, digits, or one's own as package.module:factory.",
+    help="bytes, bytes-large, digits, or one's own as package.module:factory.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the initial model.")
 @click.option("--token", help="Reward and stake token; the deployment's own by default.")

@@ -19,7 +19,11 @@ from .numerics import TORCH_RELEASE, Numerics
 from .tasks import Task
 
 MAX_MANIFEST_BYTES = 16_384
-BUILT_IN = {"bytes": "gradmint.learn.tasks.bytes_lm:factory", "digits": "gradmint.learn.tasks.digits:factory"}
+BUILT_IN = {
+    "bytes": "gradmint.learn.tasks.bytes_lm:factory",
+    "bytes-large": "gradmint.learn.tasks.bytes_lm:large",
+    "digits": "gradmint.learn.tasks.digits:factory",
+}
 UNCALIBRATED = "0" * 64  # thresholds by convention
 #: Configurations that the built-in tasks' thresholds were measured between: docs/verification.md.
 ADMITTED = (
@@ -37,7 +41,7 @@ FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpec:
-    """Which task: "bytes", "digits" or "package.module:factory"; the model's seed; hex sha2-256 of the data."""
+    """Which task: a built-in name or "package.module:factory"; the model's seed; hex sha2-256 of the data."""
 
     factory: str
     seed: int
@@ -256,13 +260,13 @@ def load_task(manifest: Manifest) -> Task:
 
 
 def preset(name: str, seed: int = 0) -> Manifest:
-    """A manifest for "bytes", "digits" or "package.module:factory".
+    """A manifest for "bytes", "bytes-large", "digits" or "package.module:factory".
 
     A task object may carry ``preset(manifest) -> Manifest``, which receives the general defaults. Raises ManifestError.
     """
     task = _make(name)
     spec = TaskSpec(factory=name, seed=seed, data_sha256=task.data_sha256)
-    manifest = replace({"bytes": _BYTES, "digits": _DIGITS}.get(name, _GENERAL), task=spec)
+    manifest = replace({"bytes": _BYTES, "bytes-large": _BYTES_LARGE, "digits": _DIGITS}.get(name, _GENERAL), task=spec)
     tune = getattr(task, "preset", None)
     return (tune(manifest) if callable(tune) else manifest).check()
 
@@ -352,6 +356,11 @@ _BYTES = replace(
     codec=replace(_GENERAL.codec, keep=1_024, max_bytes=65_536, max_norm=100.0),
     assessment=replace(_GENERAL.assessment, common_samples=128, assigned_samples=16),
     outer=replace(_GENERAL.outer, learning_rate=1.0, decay_rounds=16),
+)
+_BYTES_LARGE = replace(
+    _BYTES,
+    training=replace(_BYTES.training, learning_rate=3e-3),
+    codec=replace(_BYTES.codec, max_bytes=262_144),
 )
 #: 8 rounds reach 93.6-94.7 % of held-out digits (seeds 0-3), in hundredths of a second each.
 _DIGITS = replace(
