@@ -17,6 +17,8 @@ test-ipfs: .venv/ready  ## the store against a real IPFS node
 bench: .venv/ready  ## every claim of the README against its peer
 	$(PY) benchmarks/valuation.py
 	$(PY) benchmarks/economics.py
+	$(PY) benchmarks/signing.py
+	$(PY) benchmarks/exact_checks.py
 
 check: .venv/ready  ## what must hold before a commit
 	$(BIN)/ruff format --check src tests scripts benchmarks
