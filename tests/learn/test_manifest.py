@@ -41,7 +41,10 @@ def altered(change: Callable[[dict[str, Any]], object]) -> bytes:
         (lambda m: m["training"].update(learning_rate=float("nan")), "learning_rate nan"),
         (lambda m: m["codec"].update(keep=5_000), "codec.keep 5000"),
         (lambda m: m["codec"].update(max_norm=float("inf")), "max_norm inf"),
-        (lambda m: m["assessment"].update(words=3), "words 3 is even"),
+        (lambda m: m["assessment"].update(words=17), "words 17 lies in 2..16"),
+        (lambda m: m["assessment"].update(output_words=0), "output_words 0"),
+        (lambda m: m["assessment"].update(precision_words=3), "at least one for work and precision_words 3"),
+        (lambda m: m["assessment"].update(precision_width=0.0), "precision_width 0.0"),
         (lambda m: m["task"].update(factory="os.system('x')"), "package.module:factory"),
         (lambda m: m["task"].update(data_sha256="AB" * 32), "lower-case"),
         (

@@ -12,6 +12,7 @@ from .settings import json_option
 
 ADVERSARIES = "free-rider,copycat,poisoner"
 BAD_VERIFIERS = "liar"
+NUMERICS = "float32,bfloat16"
 
 
 def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
@@ -40,6 +41,13 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     help="Verifiers that cheat: built-in names or package.module:Class, by commas; '' for none.",
 )
 @click.option(
+    "--numerics",
+    default=NUMERICS,
+    show_default=True,
+    callback=_names,
+    help="How the verifiers' machines compute, in turn; by commas.",
+)
+@click.option(
     "--propose",
     is_flag=True,
     help="Settle by proposals with bonds instead of re-execution on chain; a verifier proposes two false ones.",
@@ -61,6 +69,7 @@ def demo(
     verifiers: int,
     adversaries: tuple[str, ...],
     bad_verifiers: tuple[str, ...],
+    numerics: tuple[str, ...],
     propose: bool,
     seed: int,
     out: Path,
@@ -94,6 +103,7 @@ def demo(
         seed=seed,
         out=out,
         quiet=quiet or as_json,
+        numerics=numerics,
         propose=propose,
     ).check()
     result = Demo(plan).play()

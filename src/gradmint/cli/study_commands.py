@@ -34,6 +34,12 @@ def recipe_options(command: F) -> F:
             "for several.",
         ),
         click.option("--words", type=click.IntRange(2, 16), help="Signature words; the task's own by default."),
+        click.option(
+            "--precision-words", type=click.IntRange(0, 14), help="Of these quantised ones; the task's own by default."
+        ),
+        click.option(
+            "--precision-width", type=float, help="Their width in radians: some times the policy's own noise."
+        ),
         click.option("--quiet", is_flag=True, help="No progress, only the result."),
         json_option,
     ):
@@ -41,13 +47,16 @@ def recipe_options(command: F) -> F:
     return command
 
 
-def recipe(task: str, admit: Sequence[str], words: int | None) -> Manifest:
-    """The task's manifest with another policy or number of words. Raises ManifestError."""
+def recipe(
+    task: str, admit: Sequence[str], words: int | None, precision_words: int | None, precision_width: float | None
+) -> Manifest:
+    """The task's manifest with another policy or other words. Raises ManifestError."""
     from ..learn.manifest import preset
 
     manifest = preset(task)
     numerics = replace(manifest.numerics, admitted=tuple(sorted(set(admit))) or manifest.numerics.admitted)
-    assessment = replace(manifest.assessment, words=words or manifest.assessment.words)
+    given = {"words": words, "precision_words": precision_words, "precision_width": precision_width}
+    assessment = replace(manifest.assessment, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     return replace(manifest, numerics=numerics, assessment=assessment).check()
 
 
@@ -89,6 +98,8 @@ def calibrate_(
     out: Path,
     admit: tuple[str, ...],
     words: int | None,
+    precision_words: int | None,
+    precision_width: float | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -108,14 +119,14 @@ def calibrate_(
     from ..study.page import write_page
     from ..study.samples import Plan, collect
 
-    manifest = recipe(task, admit, words)
+    manifest = recipe(task, admit, words, precision_words, precision_width)
     one_thread()
     plan = Plan(rounds=rounds, draws=beacons, trained=trained)
     with progress(plan.scenes, quiet or as_json) as tick:
-        samples = collect(manifest, plan, out / SAMPLES, tick)
+        samples = collect(manifest, [plan], out / SAMPLES, tick)[0]
     calibration = calibrate(manifest, samples)
     (out / FILE).write_bytes(calibration.encode())
-    write_page(out / PAGE, calibration)
+    write_page(out / PAGE, [("", calibration, ())])
     if as_json:
         click.echo(calibration.encode().decode())
         return
@@ -136,6 +147,16 @@ def redteam_group() -> None:
 )
 @click.option("--rounds", type=click.IntRange(1, 1_000), default=4, show_default=True, help="Of one training run.")
 @click.option("--beacons", type=click.IntRange(2, 100_000), default=8, show_default=True, help="Attacked a round.")
+@click.option(
+    "--trained",
+    type=click.IntRange(1, 100_000),
+    default=2,
+    show_default=True,
+    help="Attacked trainers' rounds a round.",
+)
+@click.option(
+    "--honest", type=click.IntRange(0, 100_000), default=0, help="More beacons a round, for false alarms alone."
+)
 @click.option("--quick", is_flag=True, help="Two rounds of four beacons: under a minute for digits.")
 @click.option(
     "--expect",
@@ -155,12 +176,16 @@ def verify(
     task: str,
     rounds: int,
     beacons: int,
+    trained: int,
+    honest: int,
     quick: bool,
     expect: Path | None,
     update: bool,
     out: Path,
     admit: tuple[str, ...],
     words: int | None,
+    precision_words: int | None,
+    precision_width: float | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -179,17 +204,23 @@ def verify(
     from ..study.redteam import play
     from ..study.samples import Plan
 
-    manifest = recipe(task, admit, words)
+    manifest = recipe(task, admit, words, precision_words, precision_width)
     one_thread()
     rounds, beacons = (2, 4) if quick else (rounds, beacons)
-    calibrating = Plan(rounds=rounds, draws=min(beacons, 8), trained=2)
-    attacking = Plan(rounds=rounds, draws=beacons, trained=max(2, beacons // 4), first=ATTACK_DRAWS)
+    calibrating = Plan(rounds=rounds, draws=min(beacons, 8), trained=trained)
+    attacking = Plan(rounds=rounds, draws=beacons, trained=trained, honest=honest, first=ATTACK_DRAWS)
     with progress(calibrating.scenes + attacking.scenes, quiet or as_json) as tick:
-        calibration, teams = play(manifest, calibrating, attacking, out / SAMPLES, tick)
+        played = play(manifest, calibrating, attacking, out / SAMPLES, tick)
+    teams = [team for one in played for team in one.teams]
     caught = {team.policy: team.caught for team in teams}
-    found = {"task": task, "calibration": calibration.digest(), "teams": [team.as_object() for team in teams]}
+    found = {
+        "task": task,
+        "calibrations": {one.policy: one.calibration.digest() for one in played},
+        "teams": [team.as_object() for team in teams],
+    }
     (out / ATTACKS).write_text(json.dumps(found, indent=1) + "\n")
-    write_page(out / PAGE, calibration, teams)
+    if not quick:
+        write_page(out / PAGE, [(one.policy, one.calibration, one.teams) for one in played])
     missed = compared(expect, caught, update)
     if as_json:
         click.echo(json.dumps({**found, "missed": missed}))
@@ -247,7 +278,13 @@ def calibrated(manifest: Manifest, calibration: Calibration) -> Manifest:
     """The manifest with what the calibration measured, and its digest. Raises ManifestError when it is of another."""
     whole = replace(
         manifest,
-        assessment=replace(manifest.assessment, words=calibration.words),
+        assessment=replace(
+            manifest.assessment,
+            words=calibration.words,
+            output_words=calibration.output_words,
+            precision_words=calibration.precision_words,
+            precision_width=calibration.precision_width,
+        ),
         numerics=replace(manifest.numerics, admitted=calibration.admitted, calibration=calibration.digest()),
     ).check()
     calibration.require(whole)

@@ -22,7 +22,7 @@ from .codec import SparseUpdate
 from .manifest import AssessmentSpec, Manifest
 from .outer import outer_rate
 from .shards import assigned_indices
-from .signature import sign_words
+from .signature import quantised_words, sign_words
 from .state import Network, State
 from .tasks import Task
 
@@ -64,11 +64,25 @@ class Evidence:
     slopes: tuple[Tensor, Tensor]  # [d]: the midpoint's mean gradients on the halves of the common batch
 
     def words(self, spec: AssessmentSpec, beacon: bytes) -> tuple[int, ...]:
-        """``spec.words`` words of 256 bits: one half signs the outputs, the other the work."""
+        """``spec.words`` words of 256 bits: signs of the outputs, signs of the work, and strips of both.
+
+        The work is the difference between the slopes. For precision words both are brought to length 1 first, so that
+        the width is an angle; what is zero or not finite stays as it is, without a direction.
+        """
         one, other = self.slopes
-        return sign_words(self.moved, derive(beacon, "outputs"), spec.words // 2) + sign_words(
-            one - other, derive(beacon, "work"), spec.words // 2
+        work = one - other
+        signed = sign_words(self.moved, derive(beacon, "outputs"), spec.output_words) + sign_words(
+            work, derive(beacon, "work"), spec.words - spec.output_words - spec.precision_words
         )
+        if not spec.precision_words:
+            return signed
+        whole = [_unit(self.moved), _unit(work)]
+        return signed + quantised_words(whole, derive(beacon, "precision"), spec.precision_words, spec.precision_width)
+
+
+def _unit(vector: Tensor) -> Tensor:
+    length = float(vector.double().norm())
+    return vector / length if 0 < length < math.inf else vector
 
 
 def draw(task: Task, spec: AssessmentSpec, beacon: bytes) -> Drawn:

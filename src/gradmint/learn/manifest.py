@@ -82,7 +82,10 @@ class AssessmentSpec:
     assigned_trainers: int  # trainers the beacon chooses for that each round
     exact_checks: int  # updates whose cheap value is audited by forward passes each round
     probe_samples: int  # inputs whose hidden states enter the signature
-    words: int  # signature words of 256 bits; even, half for outputs and half for work
+    words: int  # signature words of 256 bits
+    output_words: int  # of these the first, for outputs, whose noise is the greater part; then come those for work
+    precision_words: int  # of these the last: quantised, which show how precisely outputs and work were computed
+    precision_width: float  # radians beyond which they show no more: a few times what the policy's own noise is
     #: Positions kept in both with the same sign, of all kept; above it the later update is a DUPLICATE. Honest pairs
     #: of 5 trainers over whole runs: bytes 2,600-5,400 in one round, 2,000-2,700 across rounds, 1,600-1,900 with one's
     #: own last update; digits 1,000-4,600, 800-3,400, 0-30. Twice as dense digits reach 5,700, at half of all values
@@ -212,8 +215,15 @@ class Manifest:
             (0 <= a.exact_checks <= 1 << 16, f"assessment.exact_checks {a.exact_checks} lies in 0..65536"),
             (1 <= a.probe_samples <= 1 << 16, f"assessment.probe_samples {a.probe_samples} lies in 1..65536"),
             (
-                2 <= a.words <= MAX_WORDS and a.words % 2 == 0,
-                f"assessment.words {a.words} is even and in 2..{MAX_WORDS}",
+                2 <= a.words <= MAX_WORDS
+                and 1 <= a.output_words < a.words - a.precision_words
+                and a.precision_words >= 0,
+                f"assessment.words {a.words} lies in 2..{MAX_WORDS} and has output_words {a.output_words}, at least "
+                f"one for work and precision_words {a.precision_words}",
+            ),
+            (
+                2.0**-40 <= a.precision_width <= 1,
+                f"assessment.precision_width {a.precision_width} lies in 2^-40..1",
             ),
             (
                 0 < a.duplicate_overlap_bps <= BPS,
@@ -343,6 +353,9 @@ _GENERAL = Manifest(
         exact_checks=1,
         probe_samples=64,
         words=4,
+        output_words=1,
+        precision_words=0,
+        precision_width=0.01,
         duplicate_overlap_bps=8_000,
     ),
     outer=OuterSpec(learning_rate=0.8, momentum=0.5, decay_rounds=200, floor=0.1),

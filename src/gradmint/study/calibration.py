@@ -12,7 +12,7 @@ import math
 import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
@@ -52,9 +52,20 @@ class HonestPair:
 
     pair: str
     mean_bits: float
-    accept_bits: int  # of this pair alone
-    slash_bits: int
     histogram: tuple[tuple[int, int], ...]  # bits, comparisons
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """All honest pairs of two number formats and devices, "a | b": one tail is fitted to them. Pairs of one scene are
+    alike, so that it counts as one observation."""
+
+    pair: str
+    scenes: int
+    mean_bits: float
+    most_bits: int
+    accept_bits: int  # of these pairs alone
+    slash_bits: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +90,7 @@ class Findings:
     comparisons: Rate  # honest pairs beyond accept_bits; those of one scene are not independent
     fitted_alarm_rate: float  # of the worst honest pair, by its fitted tail
     fitted_slash_rate: float
+    noise: tuple[Noise, ...]
     honest: tuple[HonestPair, ...]
     cheats: tuple[CheatFound, ...]
 
@@ -103,6 +115,9 @@ class Calibration:
     torch: str
     admitted: tuple[str, ...]  # the numeric policy
     words: int
+    output_words: int
+    precision_words: int
+    precision_width: float
     report: Findings
     training: Findings
     machine: Machine
@@ -157,6 +172,9 @@ def calibrate(manifest: Manifest, samples: Sequence[Sample]) -> Calibration:
         torch=TORCH_RELEASE,
         admitted=manifest.numerics.admitted,
         words=manifest.assessment.words,
+        output_words=manifest.assessment.output_words,
+        precision_words=manifest.assessment.precision_words,
+        precision_width=manifest.assessment.precision_width,
         report=findings_of([sample for sample in samples if sample.kind == REPORT], bits),
         training=findings_of([sample for sample in samples if sample.kind == TRAINED], bits),
         machine=machine(),
@@ -166,12 +184,15 @@ def calibrate(manifest: Manifest, samples: Sequence[Sample]) -> Calibration:
 def findings_of(samples: Sequence[Sample], bits: int) -> Findings:
     """Of samples of one kind, whose signatures have ``bits`` bits."""
     pairs: dict[str, list[int]] = {}
+    kinds: dict[str, list[int]] = {}
     for sample in samples:
         for pair, distance in sample.honest_pairs():
             pairs.setdefault(pair, []).append(distance)
-    tails = {pair: Tail.fit(distances, bits) for pair, distances in pairs.items()}
-    accepts = {pair: tail.quantile(ACCEPT_RATE) for pair, tail in tails.items()}
-    slashes = {pair: tail.quantile(SLASH_RATE) for pair, tail in tails.items()}
+            kinds.setdefault(_formats(pair), []).append(distance)
+    scenes = {kind: sum(kind in {_formats(pair) for pair, _ in s.honest_pairs()} for s in samples) for kind in kinds}
+    tails = {kind: Tail.fit(distances, bits, scenes[kind]) for kind, distances in kinds.items()}
+    accepts = {kind: tail.quantile(ACCEPT_RATE) for kind, tail in tails.items()}
+    slashes = {kind: tail.quantile(SLASH_RATE) for kind, tail in tails.items()}
     # Half of all bits is what random words show: a threshold there would accept anything.
     accept = min(max(accepts.values()), bits - 1)
     slash = min(max(accept, *slashes.values()), bits - 1)
@@ -184,18 +205,29 @@ def findings_of(samples: Sequence[Sample], bits: int) -> Findings:
         comparisons=Rate.of(d > accept for d in pooled),
         fitted_alarm_rate=_short(max(tail.beyond(accept) for tail in tails.values())),
         fitted_slash_rate=_short(max(tail.beyond(slash) for tail in tails.values())),
-        honest=tuple(
-            HonestPair(
-                pair=pair,
+        noise=tuple(
+            Noise(
+                pair=kind,
+                scenes=scenes[kind],
                 mean_bits=_short(sum(distances) / len(distances)),
-                accept_bits=accepts[pair],
-                slash_bits=slashes[pair],
-                histogram=_histogram(distances),
+                most_bits=max(distances),
+                accept_bits=accepts[kind],
+                slash_bits=slashes[kind],
             )
+            for kind, distances in kinds.items()
+        ),
+        honest=tuple(
+            HonestPair(pair=pair, mean_bits=_short(sum(distances) / len(distances)), histogram=_histogram(distances))
             for pair, distances in pairs.items()
         ),
         cheats=tuple(_found(name, samples, pooled, accept, slash) for name in samples[0].cheats),
     )
+
+
+def _formats(pair: str) -> str:
+    """``bfloat16 | float32`` of ``float32/micro=16 | bfloat16``: what the noise between them depends on."""
+    sides = (Numerics.parse(side) for side in pair.split(" | "))
+    return " | ".join(sorted(str(Numerics(dtype=side.dtype, device=side.device)) for side in sides))
 
 
 def _found(name: str, samples: Sequence[Sample], honest: Sequence[int], accept: int, slash: int) -> CheatFound:
@@ -210,16 +242,21 @@ def _found(name: str, samples: Sequence[Sample], honest: Sequence[int], accept: 
     )
 
 
-def narrowed(samples: Sequence[Sample], admitted: Sequence[str]) -> list[Sample]:
-    """The same samples as a policy that admits less would have them: what it does not admit is a cheat there."""
+def narrowed(samples: Sequence[Sample], admitted: Sequence[str], places: Sequence[int]) -> list[Sample]:
+    """The same samples as a policy that admits less and signs only the words at ``places`` would have them: what it
+    does not admit is a cheat there."""
     narrow = []
+
+    def picked(signed: Mapping[str, Words]) -> dict[str, Words]:
+        return {name: tuple(words[place] for place in places) for name, words in signed.items()}
+
     for sample in samples:
         honest: dict[str, Words] = {}
         rest: dict[str, Words] = {}
         for name, words in sample.honest.items():
             (honest if Numerics.parse(name).policy in admitted else rest)[name] = words
         cheats = {**({"bf16": rest["bfloat16"]} if "bfloat16" in rest else {}), **sample.cheats}
-        narrow.append(Sample(kind=sample.kind, round=sample.round, draw=sample.draw, honest=honest, cheats=cheats))
+        narrow.append(replace(sample, honest=picked(honest), cheats=picked(cheats)))
     return narrow
 
 

@@ -132,9 +132,9 @@ def _momentum_replay(scene: Scene, _: Words) -> Words:
 
 
 def _outputs_only(scene: Scene, honest: Words) -> Words:
-    """Forward passes only: the gradients' half is made up."""
-    middle = len(honest) // 2
-    return honest[:middle] + _made_up(scene, honest)[middle:]
+    """Forward passes only: what depends on gradients is made up."""
+    outputs = scene.manifest.assessment.output_words
+    return honest[:outputs] + _made_up(scene, honest)[outputs:]
 
 
 def _forged(scene: Scene, _: Words) -> Words:
@@ -172,8 +172,8 @@ def _complement(_: Scene, honest: Words) -> Words:
 
 def _work_flipped(scene: Scene, honest: Words) -> Words:
     """The two halves of the batch in the wrong order: the work's sign."""
-    middle = len(honest) // 2
-    return honest[:middle] + _complement(scene, honest)[middle:]
+    outputs = scene.manifest.assessment.output_words
+    return honest[:outputs] + _complement(scene, honest)[outputs:]
 
 
 def _last_report(scene: Scene, _: Words) -> Words:

@@ -135,7 +135,6 @@ class Scene:
             before = network.hidden(probe)
             network.theta.copy_(theta - delta)
             moved = network.hidden(probe) - before
-        half = spec.words // 2
-        return sign_words(moved, derive(self.beacon, "trained outputs"), half) + sign_words(
-            delta, derive(self.beacon, "trained parameters"), half
+        return sign_words(moved, derive(self.beacon, "trained outputs"), spec.output_words) + sign_words(
+            delta, derive(self.beacon, "trained parameters"), spec.words - spec.output_words
         )

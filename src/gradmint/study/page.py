@@ -12,6 +12,7 @@ import jinja2
 import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from .calibration import Calibration, CheatFound, Findings, Rate, expanded
 from .statistics import roc
@@ -51,25 +52,20 @@ LEAST_ALARMS = 1e-4  # where the ROC's axis begins
 COLUMNS = 3
 
 
-def write_page(path: Path, calibration: Calibration, attacks: Sequence[RedTeam] = ()) -> None:
-    """One page; the same bytes for the same figures."""
+def write_page(path: Path, measured: Sequence[tuple[str, Calibration, Sequence[RedTeam]]]) -> None:
+    """One page of policies, each with its name, calibration and attacks; the same bytes for the same figures."""
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
         (Path(__file__).parent / "study.html.j2").read_text()
     )
-    kinds = [
-        ("Reports", "what verifiers sign in a round", calibration.report),
-        ("Training", "what re-executing a trainer's round signs", calibration.training),
-    ]
-    path.write_text(
-        template.render(
-            calibration=calibration,
-            digest=calibration.digest(),
-            kinds=[(name, what, findings, *pictures(findings, name)) for name, what, findings in kinds],
-            attacks=attacks,
-            rate=rate_text,
-            reach=reach,
-        )
-    )
+    policies = []
+    for policy, calibration, attacks in measured:
+        kinds = [
+            ("Reports", "what verifiers sign in a round", calibration.report),
+            ("Training", "what re-executing a trainer's round signs", calibration.training),
+        ]
+        drawn = [(name, what, found, *pictures(found, f"{name} {policy}")) for name, what, found in kinds]
+        policies.append((policy, calibration, drawn, attacks))
+    path.write_text(template.render(policies=policies, rate=rate_text, reach=reach))
 
 
 def pictures(findings: Findings, name: str) -> tuple[Markup, Markup]:
@@ -113,6 +109,8 @@ def draw_roc(findings: Findings) -> Figure:
             )
         axes.set_xscale("log")
         axes.set_xlim(floor, 1)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda part, _: f"{100 * part:g} %"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda part, _: f"{100 * part:g} %"))
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel("false alarms, part of honest pairs", loc="left")
         axes.set_ylabel("detected, part of cheats' pairs")
@@ -167,5 +165,5 @@ def svg(figure: Figure, title: str) -> Markup:
     # Several drawings share a page: their clip paths' names must not.
     prefix = re.sub(r"\W+", "-", title.lower())
     drawn = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{prefix}-", drawn)
-    label = Markup(' role="img" aria-label="{}"').format(title)
-    return Markup(drawn.replace("<svg", "<svg" + label, 1))
+    label = str(Markup('<svg role="img" aria-label="{}"').format(title))
+    return Markup(drawn.replace("<svg", label, 1))

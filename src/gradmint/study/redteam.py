@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ from ..learn.signature import distance_bits
 from ..spec.agreement import agree
 from ..spec.transcript import commitment
 from ..spec.types import Consensus, Report
-from .calibration import Calibration, Findings, Rate, calibrate, findings_of, narrowed
+from .calibration import Calibration, Findings, Rate, calibrate, narrowed
 from .evidence import Words
-from .samples import REPORT, TRAINED, Plan, Sample, collect
+from .samples import HONEST, REPORT, TRAINED, Plan, Sample, collect
 
 TRIO = 3
 STAKE_WEI = 10**18
+FLOAT32_WIDTH = 1e-4  # radians: a hundred times float32's own noise, a hundredth of bfloat16's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,28 +72,73 @@ class RedTeam:
         return sorted([*always, *(rule.name for rule in self.rules if rule.caught)])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """One policy: its thresholds, and the attacks on reports and on trainers' work."""
+
+    policy: str
+    calibration: Calibration
+    teams: tuple[RedTeam, ...]
+
+
+def strict(manifest: Manifest) -> Manifest:
+    """The same number of words for float32 alone, the last of them a precision word: how far from honest rounding."""
+    assessment = replace(manifest.assessment, precision_words=1, precision_width=FLOAT32_WIDTH)
+    numerics = replace(manifest.numerics, admitted=float32_alone(manifest.numerics.admitted))
+    return replace(manifest, assessment=assessment, numerics=numerics).check()
+
+
 def play(
     manifest: Manifest, calibrating: Plan, attacking: Plan, path: Path, tick: Callable[[str], None] = lambda _: None
-) -> tuple[Calibration, list[RedTeam]]:
+) -> list[Played]:
     """Thresholds from the scenes of one plan, attacks on those of another, samples of both in ``path``: under the
-    manifest's policy, and under the part of it that computes in float32. Raises what ``collect`` does."""
-    measured = collect(manifest, calibrating, path, tick)
-    tested = collect(manifest, attacking, path, tick)
-    admitted, bits = manifest.numerics.admitted, 256 * manifest.assessment.words
-    teams = []
-    for policy, names in (("as admitted", admitted), ("float32 alone", float32_alone(admitted))):
-        for kind in (REPORT, TRAINED):
-            known, fresh = (
-                [sample for sample in narrowed(samples, names) if sample.kind == kind] for samples in (measured, tested)
+    manifest's policy, and as :func:`strict` has it, which needs a policy without precision words that admits float32.
+    Raises what ``collect`` does.
+    """
+    words = manifest.assessment.words
+    policies = [("as admitted", manifest, tuple(range(words)))]
+    if not manifest.assessment.precision_words and float32_alone(manifest.numerics.admitted):
+        # Fewer words are the first of more: signed once, with a word more, and read as either policy has them.
+        policies.append(("float32 alone", strict(manifest), (*range(words - 1), words)))
+        longer = replace(strict(manifest).assessment, words=words + 1)
+        manifest = replace(manifest, assessment=longer)
+    measured, tested = collect(manifest, (calibrating, attacking), path, tick)
+    played = []
+    for policy, own, places in policies:
+        known, fresh = (
+            [
+                sample
+                for kind, signed in ((REPORT, places), (TRAINED, range(words)), (HONEST, places))
+                for sample in narrowed([one for one in samples if one.kind == kind], own.numerics.admitted, signed)
+            ]
+            for samples in (measured, tested)
+        )
+        calibration = calibrate(own, known)
+        played.append(
+            Played(
+                policy=policy,
+                calibration=calibration,
+                teams=tuple(
+                    attack(
+                        f"{kind}, {policy}",
+                        [sample for sample in fresh if sample.kind == kind],
+                        findings,
+                        [sample for sample in fresh if sample.kind == HONEST and kind == REPORT],
+                    )
+                    for kind, findings in ((REPORT, calibration.report), (TRAINED, calibration.training))
+                ),
             )
-            teams.append(attack(f"{kind}, {policy}", fresh, findings_of(known, bits)))
-    return calibrate(manifest, measured), teams
+        )
+    return played
 
 
-def attack(policy: str, samples: Sequence[Sample], thresholds: Findings) -> RedTeam:
-    """``samples`` of one kind, others than the thresholds were made from, with four honest configurations each."""
+def attack(policy: str, samples: Sequence[Sample], thresholds: Findings, more_honest: Sequence[Sample] = ()) -> RedTeam:
+    """``samples`` of one kind, others than the thresholds were made from, with four honest configurations each.
+
+    ``more_honest`` are samples without cheats, for false alarms alone.
+    """
     accept = thresholds.accept_bits
-    honest = [list(_honest_trials(sample, accept)) for sample in samples]
+    honest = [list(_honest_trials(sample, accept)) for sample in (*samples, *more_honest)]
     names = list(samples[0].cheats)
     rows = []
     for name in names:
@@ -112,12 +158,16 @@ def attack(policy: str, samples: Sequence[Sample], thresholds: Findings) -> RedT
     )
 
 
-Trial = tuple[bool, bool, bool]  # one verifier, two of three, out of the cluster: called wrong
+Trial = tuple[tuple[bool, ...], bool, bool]  # each of three verifiers, two of them, out of the cluster: called wrong
 
 
 def _decisions(scenes: Sequence[Sequence[Trial]]) -> dict[str, Rate]:
     trials = [trial for scene in scenes for trial in scene]
-    return {name: Rate.of(trial[place] for trial in trials) for place, name in enumerate(("one", "three", "quorum"))}
+    return {
+        "one": Rate.of(vote for votes, _, _ in trials for vote in votes),
+        "three": Rate.of(three for _, three, _ in trials),
+        "quorum": Rate.of(out for _, _, out in trials),
+    }
 
 
 def _honest_trials(sample: Sample, accept: int) -> Iterator[Trial]:
@@ -133,9 +183,9 @@ def _trials(honest: Sequence[Words], suspect: Words, accept: int) -> Iterator[Tr
 
 
 def _trial(judges: Sequence[Words], suspect: Words, accept: int) -> Trial:
-    votes = [distance_bits(judge, suspect) > accept for judge in judges]
+    votes = tuple(distance_bits(judge, suspect) > accept for judge in judges)
     consensus = committee([*judges, suspect], accept)
-    return votes[0], 2 * sum(votes) > len(votes), consensus is not None and TRIO not in consensus.cluster
+    return votes, 2 * sum(votes) > len(votes), consensus is not None and TRIO not in consensus.cluster
 
 
 def committee(signed: Sequence[Words], accept: int) -> Consensus | None:
@@ -174,8 +224,7 @@ def _collusion(
 
 def _chaining(honest: Words, accept: int) -> Rule:
     """A pair in line: the first within reach of the honest, the second within reach of the first alone."""
-    near = _flipped(honest, accept)
-    far = _flipped(honest, 2 * max(accept, 1))
+    near, far = (_flipped(honest, min(bits, 256 * len(honest))) for bits in (accept, 2 * accept + 1))
     consensus = committee([honest] * 5 + [near, far], accept)
     caught = consensus is not None and 6 not in consensus.cluster
     return Rule(name="colluding pair in a chain", outcome="neighbours of neighbours do not count", caught=caught)

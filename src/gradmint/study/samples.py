@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from ..spec.errors import SettingsError
 from .cheats import REPORTS, TRAINING, Cheat
 from .evidence import HOME, Scene, Words, moments
 
-REPORT, TRAINED = "report", "training"
-CHEATS: Mapping[str, tuple[Cheat, ...]] = {REPORT: REPORTS, TRAINED: TRAINING}
+REPORT, TRAINED, HONEST = "report", "training", "honest report"
+CHEATS: Mapping[str, tuple[Cheat, ...]] = {REPORT: REPORTS, TRAINED: TRAINING, HONEST: ()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,20 +29,25 @@ class Plan:
     rounds: int  # of one training run
     draws: int  # beacons a round, for reports
     trained: int  # beacons a round, for trainers' work
+    honest: int = 0  # more beacons a round, for honest reports alone: false alarms are rarer than cheats
     first: int = 0  # number of the first beacon: scenes with other numbers are other scenes
     trainers: int = 3
 
     @property
     def scenes(self) -> int:
-        return self.rounds * (self.draws + self.trained)
+        return self.rounds * (self.draws + self.trained + self.honest)
 
-    def keys(self) -> list[tuple[str, int, int]]:
+    def listed(self) -> list[tuple[str, int, int]]:
         """Kind, round and number of every scene."""
         return [
             (kind, round_, draw)
             for round_ in range(1, self.rounds + 1)
-            for kind, draws in ((REPORT, self.draws), (TRAINED, self.trained))
-            for draw in range(self.first, self.first + draws)
+            for kind, start, draws in (
+                (REPORT, self.first, self.draws),
+                (TRAINED, self.first, self.trained),
+                (HONEST, self.first + self.draws, self.honest),
+            )
+            for draw in range(start, start + draws)
         ]
 
 
@@ -78,27 +83,30 @@ def honest_configurations(manifest: Manifest, draw: int = 0) -> dict[str, Numeri
     return {str(one): one for one in [base, *(one for one in here if one != base), *two]}
 
 
-def collect(manifest: Manifest, plan: Plan, path: Path, tick: Callable[[str], None] = lambda _: None) -> list[Sample]:
-    """All samples of the plan, those in ``path`` read and the others measured and appended.
+def collect(
+    manifest: Manifest, plans: Sequence[Plan], path: Path, tick: Callable[[str], None] = lambda _: None
+) -> list[list[Sample]]:
+    """All samples of each plan, those in ``path`` read and the others measured in one training run and appended.
 
     ``tick`` is called with each scene's name when it is there. Raises SettingsError when the file is of another study,
     ManifestError.
     """
+    trainers = plans[0].trainers
     head = {
         "recipe": manifest.recipe(),
         "torch": TORCH_RELEASE,
-        "trainers": plan.trainers,
+        "trainers": trainers,
         "cheats": [cheat.name for kind in CHEATS for cheat in CHEATS[kind]],
     }
     samples = _read(path, head)
-    wanted = plan.keys()
+    wanted = [key for plan in plans for key in plan.listed()]
     missing = [key for key in wanted if key not in samples]
     for kind, round_, _ in (key for key in wanted if key in samples):
         tick(f"{kind}, round {round_}")
     if missing:
         task = load_task(manifest)
         with path.open("a") as file:
-            for moment in moments(task, manifest, max(round_ for _, round_, _ in missing), plan.trainers):
+            for moment in moments(task, manifest, max(round_ for _, round_, _ in missing), trainers):
                 for kind, round_, draw in missing:
                     if round_ == moment.number:
                         scene = Scene(task=task, manifest=manifest, moment=moment, draw=draw)
@@ -107,17 +115,17 @@ def collect(manifest: Manifest, plan: Plan, path: Path, tick: Callable[[str], No
                         file.write(_line(sample))
                         file.flush()
                         tick(f"{kind}, round {round_}")
-    return [samples[key] for key in wanted]
+    return [[samples[key] for key in plan.listed()] for plan in plans]
 
 
 def measure(scene: Scene, kind: str) -> Sample:
     """Every honest configuration and every cheat of one scene."""
     honest: dict[str, Words] = {}
     for name, numerics in honest_configurations(scene.manifest, scene.draw).items():
-        if kind == REPORT:
-            honest[name] = scene.sign(scene.evidence(numerics))
-        else:
+        if kind == TRAINED:
             honest[name] = scene.sign_training(scene.trained(numerics), numerics)
+        else:
+            honest[name] = scene.sign(scene.evidence(numerics))
     reference = next(iter(honest.values()))
     cheats = {
         cheat.name: cheat.sign(scene, reference)

@@ -59,14 +59,14 @@ class Tail:
     rho: float
 
     @classmethod
-    def fit(cls, distances: Sequence[int], bits: int) -> Tail:
-        """By moments, each at its one-sided 95% upper limit, so that few comparisons give wide tails.
+    def fit(cls, distances: Sequence[int], bits: int, count: int) -> Tail:
+        """By moments, each at its one-sided 95% upper limit for ``count`` independent observations (which may be fewer
+        than the distances), so that few of them give wide tails.
 
-        No differing bit at all is taken as three of all the bits compared (the rule of three).
+        No differing bit at all is taken as three of all the bits observed (the rule of three).
         """
-        count = len(distances)
-        mean = sum(distances) / count
-        variance = sum((d - mean) ** 2 for d in distances) / max(1, count - 1)
+        mean = sum(distances) / len(distances)
+        variance = sum((d - mean) ** 2 for d in distances) / max(1, len(distances) - 1)
         upper = mean + Z_ONE_SIDED * math.sqrt(variance / count)
         p = min(0.5, max(upper, 3 / count) / bits)
         if count < 2:
