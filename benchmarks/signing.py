@@ -11,8 +11,8 @@ Gradients: 10^6 and 10^8 float32 normals, signed as one vector with 4 words. TOP
 gets the same values as bfloat16, 32 x 4,096 to a proof.
 
 CPU seconds of one pinned thread, the sides in turn in one process; the best of the runs, since other load only adds.
-Fails when ours is slower, own seeds apart. TOPLOC is built from its source distribution into .build/toploc, once, in about two
-minutes: its wheel was built for another torch.
+Fails when ours is slower, own seeds apart. TOPLOC is built from its source distribution into .build/toploc, once, in
+about two minutes: its wheel was built for another torch.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def beacon(name: str) -> bytes:
 def gains(task_name: str, rounds: int) -> list[list[int]]:
     """Common gains in micro-nats, per round: four with the whole batch, then the small ones."""
     manifest = preset(task_name)
-    manifest = replace(manifest, assessment=replace(manifest.assessment, assigned_trainers=0, exact_checks=0))
+    manifest = replace(manifest, assessment=replace(manifest.assessment, assigned_trainers=0, exact_votes=0))
     task, state = load_task(manifest), initial_state(load_task(manifest), manifest)
     batches = [manifest.training.batch] * WHOLE + [
         max(1, manifest.training.batch // k) for k in PARTS for _ in range(EACH)

@@ -83,7 +83,7 @@ def costs() -> list[dict[str, float]]:
     task = load_task(manifest)
     state = initial_state(task, manifest)
     network = Network(task, manifest.task.seed)
-    without = replace(manifest.assessment, common_samples=SAMPLES, assigned_trainers=0, exact_checks=0)
+    without = replace(manifest.assessment, common_samples=SAMPLES, assigned_trainers=0, exact_votes=0)
     sampling = replace(without, assigned_trainers=16)
     draw = torch.Generator().manual_seed(0)
     rows = []
@@ -115,7 +115,7 @@ def quality() -> dict[str, float]:
 def game(rounds: int) -> dict[str, float]:
     """Spearman rank correlations with exact Shapley values after some rounds of honest training."""
     manifest = preset("digits")
-    manifest = replace(manifest, assessment=replace(manifest.assessment, assigned_trainers=0, exact_checks=0))
+    manifest = replace(manifest, assessment=replace(manifest.assessment, assigned_trainers=0, exact_votes=0))
     task = load_task(manifest)
     state = initial_state(task, manifest)
     draw = torch.Generator().manual_seed(rounds)

@@ -188,12 +188,25 @@ def test_the_beacon_samples_trainers_for_the_assigned_gain(
 def test_exact_checks_agree_with_the_cheap_value(
     task: Task, manifest: Manifest, start: State, honest: dict[int, SparseUpdate]
 ) -> None:
-    every = replace(manifest, assessment=replace(manifest.assessment, exact_checks=4))
+    every = replace(manifest, assessment=replace(manifest.assessment, exact_votes=32))
     result = assess(task, every, start, accepted(honest), 4, TRAINING, ASSESSMENT)
-    assert sorted(item.trainer for item in result.exact) == [0, 1, 2, 3]
+    assert [item.trainer for item in result.exact] == [0, 1, 2, 3]
     for item in result.exact:
         assert item.cheap_micronats == result.report.rows[item.trainer].common_gain_micronats
         assert item.exact_micronats == pytest.approx(item.cheap_micronats, rel=0.02)
+        assert not item.contradicts
+    assert sum(item.votes for item in result.exact) <= 16
+
+
+def test_votes_stay_below_the_cap_and_go_where_doubt_is(
+    task: Task, manifest: Manifest, start: State, honest: dict[int, SparseUpdate]
+) -> None:
+    for cap in (0, 1, 3):
+        few = replace(manifest, assessment=replace(manifest.assessment, exact_votes=cap))
+        result = assess(task, few, start, accepted(honest), 4, TRAINING, ASSESSMENT, {2: 0.5})
+        assert sum(item.votes for item in result.exact) == cap
+        assert cap == 0 or 2 in {item.trainer for item in result.exact}
+        assert result.report == assess(task, manifest, start, accepted(honest), 4, TRAINING, ASSESSMENT).report
 
 
 def test_a_lost_model_saturates_and_says_so(

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -190,6 +191,20 @@ def test_threads_do_not_matter() -> None:
     )
     said = {subprocess.check_output([sys.executable, "-c", script.format(n)]) for n in (1, 2, 3)}
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("signer", SIGNERS)
+def test_torchs_modes_do_not_matter(signer: Signer) -> None:
+    """In a thread of its own, so that what is kept for the thread is made in inference mode."""
+    evidence = normal(50_000, 10)
+
+    def both() -> tuple[tuple[int, ...], tuple[int, ...]]:
+        with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
+            first = signer(evidence * 1, SEED, 2)
+        return first, signer(evidence, SEED, 2)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert set(pool.submit(both).result()) == {signer(evidence, SEED, 2)}
 
 
 def test_power_of_two_scale_does_not_matter_but_the_seed_does() -> None:

@@ -11,6 +11,7 @@ from gradmint.adversary import trainers as attacks
 from gradmint.adversary.verifiers import Flatterer, Liar
 from gradmint.roles.auditor import audit
 from gradmint.roles.claimant import claim
+from gradmint.roles.rounds import doubts_before
 from gradmint.roles.trainer import TrainerStrategy
 from gradmint.roles.verifier import VerifierStrategy
 from gradmint.spec.types import Role, Verdict
@@ -70,6 +71,15 @@ def test_honest_trainers_are_untouched(mixed: Stage) -> None:
     for trainer in range(3):
         assert verdicts(mixed, trainer) == [Verdict.OK, Verdict.OK]
     assert min(paid(mixed)[:3]) > max(paid(mixed)[3:])
+
+
+def test_what_the_liar_named_otherwise_is_doubted_the_next_time(mixed: Stage) -> None:
+    """It called everyone's update OK and worth something; the failed ones were none."""
+    first, second = mixed.ledger.rounds
+    assert doubts_before(mixed.ledger, first) == {}
+    found = doubts_before(mixed.ledger, second)
+    assert sorted(found) == list(range(8))
+    assert max(found[t] for t in range(3)) < 1 / 50 < min(found[t] for t in (3, 4, 5, 6))
 
 
 def test_the_liar_is_slashed_and_unpaid(mixed: Stage) -> None:

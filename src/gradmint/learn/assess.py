@@ -7,6 +7,7 @@ up to the round's whole improvement to third order: one backward pass for any nu
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from torch import Tensor
 from ..spec.seeds import derive, draw_distinct
 from ..spec.types import ABSENT_ROW, GAIN_MAX_MICRONATS, LOSS_MAX_MICRONATS, UNSAMPLED, Report, Row, Verdict
 from .aggregate import clip_factors, clipped_mean
+from .budget import VOTES, Budget
 from .checks import Checked, Expected, check, mark_duplicates
 from .codec import SparseUpdate
 from .manifest import AssessmentSpec, Manifest
@@ -31,11 +33,18 @@ __all__ = ["Assessment", "Checked", "ExactCheck", "Expected", "assess", "check",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExactCheck:
-    """One update's cheap value beside the loss difference measured by forward passes across the midpoint."""
+    """One update's cheap value beside the loss difference across the midpoint, as far as ``votes`` forward checks on
+    parts of the common batch tell."""
 
     trainer: int
     cheap_micronats: int
     exact_micronats: int
+    votes: int
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether the two differ in sign, 0 being one."""
+        return _sign(self.cheap_micronats) != _sign(self.exact_micronats)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,11 +140,14 @@ def assess(
     trainers: int,
     training_beacon: bytes,
     assessment_beacon: bytes,
+    doubts: Mapping[int, float] | None = None,
 ) -> Assessment:
     """One verifier's report on a round that starts from ``state``, with a row for each of ``trainers`` trainers.
 
     Trainers absent from ``checked`` count as MISSING. Everything random comes from the assessment beacon, except the
-    shards, which come from the training beacon. A loss that is not finite gives saturated values and a remark.
+    shards, which come from the training beacon. A loss that is not finite gives saturated
+    values and a remark. ``doubts`` (:func:`.budget.doubts`) say whose cheap values deserve exact checks more than
+    others' do; they do not touch the report.
     """
     started = time.perf_counter()
     spec = manifest.assessment
@@ -159,13 +171,18 @@ def assess(
         for trainer in draw_distinct(derive(assessment_beacon, "assigned trainers"), spec.assigned_trainers, trainers)
         if trainer in updates
     }
+    budget = Budget(
+        gains, doubts or {}, len(parts_of(common)), spec.exact_votes, derive(assessment_beacon, "exact checks")
+    )
+    _vote(budget, network, midpoint, updates, scales, common)
     exact = tuple(
         ExactCheck(
             trainer=trainer,
             cheap_micronats=micronats(gains[trainer]),
-            exact_micronats=micronats(_exact_gain(network, midpoint, updates[trainer], scales[trainer], common)),
+            exact_micronats=micronats(budget.exact(trainer)),
+            votes=votes,
         )
-        for trainer in _chosen(sorted(updates), assessment_beacon, spec.exact_checks)
+        for trainer, votes in budget.votes().items()
     )
     return Assessment(
         report=Report(
@@ -209,9 +226,37 @@ def _assigned_slope(
     return network.gradient(network.task.batch([shard[place] for place in places]))
 
 
-def _exact_gain(network: Network, midpoint: Tensor, update: SparseUpdate, scale: float, common: list[int]) -> float:
+def _vote(
+    budget: Budget,
+    network: Network,
+    midpoint: Tensor,
+    updates: Mapping[int, SparseUpdate],
+    scales: Mapping[int, float],
+    common: list[int],
+) -> None:
+    """Gives the budget the votes it asks for. Each part's own cheap values take one gradient, whoever votes on it."""
+    parts = parts_of(common)
+    cheap: dict[int, dict[int, float]] = {}
+    while (wanted := budget.next()) is not None:
+        trainer, part = wanted
+        if part not in cheap:
+            network.theta.copy_(midpoint)
+            slope = network.gradient(network.task.batch(parts[part]))
+            cheap[part] = {t: update.inner(slope) * scales[t] for t, update in updates.items()}
+        gain = exact_gain(network, midpoint, updates[trainer], scales[trainer], parts[part])
+        budget.record(trainer, gain - cheap[part][trainer])
+
+
+def parts_of(common: list[int]) -> list[list[int]]:
+    """The common batch in as many parts as a full exact check has votes; fewer when it has fewer samples."""
+    votes = min(VOTES, len(common))
+    ends = [len(common) * part // votes for part in range(votes + 1)]
+    return [common[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def exact_gain(network: Network, midpoint: Tensor, update: SparseUpdate, scale: float, samples: list[int]) -> float:
     """Loss half the update before the midpoint minus half after: leave-one-in where the cheap value is taken."""
-    batch = network.task.batch(common)
+    batch = network.task.batch(samples)
     half = update.dense() * (scale / 2)
     network.theta.copy_(midpoint + half)
     before = network.mean_loss(batch)
@@ -223,5 +268,5 @@ def _drawn(task: Task, beacon: bytes, purpose: str, count: int) -> list[int]:
     return draw_distinct(derive(beacon, purpose), count, task.samples)
 
 
-def _chosen(candidates: list[int], beacon: bytes, count: int) -> list[int]:
-    return [candidates[i] for i in draw_distinct(derive(beacon, "exact checks"), count, len(candidates))]
+def _sign(micronats: int) -> int:
+    return (micronats > 0) - (micronats < 0)

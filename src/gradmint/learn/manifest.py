@@ -80,7 +80,7 @@ class AssessmentSpec:
     common_samples: int  # one batch for everyone: validation noise, not approximation, limits the values
     assigned_samples: int  # of a trainer's shard, for its assigned gain
     assigned_trainers: int  # trainers the beacon chooses for that each round
-    exact_checks: int  # updates whose cheap value is audited by forward passes each round
+    exact_votes: int  # at most so many of a round, to check cheap values by forward passes; 8 check one in full
     probe_samples: int  # inputs whose hidden states enter the signature
     words: int  # signature words of 256 bits
     output_words: int  # of these the first, for outputs, whose noise is the greater part; then come those for work
@@ -212,7 +212,7 @@ class Manifest:
             ),
             (1 <= a.assigned_samples <= t.shard, f"assessment.assigned_samples {a.assigned_samples} lies in 1..shard"),
             (0 <= a.assigned_trainers <= 1 << 16, f"assessment.assigned_trainers {a.assigned_trainers} in 0..65536"),
-            (0 <= a.exact_checks <= 1 << 16, f"assessment.exact_checks {a.exact_checks} lies in 0..65536"),
+            (0 <= a.exact_votes <= 1 << 16, f"assessment.exact_votes {a.exact_votes} lies in 0..65536"),
             (1 <= a.probe_samples <= 1 << 16, f"assessment.probe_samples {a.probe_samples} lies in 1..65536"),
             (
                 2 <= a.words <= MAX_WORDS
@@ -350,7 +350,7 @@ _GENERAL = Manifest(
         common_samples=256,
         assigned_samples=32,
         assigned_trainers=16,
-        exact_checks=1,
+        exact_votes=8,
         probe_samples=64,
         words=4,
         output_words=1,

@@ -9,7 +9,7 @@ Two families of bits, both compared by Hamming distance:
 
 Both project alike. The input is rounded to integers once. A count-sketch under random signs adds up longer evidence to
 4,096 places, and three random rotations, each signs and a Hadamard transform, mix these (Andoni et al., 2015): any
-coordinate of the result is a projection on a random direction, and 4,096 of them cost less than 64 independent ones.
+coordinate of the result is a projection on a random direction, and all 4,096 cost as much as 400 independent ones.
 Everything is integers carried in float64, below 2^53, and therefore independent of summation order, thread count,
 library and device; roundings between rotations are of single numbers, so they are equal everywhere as well. Random bits
 are Philox's, keyed by the seed.
@@ -52,6 +52,7 @@ HEAD = ROTATIONS * POINTS // 32  # words of the rotations' signs
 SIGN_STREAM, DITHER_STREAM = range(2)
 
 
+@torch.inference_mode(False)  # buffers outlive the call: they must be usable in any mode
 def sign_words(evidence: Evidence, seed: bytes, words: int) -> tuple[int, ...]:
     """``words`` words of 256 bits; each bit differs between two vectors with probability angle / pi.
 
@@ -71,6 +72,7 @@ def sign_words(evidence: Evidence, seed: bytes, words: int) -> tuple[int, ...]:
     return _packed(projection.rotate(level)[: words * WORD_BITS] > 0)
 
 
+@torch.inference_mode(False)
 def quantised_words(evidence: Evidence, seed: bytes, words: int, width: float) -> tuple[int, ...]:
     """``words`` words of 256 bits, floor((p.x + u) / width) mod 2 each: p has random entries of variance 1, u is a
     dither uniform in [0, 2 width).

@@ -3,6 +3,7 @@ it came to, who sat where."""
 
 from __future__ import annotations
 
+from ..learn.budget import doubts
 from ..spec.docket import Books
 from ..spec.ledger import Ledger
 from ..spec.round import Round, Seat
@@ -26,6 +27,16 @@ def consensus_of(ledger: Ledger, round_: Round) -> Consensus | None:
     """What the committee agreed on in a closed round; None without quorum."""
     settlement = settlement_of(ledger, round_)
     return settlement.consensus if settlement else None
+
+
+def doubts_before(ledger: Ledger, round_: Round) -> dict[int, float]:
+    """How likely each trainer's cheap value is wrong, by what verifiers said about it in the rounds before."""
+    agreed = ((earlier, consensus_of(ledger, earlier)) for earlier in ledger.rounds[: round_.number - 1])
+    return doubts(
+        (consensus.rows, [report.rows for report in earlier.reports(ledger.terms.words) if report is not None])
+        for earlier, consensus in agreed
+        if consensus is not None
+    )
 
 
 def books_before(ledger: Ledger, round_: Round) -> Books:

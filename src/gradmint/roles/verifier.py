@@ -16,6 +16,7 @@ from ..spec.types import Phase, Report
 from .desk import Desk
 from .docket import Docket, honest
 from .driver import Duty, Once, Recall, Say, Until
+from .rounds import doubts_before
 from .settler import settler_duty
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,11 @@ class VerifierStrategy:
             round_.trainers,
             round_.training_beacon,
             round_.assessment_beacon,
+            doubts_before(self.desk.ledger, round_),
         )
+        for check in assessment.exact:
+            if check.contradicts:
+                log.warning("round %d: %s", round_.number, check)
         return assessment.report
 
     def vouch(self, round_: Round) -> Outcome:

@@ -14,6 +14,7 @@
     |  |- WrongBase
     |  |- NotFinite
     |  `- OverNorm
+    |- MalformedOutput            an output to sign that is none: tokens, picture or set
     |- ManifestError              the task manifest is not what the run pinned, or this machine cannot honour it
     |  `- NumericsRefused         this machine computes in a way, or with a torch, that the run does not admit
     |- StoreError
@@ -93,6 +94,10 @@ class NotFinite(BlobError):
 
 class OverNorm(BlobError):
     """The update's norm exceeds the manifest's bound."""
+
+
+class MalformedOutput(GradmintError):
+    """Tokens, a picture or a set that cannot be what a model put out."""
 
 
 class ManifestError(GradmintError):
