@@ -33,6 +33,7 @@ check: .venv/ready  ## what must hold before a commit
 	$(PY) scripts/mutate.py --check
 	$(PY) scripts/fuzz.py --rounds 10000
 	$(PY) scripts/gas.py
+	$(BIN)/gradmint redteam verify --quick --quiet --out $$(mktemp -d) --expect snapshots/redteam_verify.json
 	git diff --exit-code
 
 prove: .venv/ready  ## for all inputs: halmos; and slither, every finding answered

@@ -160,7 +160,7 @@ def redteam_group() -> None:
 @click.option("--quick", is_flag=True, help="Two rounds of four beacons: under a minute for digits.")
 @click.option(
     "--expect",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=click.Path(path_type=Path, dir_okay=False),
     help="Exit with 1 when an attack that this file lists is no longer caught.",
 )
 @click.option("--update", is_flag=True, help="Write what is caught to the file of --expect instead.")
@@ -219,6 +219,8 @@ def verify(
         "teams": [team.as_object() for team in teams],
     }
     (out / ATTACKS).write_text(json.dumps(found, indent=1) + "\n")
+    for one in played:
+        (out / f"{one.policy.replace(' ', '-')}.json").write_bytes(one.calibration.encode())
     if not quick:
         write_page(out / PAGE, [(one.policy, one.calibration, one.teams) for one in played])
     missed = compared(expect, caught, update)
@@ -244,6 +246,8 @@ def compared(expect: Path | None, caught: dict[str, list[str]], update: bool) ->
         expect.write_text(json.dumps(caught, indent=1, sort_keys=True) + "\n")
         return []
     try:
+        if not expect.is_file():
+            raise SettingsError(f"{expect} does not exist; write it with --update")
         if expect.stat().st_size > MAX_EXPECTED_BYTES:
             raise SettingsError(f"{expect} has {expect.stat().st_size} bytes, at most {MAX_EXPECTED_BYTES} are read")
         wanted: dict[str, list[str]] = json.loads(expect.read_text())
