@@ -162,6 +162,11 @@ def a_calibration_of_another_task(shell: Shell) -> tuple[int, str]:
     return shell.type("run", "open", "--budget", "1", "--task", "bytes", "--calibration", str(measured))
 
 
+def a_calibration_of_too_few_scenes(shell: Shell) -> tuple[int, str]:
+    measured = calibration(shell, beacons="2")
+    return shell.type("run", "open", "--budget", "1", "--task", "digits", "--calibration", str(measured))
+
+
 def a_calibration_and_a_threshold(shell: Shell) -> tuple[int, str]:
     measured = calibration(shell)
     return shell.type("run", "open", "--budget", "1", "--calibration", str(measured), "--set", "accept_bits=9")
@@ -171,10 +176,10 @@ def no_calibration(shell: Shell) -> tuple[int, str]:
     return shell.type("run", "open", "--budget", "1", "--calibration", str(shell.folder / "deployment.json"))
 
 
-def calibration(shell: Shell) -> Path:
+def calibration(shell: Shell, beacons: str = "6") -> Path:
     """A small one of digits."""
     out = shell.folder / "calibration"
-    words = ("--task", "digits", "--rounds", "1", "--beacons", "2", "--out", str(out), "--quiet")
+    words = ("--task", "digits", "--rounds", "1", "--beacons", beacons, "--out", str(out), "--quiet")
     code, said = shell.type("calibrate", *words, "--admit", "float32", "--admit", "bfloat16")
     assert code == 0, said
     return out / "calibration.json"
@@ -271,6 +276,7 @@ COMMAND_LINE: list[tuple[Callable[[Shell], tuple[int, str]], str, str]] = [
     (a_seat_with_numerics_that_the_run_does_not_admit, "NumericsRefused", r"bfloat16/kernel=plain.*GRADMINT_NUMERICS"),
     (no_such_numerics, "SettingsError", "float16.*float32, bfloat16"),
     (a_calibration_of_another_task, "ManifestError", "gradmint calibrate --task bytes"),
+    (a_calibration_of_too_few_scenes, "ManifestError", "2 scenes are too few"),
     (a_calibration_and_a_threshold, "SettingsError", "accept_bits=9: the thresholds come from"),
     (no_calibration, "ManifestError", "calibration has keys"),
     (another_torch, "NumericsRefused", r"pip install torch==1\.0\.0"),

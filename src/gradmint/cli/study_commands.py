@@ -80,7 +80,7 @@ def progress(scenes: int, quiet: bool) -> Iterator[Callable[[str], None]]:
 @click.option("--rounds", type=click.IntRange(1, 1_000), default=3, show_default=True, help="Of one training run.")
 @click.option("--beacons", type=click.IntRange(2, 100_000), default=4, show_default=True, help="Assessments a round.")
 @click.option(
-    "--trained", type=click.IntRange(1, 100_000), default=1, show_default=True, help="Re-executed trainers a round."
+    "--trained", type=click.IntRange(1, 100_000), default=2, show_default=True, help="Re-executed trainers a round."
 )
 @click.option(
     "--out",

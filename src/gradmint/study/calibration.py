@@ -27,6 +27,7 @@ from .statistics import Tail, area_under_roc, clopper_pearson
 VERSION = 1
 MAX_CALIBRATION_BYTES = 1 << 20
 ACCEPT_RATE, SLASH_RATE = 1e-3, 1e-6
+LEAST_PART = 8  # of all bits: skipping a tenth of the batch changes as many, random words half
 DIGITS = 6  # significant, of every rate
 
 
@@ -153,12 +154,19 @@ class Calibration:
         return found
 
     def require(self, manifest: Manifest) -> None:
-        """Raises ManifestError unless it was measured for this recipe: task, policy, training, assessment."""
+        """Raises ManifestError unless it was measured for this recipe (task, policy, training, assessment), and in
+        enough scenes for a threshold that means something."""
         if manifest.recipe() != self.recipe:
             raise ManifestError(
                 f"the calibration is of recipe {self.recipe} ({self.task}, {self.words} words, torch {self.torch}), "
                 f"the run's is {manifest.recipe()} ({manifest.task.factory}, {manifest.assessment.words} words, torch "
                 f"{manifest.numerics.torch}); run 'gradmint calibrate --task {manifest.task.factory}' again"
+            )
+        if self.report.accept_bits > 256 * self.words // LEAST_PART:
+            raise ManifestError(
+                f"the calibration accepts {self.report.accept_bits} of {256 * self.words} bits, at most one in "
+                f"{LEAST_PART} is safe: {self.report.scenes} scenes are too few; give 'gradmint calibrate' more "
+                "--beacons"
             )
 
 

@@ -133,7 +133,7 @@ def draw_distances(findings: Findings) -> Figure:
         for axes, cheat in zip(grid.flat, findings.cheats, strict=False):
             for values, colour in ((honest, HONEST), (expanded(cheat.histogram), CHEAT)):
                 weights = [1 / len(values)] * len(values)
-                axes.hist(values, bins=edges, weights=weights, color=colour, alpha=0.7)
+                axes.hist(values, bins=edges, weights=weights, color=colour, alpha=0.7, histtype="stepfilled")
             for threshold in (findings.accept_bits, findings.slash_bits):
                 axes.axvline(threshold + 0.5, color=LIMIT, linewidth=0.9, linestyle=(0, (2, 2)))
             axes.set_xscale("symlog", linthresh=8)
