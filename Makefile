@@ -35,6 +35,7 @@ check-python: .venv/ready
 	$(PY) scripts/vectors.py
 	$(PY) scripts/mutate.py --check
 	$(PY) scripts/gas.py
+	$(BIN)/gradmint redteam verify --quick --quiet --out $$(mktemp -d) --expect snapshots/redteam_verify.json
 
 check-contracts: .venv/ready
 	node_modules/.bin/forge fmt --check

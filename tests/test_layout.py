@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "sim": {"spec"},
     "roles": {"spec", "learn", "ports"},
     "adversary": {"spec", "learn", "roles"},
+    "study": {"spec", "learn"},
 }
 
 # The pure layer: no clock, no randomness, no files, no network, no floats' functions.

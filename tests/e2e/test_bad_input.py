@@ -23,17 +23,20 @@ from gradmint.cli import main
 from gradmint.cli.settings import seal_key
 from gradmint.learn.checks import Expected, check
 from gradmint.learn.codec import Header, encode, quantise
-from gradmint.learn.manifest import load_task, preset
+from gradmint.learn.manifest import Manifest, load_task, preset
 from gradmint.learn.proof import blank_marks
 from gradmint.learn.state import digest, initial_state, layout_of
 from gradmint.ports.chain import Commit, Open, Reveal
 from gradmint.ports.devnet import Devnet
 from gradmint.ports.local_store import LocalStore
+from gradmint.ports.rpc import Rpc
+from gradmint.roles.follower import Follower
 from gradmint.roles.journal import Journal, identity
 from gradmint.roles.sponsor import open_run
 from gradmint.spec.errors import NotAToken, Reverted, Unfunded
 from gradmint.spec.transcript import commitment
 from gradmint.spec.types import Phase, Report, Role, Verdict
+from gradmint.study.calibration import Calibration
 
 pytestmark = pytest.mark.xdist_group("bad input")
 
@@ -134,6 +137,95 @@ def a_price_above_ones_limit(shell: Shell) -> tuple[int, str]:
     return shell.type("join", "--role", "trainer", "--max-price", "1")
 
 
+def numerics_that_the_run_does_not_admit(shell: Shell) -> tuple[int, str]:
+    return unpaid(shell, "join", "--role", "trainer", "--numerics", "float32/micro=7")
+
+
+def a_seat_with_numerics_that_the_run_does_not_admit(shell: Shell) -> tuple[int, str]:
+    return unpaid(shell, "verifier", "--join", GRADMINT_NUMERICS="bfloat16/kernel=plain")
+
+
+def no_such_numerics(shell: Shell) -> tuple[int, str]:
+    return unpaid(shell, "join", "--role", "trainer", "--numerics", "float16")
+
+
+def another_torch(shell: Shell) -> tuple[int, str]:
+    manifest = preset("digits")
+    older = replace(manifest, numerics=replace(manifest.numerics, torch="1.0.0"))
+    digest_ = LocalStore(shell.folder / "blobs").put(older.encode())
+    terms = replace(Stage(shell.anvil).params, manifest=digest_, min_trainers=1)
+    opened = shell.anvil.connect(0).send(Open(params=terms, token=shell.anvil.token, budget_wei=10**18))
+    return unpaid(shell, "join", "--role", "verifier", GRADMINT_RUN=str(opened.events[0].run))
+
+
+def a_calibration_of_another_task(shell: Shell) -> tuple[int, str]:
+    measured = calibration(shell)
+    return shell.type("run", "open", "--budget", "1", "--task", "bytes", "--calibration", str(measured))
+
+
+def a_calibration_of_too_few_scenes(shell: Shell) -> tuple[int, str]:
+    measured = calibration(shell, beacons="2")
+    return shell.type("run", "open", "--budget", "1", "--task", "digits", "--calibration", str(measured))
+
+
+def a_calibration_and_a_threshold(shell: Shell) -> tuple[int, str]:
+    measured = calibration(shell)
+    return shell.type("run", "open", "--budget", "1", "--calibration", str(measured), "--set", "accept_bits=9")
+
+
+def no_calibration(shell: Shell) -> tuple[int, str]:
+    return shell.type("run", "open", "--budget", "1", "--calibration", str(shell.folder / "deployment.json"))
+
+
+def calibration(shell: Shell, beacons: str = "6") -> Path:
+    """A small one of digits."""
+    out = shell.folder / "calibration"
+    words = ("--task", "digits", "--rounds", "1", "--beacons", beacons, "--out", str(out), "--quiet")
+    code, said = shell.type("calibrate", *words, "--admit", "float32", "--admit", "bfloat16")
+    assert code == 0, said
+    return out / "calibration.json"
+
+
+def test_a_run_opens_with_a_calibration(shell: Shell) -> None:
+    """Thresholds and policy are the file's, the manifest pins its digest, and the store has it for everyone."""
+    measured = calibration(shell)
+    found = Calibration.decode(measured.read_bytes())
+    seal_key(shell.anvil.account(0), shell.folder / "sponsor.json", "secret", rounds=1024)
+    opening = ("run", "open", "--budget", "1000", "--seed", "3", "--json", "--calibration", str(measured))
+    code, said = shell.type(*opening, "--keystore", str(shell.folder / "sponsor.json"))
+    assert code == 0, said
+    run = json.loads(said)["run"]
+    terms = Follower(shell.anvil.connect(0), run).params
+    store = LocalStore(shell.folder / "blobs")
+    manifest = Manifest.decode(store.get(terms.manifest, 1 << 20))
+    assert manifest.numerics.calibration == found.digest()
+    assert manifest.numerics.admitted == ("bfloat16", "float32")
+    assert (terms.words, terms.accept_bits, terms.slash_bits) == (
+        found.words,
+        found.report.accept_bits,
+        found.report.slash_bits,
+    )
+    assert store.get(bytes.fromhex(manifest.numerics.calibration), 1 << 20) == measured.read_bytes()
+    code, said = unpaid(shell, "join", "--role", "trainer", "--numerics", "float32/micro=16", GRADMINT_RUN=str(run))
+    assert code == 2 and "NumericsRefused" in said
+
+
+def unpaid(shell: Shell, *words: str, **environment: str) -> tuple[int, str]:
+    """What is said, and that neither stake nor price nor gas was paid before it."""
+    chain = shell.anvil.connect(7)
+    account = f"0x{chain.account.hex()}"
+
+    def purse() -> tuple[int, str]:
+        return chain.token_balance_wei(shell.anvil.token, chain.account), rpc.call("eth_getBalance", account, "latest")
+
+    rpc = Rpc(shell.anvil.devnet.rpc_url)
+    before = purse()
+    said = shell.type(*words, **environment)
+    assert purse() == before
+    rpc.close()
+    return said
+
+
 def a_bond_where_nothing_is_proposed(shell: Shell) -> tuple[int, str]:
     return shell.type("bond")
 
@@ -181,6 +273,14 @@ COMMAND_LINE: list[tuple[Callable[[Shell], tuple[int, str]], str, str]] = [
     (wrong_token, "NotAToken", "cd" * 20),
     (wrong_password, "SettingsError", "password"),
     (a_price_above_ones_limit, "Reverted", "PriceAboveLimit"),
+    (numerics_that_the_run_does_not_admit, "NumericsRefused", r"float32/micro=7.*choose one of them by --numerics"),
+    (a_seat_with_numerics_that_the_run_does_not_admit, "NumericsRefused", r"bfloat16/kernel=plain.*GRADMINT_NUMERICS"),
+    (no_such_numerics, "SettingsError", "float16.*float32, bfloat16"),
+    (a_calibration_of_another_task, "ManifestError", "gradmint calibrate --task bytes"),
+    (a_calibration_of_too_few_scenes, "ManifestError", "2 scenes are too few"),
+    (a_calibration_and_a_threshold, "SettingsError", "accept_bits=9: the thresholds come from"),
+    (no_calibration, "ManifestError", "calibration has keys"),
+    (another_torch, "NumericsRefused", r"pip install torch==1\.0\.0"),
     (a_bond_where_nothing_is_proposed, "ChainError", "re-executes every round"),
     (a_payer_of_nothing, "SettingsError", "--to"),
     (nothing_to_redirect, "ChainError", "owes"),

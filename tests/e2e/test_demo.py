@@ -52,6 +52,19 @@ def test_the_liar_earns_nothing_and_is_slashed(played: Played) -> None:
     assert all(int(p["slashed_wei"]) == 0 and int(p["earned_wei"]) > 0 for p in others)
 
 
+def test_two_kinds_of_machines_agree_in_every_round(played: Played) -> None:
+    people = json.loads((played.out / "participants.json").read_text())
+    kinds = [person["numerics"] for person in people if person["role"] == "verifier" and person["strategy"] == "honest"]
+    assert kinds == ["float32", "bfloat16", "float32"]
+    chain = RecordedChain(played.out / "chain.json")
+    far = []
+    for round_ in Follower(chain, chain.run).ledger.rounds:
+        assert round_.settlement is not None and round_.settlement.consensus is not None
+        assert round_.settlement.consensus.cluster == (0, 1, 2)
+        far += [round_.settlement.consensus.distances_bits[i] for i in range(3)]
+    assert 0 < max(bits for bits in far if bits is not None) < 48  # unlike, and within what LOCAL accepts
+
+
 def test_the_copycat_is_found_out(played: Played) -> None:
     copycat = next(p for p in played.summary["participants"] if p["strategy"] == "copycat")
     assert copycat["verdicts"]["DUPLICATE"] >= 2  # from round 2 on there is something to copy
@@ -150,6 +163,8 @@ def test_json_is_all_there_is_on_standard_output(played: Played) -> None:
         (("--adversaries", "os:system"), "expected a subclass"),
         (("--trainers", "2"), "leave none honest"),
         (("--bad-verifiers", "liar,liar"), "more than 2/3"),
+        (("--numerics", "float32,float16"), "float16"),
+        (("--numerics", "float32/micro=3"), "the run admits"),
     ],
 )
 def test_impossible_plans_are_refused_at_once(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:

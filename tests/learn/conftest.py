@@ -20,7 +20,7 @@ BEACONS = tuple(bytes([i]) * 32 for i in range(1, 9))
 def manifest() -> Manifest:
     """The digits preset with two words."""
     whole = preset("digits")
-    return replace(whole, assessment=replace(whole.assessment, words=2))
+    return replace(whole, assessment=replace(whole.assessment, words=2, output_words=1))
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradmint.learn.manifest import MAX_MANIFEST_BYTES, Manifest, load_task, preset
-from gradmint.spec.errors import ManifestError
+from gradmint.spec.errors import ManifestError, NumericsRefused
 
 
-@pytest.mark.parametrize("name", ["bytes", "digits"])
+@pytest.mark.parametrize("name", ["bytes", "bytes-large", "digits"])
 def test_presets_survive_the_wire(name: str) -> None:
     manifest = preset(name, seed=5)
     assert Manifest.decode(manifest.encode()) == manifest
@@ -41,7 +41,6 @@ def altered(change: Callable[[dict[str, Any]], object]) -> bytes:
         (lambda m: m["training"].update(learning_rate=float("nan")), "learning_rate nan"),
         (lambda m: m["codec"].update(keep=5_000), "codec.keep 5000"),
         (lambda m: m["codec"].update(max_norm=float("inf")), "max_norm inf"),
-        (lambda m: m["assessment"].update(words=3), "words 3 is even"),
         (lambda m: m["training"].update(intervals=-1), "training.intervals -1 lies in"),
         (lambda m: m["training"].update(intervals=65), "training.intervals 65 lies in"),
         (lambda m: m["training"].update(steps=3, warmup_steps=1), "training.intervals 4 lies in"),
@@ -52,9 +51,23 @@ def altered(change: Callable[[dict[str, Any]], object]) -> bytes:
         (lambda m: m["assessment"].update(interval_accept_bits=0), "interval_accept_bits 0 lies in 1..768"),
         (lambda m: m["assessment"].update(interval_accept_bits=769), "interval_accept_bits 769"),
         (lambda m: m["assessment"].update(norm_tolerance_bps=0), "norm_tolerance_bps 0"),
+        (lambda m: m["assessment"].update(words=17), "words 17 lies in 2..16"),
+        (lambda m: m["assessment"].update(output_words=0), "output_words 0"),
+        (lambda m: m["assessment"].update(precision_words=3), "at least one for work and precision_words 3"),
+        (lambda m: m["assessment"].update(precision_width=0.0), "precision_width 0.0"),
         (lambda m: m["task"].update(factory="os.system('x')"), "package.module:factory"),
         (lambda m: m["task"].update(data_sha256="AB" * 32), "lower-case"),
-        (lambda m: m["numerics"].update(dtype="float16"), "'float16' is 'float32'"),
+        (
+            lambda m: m["numerics"].update(admitted="float32"),
+            "numerics.admitted is 'float32', expected a value of type",
+        ),
+        (lambda m: m["numerics"].update(admitted=["float32", 1]), "numerics.admitted is .*expected a value of type"),
+        (lambda m: m["numerics"].update(admitted=[]), "numerics.admitted .* sorted"),
+        (lambda m: m["numerics"].update(admitted=["float16"]), "numerics.admitted .*'float16'"),
+        (lambda m: m["numerics"].update(admitted=["float32", "bfloat16"]), "numerics.admitted .* sorted"),
+        (lambda m: m["numerics"].update(admitted=["float32", "float32"]), "numerics.admitted .* distinct"),
+        (lambda m: m["numerics"].update(admitted=["float32/threads=2"]), "numerics.admitted .* without threads"),
+        (lambda m: m["numerics"].update(calibration="0" * 63), "numerics.calibration '0+' is 64"),
         (lambda m: m.update(task=[]), "task has keys list"),
     ],
 )
@@ -87,7 +100,7 @@ def test_other_data_and_another_torch_are_named_with_both_operands() -> None:
     with pytest.raises(ManifestError, match=f"{manifest.task.data_sha256}.*{'0' * 64}"):
         load_task(other)
     older = replace(manifest, numerics=replace(manifest.numerics, torch="1.0.0"))
-    with pytest.raises(ManifestError, match=rf"{manifest.numerics.torch}.*1\.0\.0"):
+    with pytest.raises(NumericsRefused, match=rf"{manifest.numerics.torch}.*1\.0\.0"):
         load_task(older)
 
 
@@ -95,3 +108,12 @@ def test_other_data_and_another_torch_are_named_with_both_operands() -> None:
 def test_only_marked_factories_are_called(name: str) -> None:
     with pytest.raises(ManifestError, match=r"decorate|installed|neither"):
         preset(name)
+
+
+def test_the_policy_is_in_the_digest_and_a_calibration_in_the_recipe_is_not() -> None:
+    manifest = preset("digits")
+    narrow = replace(manifest, numerics=replace(manifest.numerics, admitted=("float32",)))
+    assert narrow.digest() != manifest.digest() and narrow.recipe() != manifest.recipe()
+    calibrated = replace(manifest, numerics=replace(manifest.numerics, calibration="ab" * 32))
+    assert calibrated.digest() != manifest.digest() and calibrated.recipe() == manifest.recipe()
+    assert preset("digits", seed=5).recipe() == manifest.recipe()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gradmint.learn.manifest import Manifest, preset
+from gradmint.learn.numerics import Numerics
 from gradmint.ports.chain import Join
 from gradmint.ports.memory_chain import MemoryWorld
 from gradmint.ports.memory_store import MemoryStore
@@ -48,8 +49,11 @@ def play(
     hold_s: int = 6,
     propose: bool = False,
     manifest: Manifest | None = None,
+    numerics: tuple[str, ...] = ("float32",),
 ) -> Stage:
     """Play ``rounds`` rounds of the digits task (or of ``manifest``'s), a thread each; with ``propose``, by proposals.
+
+    Participants compute in the configurations of ``numerics`` in turn.
 
     The world's clock follows real time, so that a withheld blob costs ``hold_s`` / 2 and no more.
     """
@@ -85,7 +89,8 @@ def play(
     def serve(role: Role, index: int) -> None:
         try:
             chain = world.as_account(account(role, index))
-            desk = Desk.open(chain, store, run, role, home / f"{role.name}-{index}")
+            own = Numerics.parse(numerics[index % len(numerics)])
+            desk = Desk.open(chain, store, run, role, home / f"{role.name}-{index}", numerics=own)
             if role is Role.TRAINER:
                 train(desk, trainers[index](desk))
             else:

@@ -20,6 +20,7 @@ from . import (
     role_commands,
     run_commands,
     simulate_commands,
+    study_commands,
 )
 from .settings import SETTINGS_FILE, read_settings
 
@@ -97,5 +98,7 @@ for command in (
     money_commands.refund,
     demo_command.demo,
     simulate_commands.simulate_group,
+    study_commands.calibrate_,
+    study_commands.redteam_group,
 ):
     main.add_command(command)

@@ -21,6 +21,7 @@ from eth_account.signers.local import LocalAccount
 
 from ..adversary import trainer_strategy, verifier_strategy
 from ..learn.manifest import load_task, preset
+from ..learn.numerics import Numerics
 from ..learn.tasks import Task, reference_of
 from ..ports.chain import Join, Pool, Refund
 from ..ports.deploy import deploy
@@ -79,10 +80,16 @@ class Plan:
     seed: int
     out: Path
     quiet: bool
+    numerics: tuple[str, ...] = ("float32",)  # configurations that the verifiers compute in, in turn
     propose: bool = False  # rounds are proposed, and a verifier lies about two of them
 
     def check(self) -> Plan:
-        """Raises SettingsError before anything is started."""
+        """Raises SettingsError, NumericsRefused, before anything is started."""
+        if not self.numerics:
+            raise SettingsError("--numerics names no configuration; float32 is one")
+        policy = preset(self.task, self.seed).numerics
+        for text in self.numerics:
+            policy.admit(Numerics.parse(text))
         for name in self.adversaries:
             trainer_strategy(name)
         for name in self.bad_verifiers:
@@ -108,6 +115,7 @@ class Participant:
     strategy: str
     number: int  # seat among its role
     account: LocalAccount
+    numerics: str = "float32"
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -143,7 +151,10 @@ class Demo:
             Participant(Role.TRAINER, strategy, number, Account.create())
             for number, strategy in enumerate(_fill(plan.trainers, plan.adversaries))
         ] + [
-            Participant(Role.VERIFIER, strategy, number, Account.create())
+            Participant(
+                *(Role.VERIFIER, strategy, number, Account.create()),
+                numerics=plan.numerics[number % len(plan.numerics)],
+            )
             for number, strategy in enumerate(_verifiers(plan))
         ]
 
@@ -180,6 +191,7 @@ class Demo:
                 "name": person.name,
                 "role": person.role.name.lower(),
                 "strategy": person.strategy,
+                "numerics": person.numerics,
             }
             for person in self.cast
         ]
@@ -277,6 +289,7 @@ class Demo:
                     *("--keystore", str(self.out / "keys" / f"{person.slug}.json")),
                     *("--home", str(self.out / "homes" / person.slug)),
                     *("--strategy", person.strategy),
+                    *("--numerics", person.numerics),
                     *own_task,
                     *(["--join"] if person is self.cast[-1] else []),
                     *(["--bonds", str(BONDS)] if self.plan.propose and person.role is Role.VERIFIER else []),

@@ -12,6 +12,7 @@ from .settings import json_option
 
 ADVERSARIES = "free-rider,copycat,poisoner"
 BAD_VERIFIERS = "liar"
+NUMERICS = "float32,bfloat16"
 
 
 def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
@@ -19,7 +20,9 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 
 
 @click.command()
-@click.option("--task", default="bytes", show_default=True, help="bytes, digits, or package.module:factory.")
+@click.option(
+    "--task", default="bytes", show_default=True, help="bytes, bytes-large, digits, or package.module:factory."
+)
 @click.option("--rounds", type=click.IntRange(1, 65_535), help="Exactly so many; by default until the task's target.")
 @click.option("--trainers", type=click.IntRange(1, 64), default=8, show_default=True, help="Adversaries included.")
 @click.option("--verifiers", type=click.IntRange(1, 8), default=4, show_default=True, help="Bad ones included.")
@@ -36,6 +39,13 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     show_default=True,
     callback=_names,
     help="Verifiers that cheat: built-in names or package.module:Class, by commas; '' for none.",
+)
+@click.option(
+    "--numerics",
+    default=NUMERICS,
+    show_default=True,
+    callback=_names,
+    help="How the verifiers' machines compute, in turn; by commas.",
 )
 @click.option(
     "--propose",
@@ -59,6 +69,7 @@ def demo(
     verifiers: int,
     adversaries: tuple[str, ...],
     bad_verifiers: tuple[str, ...],
+    numerics: tuple[str, ...],
     propose: bool,
     seed: int,
     out: Path,
@@ -92,6 +103,7 @@ def demo(
         seed=seed,
         out=out,
         quiet=quiet or as_json,
+        numerics=numerics,
         propose=propose,
     ).check()
     result = Demo(plan).play()

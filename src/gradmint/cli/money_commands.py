@@ -20,9 +20,11 @@ from .settings import (
     keystore_option,
     load_account,
     max_price_option,
+    numerics_option,
     rpc_option,
     run_option,
     seal_key,
+    store_option,
 )
 
 if TYPE_CHECKING:
@@ -68,13 +70,25 @@ def key_new(path: Path) -> None:
 )
 @click.option("--stake", type=click.IntRange(min=0), help="In wei; the run's required stake by default.")
 @max_price_option
+@store_option
+@numerics_option
+@click.option("--unchecked", is_flag=True, help="Another machine will do the work: do not ask whether this one could.")
 def join(
-    rpc: str, deployment: Path, run_: int, keystore: Path | None, role: str, stake: int | None, max_price: int | None
+    rpc: str,
+    deployment: Path,
+    run_: int,
+    keystore: Path | None,
+    role: str,
+    stake: int | None,
+    max_price: int | None,
+    store: str,
+    numerics: str,
+    unchecked: bool,
 ) -> None:
     """Stake, pay the price and take a seat. Before round 1 at once, later from the next round on.
 
     The price is burned. It rises with every seat taken and falls again; founders, who join before round 1, pay the
-    floor. 'gradmint price' shows it.
+    floor. 'gradmint price' shows it. Nothing is paid unless the run admits this machine's torch release and --numerics.
 
     \b
     Example:
@@ -85,7 +99,14 @@ def join(
     from ..spec.events import Joined
 
     chain = connect(rpc, deployment, keystore)
-    receipt = take_seat(chain, Follower(chain, run_), Role[role.upper()], stake, max_price)
+    follower = Follower(chain, run_)
+    if not unchecked:
+        from ..learn.numerics import Numerics
+        from ..ports.open_store import open_store
+        from ..roles.replica import read_manifest
+
+        read_manifest(follower.params, open_store(store)).numerics.admit(Numerics.parse(numerics))
+    receipt = take_seat(chain, follower, Role[role.upper()], stake, max_price)
     price_wei = sum(event.price_wei for event in receipt.events if isinstance(event, Joined))
     paid = f"{price_wei} wei for the seat, {receipt.gas_used} gas"
     click.echo(f"0x{chain.account.hex()} joined run {run_} as {role}, {paid}")

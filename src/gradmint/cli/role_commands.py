@@ -17,6 +17,7 @@ from .settings import (
     keystore_option,
     load_account,
     max_price_option,
+    numerics_option,
     rpc_option,
     run_option,
     store_option,
@@ -37,6 +38,7 @@ def seat_options(command: F) -> F:
             "--join", is_flag=True, help="Take a seat with the run's required stake first, unless one is held."
         ),
         max_price_option,
+        numerics_option,
         task_option,
         home_option,
         keystore_option,
@@ -61,17 +63,26 @@ def open_desk(
     task: str | None,
     join: bool,
     max_price: int | None,
+    numerics: str,
 ) -> Desk:
     import torch
 
+    from ..learn.numerics import Numerics
     from ..ports.deployment import Deployment
     from ..ports.open_store import open_store
     from ..ports.web3_chain import Web3Chain
     from ..roles.desk import Desk
 
+    chosen = Numerics.parse(numerics)
     torch.set_num_threads(1)
     chain = Web3Chain(rpc, Deployment.read(deployment), load_account(keystore))
-    desk = Desk.open(chain, open_store(store), run_, role, home, own_task=task, join=join, max_price_wei=max_price)
+    desk = Desk.open(
+        *(chain, open_store(store), run_, role, home),
+        own_task=task,
+        join=join,
+        max_price_wei=max_price,
+        numerics=chosen,
+    )
     # Half a million objects of imported code never become garbage; looking through them again takes a second at exit.
     gc.freeze()
     return desk

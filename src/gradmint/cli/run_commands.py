@@ -119,9 +119,15 @@ def run_group() -> None:
     envvar="GRADMINT_TASK",
     default="digits",
     show_default=True,
-    help="bytes, digits, or one's own as package.module:factory.",
+    help="bytes, bytes-large, digits, or one's own as package.module:factory.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the initial model.")
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File of 'gradmint calibrate': words, thresholds and numeric policy come from it, the manifest pins "
+    "its digest, and the store keeps it.",
+)
 @click.option("--token", help="Reward and stake token; the deployment's own by default.")
 @click.option("--budget", type=click.IntRange(min=1), required=True, help="In wei, escrowed until the run's end.")
 @click.option(
@@ -147,6 +153,7 @@ def open_(
     home: Path,
     task: str,
     seed: int,
+    calibration: Path | None,
     token: str | None,
     budget: int,
     preset: str,
@@ -158,6 +165,7 @@ def open_(
     \b
     Example:
       gradmint run open --task digits --budget 1000000000000000000000 --set max_rounds=8 --keystore sponsor.json
+      gradmint run open --task digits --budget 1000 --calibration calibration/calibration.json --keystore sponsor.json
     """
     from ..learn.manifest import preset as task_preset
     from ..ports.deployment import Deployment
@@ -167,11 +175,22 @@ def open_(
     from ..roles.sponsor import open_run
 
     terms = override(PRESETS[preset], overrides)
+    manifest = task_preset(task, seed)
+    blobs = open_store(store)
+    if calibration is not None:
+        from .study_commands import calibrated, read_calibration
+
+        if strange := [item for item in overrides if item.partition("=")[0] in ("accept_bits", "slash_bits")]:
+            raise SettingsError(f"--set {strange[0]}: the thresholds come from --calibration {calibration}")
+        measured = read_calibration(calibration)
+        manifest = calibrated(manifest, measured)
+        terms = replace(terms, accept_bits=measured.report.accept_bits, slash_bits=measured.report.slash_bits)
+        blobs.put(measured.encode())
     deployed = Deployment.read(deployment)
     reward = token_address(token, deployed.token)
     chain = Web3Chain(rpc, deployed, load_account(keystore))
     journal = Journal(home / "sponsor.sqlite", identity(chain))
-    number = open_run(chain, open_store(store), journal, task_preset(task, seed), terms, reward, budget)
+    number = open_run(chain, blobs, journal, manifest, terms, reward, budget)
     click.echo(json.dumps({"run": number}) if as_json else f"run {number} is open")
 
 

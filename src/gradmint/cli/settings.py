@@ -137,6 +137,16 @@ def task_option(command: F) -> F:
     )(command)
 
 
+def numerics_option(command: F) -> F:
+    return click.option(
+        "--numerics",
+        envvar="GRADMINT_NUMERICS",
+        default="float32",
+        show_default=True,
+        help="How this machine computes, such as bfloat16/micro=16/kernel=math/threads=2; the run says what it admits.",
+    )(command)
+
+
 def max_price_option(command: F) -> F:
     return click.option(
         "--max-price",

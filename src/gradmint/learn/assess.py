@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -21,10 +21,10 @@ from .aggregate import clip_factors, clipped_mean
 from .budget import VOTES, Budget
 from .checks import Checked, Expected, check, mark_duplicates
 from .codec import SparseUpdate
-from .manifest import Manifest
+from .manifest import AssessmentSpec, Manifest
 from .outer import outer_rate
 from .shards import assigned_indices
-from .signature import sign_words
+from .signature import quantised_words, sign_words
 from .state import Network, State
 from .tasks import Task
 from .units import loss_micronats, micronats
@@ -58,6 +58,67 @@ class Assessment:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """What the assessment beacon chooses for everyone: sample indices."""
+
+    probe: Sequence[int]  # whose hidden states are signed
+    halves: tuple[Sequence[int], Sequence[int]]  # of the common batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What only running the round's models shows, whatever the number of updates. Float32, on the CPU."""
+
+    moved: Tensor  # [probe_samples, h]: hidden states at the midpoint, centred on the start-of-round model's
+    slopes: tuple[Tensor, Tensor]  # [d]: the midpoint's mean gradients on the halves of the common batch
+
+    def words(self, spec: AssessmentSpec, beacon: bytes) -> tuple[int, ...]:
+        """``spec.words`` words of 256 bits: signs of the outputs, signs of the work, and strips of both.
+
+        The work is the difference between the slopes. For precision words both are brought to length 1 first, so that
+        the width is an angle; what is zero or not finite stays as it is, without a direction.
+        """
+        one, other = self.slopes
+        work = one - other
+        signed = sign_words(self.moved, derive(beacon, "outputs"), spec.output_words) + sign_words(
+            work, derive(beacon, "work"), spec.words - spec.output_words - spec.precision_words
+        )
+        if not spec.precision_words:
+            return signed
+        whole = [_unit(self.moved), _unit(work)]
+        return signed + quantised_words(whole, derive(beacon, "precision"), spec.precision_words, spec.precision_width)
+
+
+def _unit(vector: Tensor) -> Tensor:
+    length = float(vector.double().norm())
+    return vector / length if 0 < length < math.inf else vector
+
+
+def draw(task: Task, spec: AssessmentSpec, beacon: bytes) -> Drawn:
+    """Probe inputs and common batch of an assessment."""
+    common = _drawn(task, beacon, "common batch", spec.common_samples)
+    middle = len(common) // 2
+    return Drawn(probe=_drawn(task, beacon, "probe", spec.probe_samples), halves=(common[:middle], common[middle:]))
+
+
+def observe(network: Network, start: Tensor, midpoint: Tensor, drawn: Drawn) -> Evidence:
+    """Runs the model at ``start`` and at ``midpoint``, both float32 [d], where it leaves ``network``."""
+    task = network.task
+    probe = task.batch(drawn.probe)
+    network.theta.copy_(start)
+    before = network.hidden(probe)
+    network.theta.copy_(midpoint)
+    moved = network.hidden(probe) - before
+    one, other = (network.gradient(task.batch(half)).clone() for half in drawn.halves)
+    return Evidence(moved=moved, slopes=(one, other))
+
+
+def midpoint_of(manifest: Manifest, state: State, updates: Mapping[int, SparseUpdate]) -> Tensor:
+    """Half way to where the mean of all clipped updates would lead at the outer step's rate: float32 [d]."""
+    return state.theta - clipped_mean(updates, updates, len(state.theta)) * (outer_rate(manifest, state.round) / 2)
+
+
 def assess(
     task: Task,
     manifest: Manifest,
@@ -83,20 +144,15 @@ def assess(
     rate = outer_rate(manifest, state.round)
     scales = {trainer: rate / len(updates) * factor for trainer, factor in clip_factors(updates).items()}
     network = Network(task, manifest.task.seed)
-    probe = task.batch(_drawn(task, assessment_beacon, "probe", spec.probe_samples))
-    common = _drawn(task, assessment_beacon, "common batch", spec.common_samples)
-
     network.theta.copy_(state.theta)
     loss_nats = network.mean_loss(task.validation())
-    hidden_before = network.hidden(probe)
 
-    midpoint = state.theta - clipped_mean(updates, updates, len(state.theta)) * (rate / 2)
-    network.theta.copy_(midpoint)
-    moved = network.hidden(probe) - hidden_before
-    middle = len(common) // 2
-    one = network.gradient(task.batch(common[:middle])).clone()
-    other = network.gradient(task.batch(common[middle:])).clone()
-    slope = (one * middle + other * (len(common) - middle)) / len(common)
+    drawn = draw(task, spec, assessment_beacon)
+    midpoint = midpoint_of(manifest, state, updates)
+    evidence = observe(network, state.theta, midpoint, drawn)
+    common = [*drawn.halves[0], *drawn.halves[1]]
+    one, other = evidence.slopes
+    slope = (one * len(drawn.halves[0]) + other * len(drawn.halves[1])) / len(common)
     gains = {trainer: update.inner(slope) * scales[trainer] for trainer, update in updates.items()}
     assigned_gains = {
         trainer: updates[trainer].inner(_assigned_slope(network, manifest, training_beacon, assessment_beacon, trainer))
@@ -117,12 +173,10 @@ def assess(
         )
         for trainer, votes in budget.votes().items()
     )
-    outputs_seed, work_seed = derive(assessment_beacon, "outputs"), derive(assessment_beacon, "work")
     return Assessment(
         report=Report(
             loss_micronats=loss_micronats(loss_nats),
-            words=sign_words(moved, outputs_seed, spec.words // 2)
-            + sign_words(one - other, work_seed, spec.words // 2),
+            words=evidence.words(spec, assessment_beacon),
             rows=tuple(_row(t, checked.get(t), gains, assigned_gains, unproven) for t in range(trainers)),
         ),
         exact=exact,

@@ -12,23 +12,38 @@ import re
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import torch
-
-from ..spec.errors import ManifestError
+from ..spec.errors import ManifestError, NumericsRefused, SettingsError
 from ..spec.params import MAX_WORDS
 from ..spec.types import BPS, GAIN_MAX_MICRONATS
 from .codec.blob import MARK_WORDS
+from .numerics import TORCH_RELEASE, Numerics
 from .tasks import Task
 
 MAX_MANIFEST_BYTES = 16_384
 MAX_INTERVALS = 64  # marks of a quarter of a KiB each in every update
-BUILT_IN = {"bytes": "gradmint.learn.tasks.bytes_lm:factory", "digits": "gradmint.learn.tasks.digits:factory"}
+BUILT_IN = {
+    "bytes": "gradmint.learn.tasks.bytes_lm:factory",
+    "bytes-large": "gradmint.learn.tasks.bytes_lm:large",
+    "digits": "gradmint.learn.tasks.digits:factory",
+}
+UNCALIBRATED = "0" * 64  # thresholds by convention
+#: Configurations that the built-in tasks' thresholds were measured between: docs/verification.md.
+ADMITTED = (
+    "bfloat16",
+    "bfloat16/kernel=math",
+    "bfloat16/micro=16",
+    "float32",
+    "float32/kernel=math",
+    "float32/kernel=plain",
+    "float32/micro=16",
+)
+MAX_ADMITTED = 32
 FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpec:
-    """Which task: "bytes", "digits" or "package.module:factory"; the model's seed; hex sha2-256 of the data."""
+    """Which task: a built-in name or "package.module:factory"; the model's seed; hex sha2-256 of the data."""
 
     factory: str
     seed: int
@@ -70,7 +85,10 @@ class AssessmentSpec:
     assigned_trainers: int  # trainers the beacon chooses for that each round
     exact_votes: int  # at most so many of a round, to check cheap values by forward passes; 8 check one in full
     probe_samples: int  # inputs whose hidden states enter the signature
-    words: int  # signature words of 256 bits; even, half for outputs and half for work
+    words: int  # signature words of 256 bits
+    output_words: int  # of these the first, for outputs, whose noise is the greater part; then come those for work
+    precision_words: int  # of these the last: quantised, which show how precisely outputs and work were computed
+    precision_width: float  # radians beyond which they show no more: a few times what the policy's own noise is
     #: Positions kept in both with the same sign, of all kept; above it the later update is a DUPLICATE. Honest pairs
     #: of 5 trainers over whole runs: bytes 2,600-5,400 in one round, 2,000-2,700 across rounds, 1,600-1,900 with one's
     #: own last update; digits 1,000-4,600, 800-3,400, 0-30. Twice as dense digits reach 5,700, at half of all values
@@ -97,10 +115,29 @@ class OuterSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumericsSpec:
-    """What must be equal for honest signatures to lie close together."""
+    """The run's numeric policy: between which machines honest signatures were found to lie close together."""
 
-    dtype: str = "float32"
-    torch: str = torch.__version__.split("+")[0]
+    admitted: tuple[str, ...] = ADMITTED  # configurations in the spelling of Numerics, sorted; any number of threads
+    torch: str = TORCH_RELEASE
+    calibration: str = UNCALIBRATED  # hex sha2-256 of the file that the run's thresholds come from
+
+    def admit(self, numerics: Numerics) -> None:
+        """Raises NumericsRefused, saying what to set, unless this machine may take part so, SettingsError when it
+        lacks the device."""
+        self.admit_release()
+        if numerics.policy not in self.admitted:
+            raise NumericsRefused(
+                f"this machine computes in {numerics}, the run admits {', '.join(self.admitted)}; choose one of "
+                "them by --numerics or $GRADMINT_NUMERICS"
+            )
+        numerics.require_device()
+
+    def admit_release(self) -> None:
+        """Raises NumericsRefused for another torch than the run's."""
+        if self.torch != TORCH_RELEASE:
+            raise NumericsRefused(
+                f"torch here is {TORCH_RELEASE}, the run pinned {self.torch}; pip install torch=={self.torch}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +159,13 @@ class Manifest:
     def digest(self) -> bytes:
         """sha2-256 of :meth:`encode`, what the run's parameters pin."""
         return hashlib.sha256(self.encode()).digest()
+
+    def recipe(self) -> str:
+        """What a calibration is of, in hex: the digest without the initial model's seed and the calibration itself."""
+        general = replace(
+            self, task=replace(self.task, seed=0), numerics=replace(self.numerics, calibration=UNCALIBRATED)
+        )
+        return general.digest().hex()
 
     @classmethod
     def decode(cls, blob: bytes) -> Manifest:
@@ -185,8 +229,15 @@ class Manifest:
             (0 <= a.exact_votes <= 1 << 16, f"assessment.exact_votes {a.exact_votes} lies in 0..65536"),
             (1 <= a.probe_samples <= 1 << 16, f"assessment.probe_samples {a.probe_samples} lies in 1..65536"),
             (
-                2 <= a.words <= MAX_WORDS and a.words % 2 == 0,
-                f"assessment.words {a.words} is even and in 2..{MAX_WORDS}",
+                2 <= a.words <= MAX_WORDS
+                and 1 <= a.output_words < a.words - a.precision_words
+                and a.precision_words >= 0,
+                f"assessment.words {a.words} lies in 2..{MAX_WORDS} and has output_words {a.output_words}, at least "
+                f"one for work and precision_words {a.precision_words}",
+            ),
+            (
+                2.0**-40 <= a.precision_width <= 1,
+                f"assessment.precision_width {a.precision_width} lies in 2^-40..1",
             ),
             (
                 0 < a.duplicate_overlap_bps <= BPS,
@@ -217,7 +268,15 @@ class Manifest:
             (0 <= o.momentum < 1, f"outer.momentum {o.momentum} lies in [0, 1)"),
             (1 <= o.decay_rounds <= 1 << 20, f"outer.decay_rounds {o.decay_rounds} lies in 1..2^20"),
             (0 <= o.floor <= 1, f"outer.floor {o.floor} lies in [0, 1]"),
-            (self.numerics.dtype == "float32", f"numerics.dtype {self.numerics.dtype!r} is 'float32'"),
+            (
+                _are_configurations(self.numerics.admitted),
+                f"numerics.admitted {self.numerics.admitted} are 1..{MAX_ADMITTED} configurations such as "
+                "'bfloat16/micro=16', sorted, distinct and without threads",
+            ),
+            (
+                re.fullmatch("[0-9a-f]{64}", self.numerics.calibration) is not None,
+                f"numerics.calibration {self.numerics.calibration!r} is 64 lower-case hex digits",
+            ),
             (
                 re.fullmatch(r"\d{1,4}(\.\d{1,4}){1,3}", self.numerics.torch) is not None,
                 f"numerics.torch {self.numerics.torch!r} is a release such as '2.13.0'",
@@ -241,20 +300,18 @@ def load_task(manifest: Manifest) -> Task:
             f"task {manifest.task.factory!r}: data here hash to {task.data_sha256}, the run pinned "
             f"{manifest.task.data_sha256}; use the sponsor's versions of Python and of the task's package"
         )
-    here = NumericsSpec().torch
-    if here != manifest.numerics.torch:
-        raise ManifestError(f"torch here is {here}, the run pinned {manifest.numerics.torch}; pip install torch==it")
+    manifest.numerics.admit_release()
     return task
 
 
 def preset(name: str, seed: int = 0) -> Manifest:
-    """A manifest for "bytes", "digits" or "package.module:factory".
+    """A manifest for "bytes", "bytes-large", "digits" or "package.module:factory".
 
     A task object may carry ``preset(manifest) -> Manifest``, which receives the general defaults. Raises ManifestError.
     """
     task = _make(name)
     spec = TaskSpec(factory=name, seed=seed, data_sha256=task.data_sha256)
-    manifest = replace({"bytes": _BYTES, "digits": _DIGITS}.get(name, _GENERAL), task=spec)
+    manifest = replace({"bytes": _BYTES, "bytes-large": _BYTES_LARGE, "digits": _DIGITS}.get(name, _GENERAL), task=spec)
     tune = getattr(task, "preset", None)
     return (tune(manifest) if callable(tune) else manifest).check()
 
@@ -278,6 +335,14 @@ def _make(name: str) -> Task:
     return task
 
 
+def _are_configurations(admitted: tuple[str, ...]) -> bool:
+    try:
+        spelt = [Numerics.parse(text).policy for text in admitted]
+    except SettingsError:
+        return False
+    return 1 <= len(spelt) <= MAX_ADMITTED and list(admitted) == sorted(set(spelt))
+
+
 def _plain(spec: Any) -> dict[str, object]:
     return {item.name: getattr(spec, item.name) for item in fields(spec)}
 
@@ -294,6 +359,9 @@ def _build(kind: Any, parsed: object) -> Any:
     values = _keys(where, parsed, [item.name for item in fields(kind)])
     for item in fields(kind):
         value = values[item.name]
+        if item.type == "tuple[str, ...]" and isinstance(value, list) and all(type(part) is str for part in value):
+            values[item.name] = tuple(value)
+            continue
         if type(value).__name__ != item.type:
             raise ManifestError(f"{where}.{item.name} is {value!r}, expected a value of type {item.type}")
     return kind(**values)
@@ -321,6 +389,9 @@ _GENERAL = Manifest(
         exact_votes=8,
         probe_samples=64,
         words=4,
+        output_words=1,
+        precision_words=0,
+        precision_width=0.01,
         duplicate_overlap_bps=8_000,
         audited_trainers=2,
         overclaim_micronats=5_000,
@@ -339,6 +410,11 @@ _BYTES = replace(
     codec=replace(_GENERAL.codec, keep=1_024, max_bytes=65_536, max_norm=100.0),
     assessment=replace(_GENERAL.assessment, common_samples=128, assigned_samples=16),
     outer=replace(_GENERAL.outer, learning_rate=1.0, decay_rounds=16),
+)
+_BYTES_LARGE = replace(
+    _BYTES,
+    training=replace(_BYTES.training, learning_rate=3e-3),
+    codec=replace(_BYTES.codec, max_bytes=262_144),
 )
 #: 8 rounds reach 93.6-94.7 % of held-out digits (seeds 0-3), in hundredths of a second each.
 _DIGITS = replace(

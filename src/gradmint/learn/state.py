@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from ..spec.errors import ManifestError
 from .manifest import Manifest
+from .numerics import current
 from .tasks import Batch, Task
 
 MAX_HEADER_BYTES = 1 << 20
@@ -61,38 +63,60 @@ class State:
 
 
 class Network:
-    """A task's module whose parameters are views of one flat vector, and whose gradients are views of another."""
+    """A task's module whose parameters are views of one flat vector, and whose gradients are views of another.
+
+    It computes in the numeric configuration that is applied where it is made; what goes in and comes out is float32 on
+    the CPU whatever that is.
+    """
 
     def __init__(self, task: Task, seed: int) -> None:
         self.task = task
+        self.numerics = current()
         self.module = task.build(seed)
         self.layout = Layout.of(self.module)
         self.theta = torch.empty(self.layout.dimension)
         self.slope = torch.zeros(self.layout.dimension)
+        at_home = self.numerics.device == "cpu"
+        self._theta = self.theta if at_home else torch.empty_like(self.theta, device=self.numerics.device)
+        self._slope = self.slope if at_home else torch.zeros_like(self.slope, device=self.numerics.device)
         parameters = dict(self.module.named_parameters())
         with torch.no_grad():
             for name, shape, at in zip(self.layout.names, self.layout.shapes, self.layout.offsets, strict=True):
                 parameter = parameters[name]
                 size = parameter.numel()
                 self.theta[at : at + size] = parameter.flatten()
-                parameter.data = self.theta[at : at + size].view(shape)
-                parameter.grad = self.slope[at : at + size].view(shape)
+                parameter.data = self._theta[at : at + size].view(shape)
+                parameter.grad = self._slope[at : at + size].view(shape)
 
     def gradient(self, batch: Batch) -> Tensor:
         """Gradient of the batch's mean loss, float32 [d]: the same storage at every call."""
-        self.slope.zero_()
-        self.task.loss(self.module, batch).mean().backward()  # type: ignore[no-untyped-call]
+        self._slope.zero_()
+        for part in self._parts(batch):
+            with self.numerics.precision():
+                losses = self.task.loss(self.module, part)
+            (losses.float().sum() / len(batch[0])).backward()  # type: ignore[no-untyped-call]
+        if self.slope is not self._slope:
+            self.slope.copy_(self._slope)
         return self.slope
 
     def hidden(self, batch: Batch) -> Tensor:
-        """Hidden states [n, h] of each sample."""
-        with torch.no_grad():
-            return self.task.hidden(self.module, batch)
+        """Hidden states, float32 [n, h], of each sample."""
+        with torch.no_grad(), self.numerics.precision():
+            return torch.cat([self.task.hidden(self.module, part).float().cpu() for part in self._parts(batch)])
 
     def mean_loss(self, batch: Batch) -> float:
         """Mean loss in nats, summed in float64; NaN or infinite when the model is broken."""
-        with torch.no_grad():
-            return float(self.task.loss(self.module, batch).double().mean())
+        with torch.no_grad(), self.numerics.precision():
+            losses = [self.task.loss(self.module, part).double().cpu() for part in self._parts(batch)]
+        return float(torch.cat(losses).mean())
+
+    def _parts(self, batch: Batch) -> Iterator[Batch]:
+        """The batch's micro-batches where the model lies, and the model's newest parameters there as well."""
+        if self._theta is not self.theta:
+            self._theta.copy_(self.theta)
+        size = self.numerics.micro or len(batch[0])
+        for at in range(0, len(batch[0]), size):
+            yield tuple(tensor[at : at + size].to(self.numerics.device) for tensor in batch)
 
 
 def layout_of(task: Task, manifest: Manifest) -> Layout:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..learn.numerics import Numerics
 from ..ports.chain import Chain, Join, Receipt
 from ..ports.store import Store
 from ..spec.errors import ChainError
@@ -16,10 +17,11 @@ from ..spec.types import Role
 from .driver import Driver
 from .follower import Follower
 from .journal import Journal, identity
-from .replica import Replica
+from .replica import Replica, read_manifest
 from .rounds import holder
 from .trace import Trace
 
+DEFAULT = Numerics()
 MARGIN_BPS = 2_500  # of the price of a seat, that others may raise it by before our turn comes
 
 
@@ -56,6 +58,7 @@ class Desk:
     journal: Journal
     trace: Trace
     seat: Seat
+    numerics: Numerics = DEFAULT
     driver: Driver = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,14 +80,17 @@ class Desk:
         own_task: str | None = None,
         join: bool = False,
         max_price_wei: int | None = None,
+        numerics: Numerics = DEFAULT,
     ) -> Desk:
         """Sit down at the seat of the chain's account; ``home`` keeps journal, cached model and trace.
 
         With ``join`` a seat is taken first if there is none, but not before this machine has shown that it can do the
-        run's task. Raises ChainError without a seat in this role, JournalError, ManifestError, BlobMissing, Unfunded.
+        run's task in the way that the run admits. Raises ChainError without a seat in this role, JournalError,
+        NumericsRefused, ManifestError, BlobMissing, Unfunded.
         """
         home.mkdir(parents=True, exist_ok=True)
         follower = Follower(chain, run)
+        read_manifest(follower.params, store).numerics.admit(numerics)
         replica = Replica(follower.params, store, own_task=own_task, cache=home / "models")
         journal = Journal(home / "journal.sqlite", identity(chain, run))
         if join and follower.ledger.seat(chain.account) is None:
@@ -105,6 +111,7 @@ class Desk:
             journal=journal,
             trace=Trace(home / "trace.jsonl"),
             seat=seat,
+            numerics=numerics,
         )
 
     def catch_up(self) -> None:

@@ -30,6 +30,11 @@ from .rounds import consensus_of, is_closed
 log = logging.getLogger(__name__)
 
 
+def read_manifest(params: Params, store: Store) -> Manifest:
+    """The task manifest that the run pinned. Raises ManifestError, BlobMissing."""
+    return Manifest.decode(store.get(params.manifest, MAX_MANIFEST_BYTES))
+
+
 class Replica:
     """Model, task and manifest of one run.
 
@@ -42,7 +47,7 @@ class Replica:
 
         Raises ManifestError when the manifest is not what the run pinned or this machine cannot honour it, BlobMissing.
         """
-        self.manifest = Manifest.decode(store.get(params.manifest, MAX_MANIFEST_BYTES))
+        self.manifest = read_manifest(params, store)
         factory = self.manifest.task.factory
         if factory not in BUILT_IN and factory != own_task:
             raise ManifestError(

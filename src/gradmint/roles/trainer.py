@@ -172,6 +172,11 @@ def _close(desk: Desk, round_: Round) -> Duty:
 
 def train(desk: Desk, strategy: TrainerStrategy) -> None:
     """Serve as trainer until the run ends or the seat is gone. Raises what :meth:`Driver.perform` does."""
+    with desk.numerics.apply():
+        _serve(desk, strategy)
+
+
+def _serve(desk: Desk, strategy: TrainerStrategy) -> None:
     number = 0
     while desk.driver.await_round(max(number + 1, len(desk.ledger.rounds))):
         number = len(desk.ledger.rounds)

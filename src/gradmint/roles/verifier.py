@@ -141,7 +141,8 @@ def verify(desk: Desk, strategy: VerifierStrategy, bonds: int = 0) -> None:
     """
     if not desk.ledger.is_direct:
         Docket(desk.driver, vouch=strategy.vouch, bonds=bonds).settle_in()
-    _serve(desk, strategy)
+    with desk.numerics.apply():
+        _serve(desk, strategy)
     if not desk.ledger.is_direct:
         desk.driver.attend(lambda: desk.ledger.phase is Phase.ENDED and bool(desk.ledger.unsettled()))
 

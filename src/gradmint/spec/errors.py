@@ -16,6 +16,7 @@
     |  `- OverNorm
     |- MalformedOutput            an output to sign that is none: tokens, picture or set
     |- ManifestError              the task manifest is not what the run pinned, or this machine cannot honour it
+    |  `- NumericsRefused         this machine computes in a way, or with a torch, that the run does not admit
     |- StoreError
     |  |- BlobMissing             nobody has the blob (yet)
     |  |- BlobCorrupt             bytes do not hash to the name they were asked for by
@@ -101,6 +102,10 @@ class MalformedOutput(GradmintError):
 
 class ManifestError(GradmintError):
     """The task manifest is not what the run pinned, or this machine cannot honour it."""
+
+
+class NumericsRefused(ManifestError):
+    """This machine's numeric configuration, or its torch release, is not one that the run admits."""
 
 
 class StoreError(GradmintError):

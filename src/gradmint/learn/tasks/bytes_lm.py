@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,9 +24,6 @@ from . import Batch, fill, task_factory
 BLOCK_BYTES = 1_024  # the text is cut into blocks ...
 HELD_OUT_EVERY = 16  # ... and every 16th is held out, so that validation text is of the same kind as training text
 CONTEXT = 64
-WIDTH = 64
-LAYERS = 2
-HEADS = 4
 RECENT = 4  # bytes embedded at each place: the newest and three before it, which spares attention the short range
 VALIDATION_WINDOWS = 128
 
@@ -56,6 +54,19 @@ def distinct_paragraphs(text: bytes) -> bytes:
     return b"\n\n".join(first.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Of the transformer."""
+
+    width: int
+    layers: int
+    heads: int
+
+
+SMALL = Size(width=64, layers=2, heads=4)  # 169,216 parameters
+LARGE = Size(width=128, layers=3, heads=4)
+
+
 class Block(nn.Module):
     """Pre-norm transformer block."""
 
@@ -83,15 +94,15 @@ class Block(nn.Module):
 class ByteModel(nn.Module):
     """Decoder-only transformer over bytes; output weights tied to the newest byte's embedding."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: Size) -> None:
         super().__init__()
-        self.recent = nn.ModuleList(nn.Embedding(256, WIDTH) for _ in range(RECENT))
-        self.place = nn.Embedding(CONTEXT, WIDTH)
-        self.blocks = nn.ModuleList(Block(WIDTH, HEADS) for _ in range(LAYERS))
-        self.norm = nn.LayerNorm(WIDTH)
+        self.recent = nn.ModuleList(nn.Embedding(256, size.width) for _ in range(RECENT))
+        self.place = nn.Embedding(CONTEXT, size.width)
+        self.blocks = nn.ModuleList(Block(size.width, size.heads) for _ in range(size.layers))
+        self.norm = nn.LayerNorm(size.width)
 
     def forward(self, text: Tensor) -> Tensor:
-        """Bytes [n, t] to final hidden states [n, t, WIDTH]."""
+        """Bytes [n, t] to final hidden states [n, t, width]."""
         x: Tensor = self.recent[0](text) + self.place.weight[: text.shape[1]]
         for back in range(1, RECENT):
             x = x + F.pad(self.recent[back](text[:, :-back]), (0, 0, back, 0))
@@ -104,9 +115,9 @@ class ByteModel(nn.Module):
 class BytesTask:
     """Samples are windows of 64 bytes at every offset of the training text; loss is the mean over a window's bytes."""
 
-    name = "bytes"
-
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: bytes, size: Size = SMALL) -> None:
+        self.name = "bytes" if size == SMALL else "bytes-large"
+        self.size = size
         self.data_sha256 = hashlib.sha256(text).hexdigest()
         blocks = [text[at : at + BLOCK_BYTES] for at in range(0, len(text), BLOCK_BYTES)]
         held_out = blocks[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
@@ -118,11 +129,11 @@ class BytesTask:
         self._validation = _windows(unseen, starts)
 
     def build(self, seed: int) -> nn.Module:
-        model = fill(ByteModel(), seed)
+        model = fill(ByteModel(self.size), seed)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if parameter.dim() == 2 and ("mix" in name or "narrow" in name):
-                    parameter.mul_(0.5)  # residual branches start small: 1 / sqrt(2 * LAYERS)
+                    parameter.mul_(1 / math.sqrt(2 * self.size.layers))  # residual branches start small
         return model
 
     def batch(self, indices: Sequence[int]) -> Batch:
@@ -166,3 +177,9 @@ def _windows(text: Tensor, starts: Sequence[int]) -> Batch:
 def factory() -> BytesTask:
     """The task named "bytes". Raises ManifestError when the topics file is missing."""
     return BytesTask(distinct_paragraphs(read_text()))
+
+
+@task_factory
+def large() -> BytesTask:
+    """The task named "bytes-large": the same text, more than four times the parameters. Raises ManifestError."""
+    return BytesTask(distinct_paragraphs(read_text()), LARGE)
