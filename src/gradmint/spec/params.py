@@ -117,10 +117,7 @@ class Params:
                 1 <= self.min_verifiers <= self.max_verifiers <= MAX_VERIFIERS,
                 f"1 <= min_verifiers {self.min_verifiers} <= max_verifiers {self.max_verifiers} <= {MAX_VERIFIERS}",
             ),
-            (
-                self.min_verifiers <= self.committee <= MAX_VERIFIERS,
-                f"min_verifiers {self.min_verifiers} <= committee {self.committee} <= {MAX_VERIFIERS}",
-            ),
+            (1 <= self.committee <= MAX_VERIFIERS, f"committee {self.committee} lies in 1..{MAX_VERIFIERS}"),
             (
                 min(self.train_s, self.hold_s, self.commit_s, self.reveal_s, self.settle_s) >= 1,
                 "every phase lasts at least 1 s",
