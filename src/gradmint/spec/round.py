@@ -61,9 +61,14 @@ class Round:
         return sum(1 << v for v, stake_wei in enumerate(self.stakes_wei) if stake_wei)
 
     @property
+    def attempts(self) -> tuple[Round, ...]:
+        """By the drawn committee first, if there was one without a quorum."""
+        return (self.first, self) if self.first else (self,)
+
+    @property
     def attempt(self) -> int:
         """1, or 2 once everyone was called in."""
-        return 2 if self.first else 1
+        return len(self.attempts)
 
     def start_over(self, stakes_wei: tuple[int, ...]) -> None:
         """Everyone eligible assesses anew; what was submitted and held stays."""
@@ -98,7 +103,7 @@ class Round:
         """The round's set of updates and the attested base model, see :func:`spec.agreement.held_set`: what the
         first committee said, whoever assesses."""
         holds = {v: (hold.bitmap, hold.base) for v, hold in self.holds.items()}
-        held, base = held_set(holds, (self.first or self).stakes_wei, self.trainers)
+        held, base = held_set(holds, self.attempts[0].stakes_wei, self.trainers)
         return held & self.first_submissions.keys(), base
 
     def reports(self, words: int) -> list[Report | None]:
