@@ -6,7 +6,7 @@ import {IRounds} from "./interfaces/IRounds.sol";
 import {IRuns} from "./interfaces/IRuns.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {IStakes} from "./interfaces/IStakes.sol";
-import {Clock, Counts, Masks, Outcome, Phase, Record, Role, Schedule, Seat, Submission} from "./interfaces/Types.sol";
+import {Clock, Counts, Masks, Phase, Record, Role, Schedule, Seat, Submission} from "./interfaces/Types.sol";
 import {Bitmap} from "./libraries/Bitmap.sol";
 import {Committee} from "./libraries/Committee.sol";
 import {Docket} from "./libraries/Docket.sol";
@@ -16,9 +16,9 @@ import {Transcript} from "./libraries/Transcript.sol";
 
 /// @dev See IRounds.
 contract Rounds is IRounds, Wired {
-    /// What changes once a round at most, in one word.
+    /// What changes once a round, in one word.
     struct Marks {
-        bytes24 roster; // roster transcript when the round opened
+        bytes24 opening;
         uint16 lastRecorded; // round
         uint16 lastSince; // first round of the latest trainer
         uint16 weakest; // trainer whose seat is given away next, by the settlement of
@@ -28,6 +28,12 @@ contract Rounds is IRounds, Wired {
     struct Filed {
         bytes30 hash;
         uint16 previous;
+    }
+
+    /// Roster transcript when the latest round opened in which it changed.
+    struct Opened {
+        bytes24 roster;
+        uint16 round;
     }
 
     /// Where direct runs keep their only record, in place of a round: nobody asks for an older one.
@@ -41,10 +47,7 @@ contract Rounds is IRounds, Wired {
     mapping(uint256 run => Schedule) private _schedules;
     mapping(uint256 run => Marks) private _marks;
     mapping(uint256 run => mapping(uint256 round => Filed)) private _records;
-
-    /// @inheritdoc IRounds
-    mapping(uint256 run => bytes24) public opening;
-
+    mapping(uint256 run => Opened) private _opened;
     mapping(uint256 run => mapping(address account => Seat)) private _seats;
     mapping(uint256 run => mapping(uint256 index => address)) private _trainers;
     mapping(uint256 run => mapping(uint256 index => address)) private _verifiers;
@@ -90,7 +93,7 @@ contract Rounds is IRounds, Wired {
         Clock memory clock_ = _during(run, Phase.TRAIN);
         uint256 trainers = _counts[run].trainersInRound;
         uint256[] memory seen = new uint256[](Bitmap.wordsFor(trainers));
-        bytes24 transcript = opening[run];
+        bytes24 transcript = _marks[run].opening;
         for (uint256 i; i < submissions.length; ++i) {
             Submission calldata said = submissions[i];
             transcript = Transcript.submitted(transcript, said.trainer, said.claimedGainMicronats, said.digest);
@@ -164,7 +167,7 @@ contract Rounds is IRounds, Wired {
         if (block.timestamp < clock_.deadline) revert NotOverdue(clock_.deadline, block.timestamp);
 
         if (clock_.phase == Phase.TRAIN) {
-            if (clock_.transcript == opening[run]) _void(run, clock_);
+            if (clock_.transcript == _marks[run].opening) _void(run, clock_);
             else _openPhase(run, clock_, Phase.HOLD);
         } else if (clock_.phase == Phase.SETTLE) {
             _void(run, clock_);
@@ -215,6 +218,7 @@ contract Rounds is IRounds, Wired {
         }
         _seats[run][account] = Seat({role: role, retired: false, index: index, sinceRound: sinceRound});
         Counts memory n = _counts[run];
+        _keepRoster(run, clock_.round, n.roster);
         n.roster = Transcript.admitted(n.roster, role, index, account, stakeWei);
         _counts[run].roster = n.roster;
 
@@ -232,12 +236,13 @@ contract Rounds is IRounds, Wired {
     function conclude(
         uint256 run,
         uint16 round,
-        Outcome calldata outcome,
+        bytes24 transcript,
+        uint16 weakest_,
         uint256[] calldata awaited,
         address[] calldata ejected,
         bool reached
     ) external only(address(settlement)) {
-        (_marks[run].weakest, _marks[run].weakestRound) = (outcome.weakest, round);
+        (_marks[run].weakest, _marks[run].weakestRound) = (weakest_, round);
         _awaitTrainers(run, round, awaited);
         for (uint256 i; i < ejected.length; ++i) {
             _retire(run, ejected[i]);
@@ -247,7 +252,7 @@ contract Rounds is IRounds, Wired {
         if (_schedules[run].proposing) {
             if (reached && clock_.phase != Phase.ENDED) _openPhase(run, clock_, Phase.ENDED);
         } else {
-            clock_.transcript = Transcript.settled(clock_.transcript, round, outcome);
+            clock_.transcript = transcript;
             if (reached) _openPhase(run, clock_, Phase.ENDED);
             else _openRound(run, clock_);
         }
@@ -347,7 +352,7 @@ contract Rounds is IRounds, Wired {
                 depositedWei: depositedWei,
                 active: m.active,
                 revealed: m.revealed,
-                roster: marks_.roster,
+                roster: _opened[run].round == round ? _opened[run].roster : n.roster,
                 reports: reports,
                 stakesWei: stakes.stakesOf(run, committee)
             })
@@ -373,11 +378,10 @@ contract Rounds is IRounds, Wired {
         (m.held, m.committed, m.revealed) = (0, 0, 0);
         (n.trainersInRound, n.verifiersInRound) = (n.trainers, n.verifiers);
         (_counts[run], _masks[run]) = (n, m);
-        if (_marks[run].roster != n.roster) _marks[run].roster = n.roster;
 
         ++clock_.round;
         _openPhase(run, clock_, Phase.TRAIN);
-        opening[run] = clock_.transcript;
+        _marks[run].opening = clock_.transcript;
     }
 
     function _openPhase(uint256 run, Clock memory clock_, Phase phase) private {
@@ -469,10 +473,17 @@ contract Rounds is IRounds, Wired {
         } else {
             _masks[run].gone |= uint32(1) << seat_.index;
         }
-        bytes24 roster = Transcript.retired(_counts[run].roster, seat_.role, seat_.index);
+        bytes24 roster = _counts[run].roster;
+        _keepRoster(run, _clocks[run].round, roster);
+        roster = Transcript.retired(roster, seat_.role, seat_.index);
         _counts[run].roster = roster;
 
         emit Retired(run, uint8(seat_.role), seat_.index, account, roster);
+    }
+
+    /// The roster is about to change: the first time in a round, what it was when that opened is kept for the record.
+    function _keepRoster(uint256 run, uint16 round, bytes24 roster) private {
+        if (_opened[run].round != round) _opened[run] = Opened(roster, round);
     }
 
     /// Who joined since `round` opened stays awaited, who is gone never is.
@@ -521,6 +532,16 @@ contract Rounds is IRounds, Wired {
     /// @inheritdoc IRounds
     function seat(uint256 run, address account) external view returns (Seat memory) {
         return _seats[run][account];
+    }
+
+    /// @inheritdoc IRounds
+    function opening(uint256 run) external view returns (bytes24) {
+        return _marks[run].opening;
+    }
+
+    /// @inheritdoc IRounds
+    function due(uint256 run) external view returns (Clock memory, bytes30) {
+        return (_clocks[run], _records[run][DIRECT].hash);
     }
 
     /// @inheritdoc IRounds

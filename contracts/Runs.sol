@@ -204,6 +204,12 @@ contract Runs is IRuns, Wired, EIP712, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IRuns
+    function basis(uint256 run) external view returns (bytes32 paramsHash, uint128 totalWei) {
+        (paramsHash, totalWei) = (_runs[run].paramsHash, _runs[run].totalWei);
+        if (paramsHash == 0) revert UnknownRun(run);
+    }
+
+    /// @inheritdoc IRuns
     function terms(uint256 run) external view returns (address, uint32, uint128, uint128) {
         Run storage known = _known(run);
         return (known.token, known.exitS, known.trainerStakeWei, known.verifierStakeWei);

@@ -22,6 +22,7 @@ import {
 } from "./interfaces/Types.sol";
 import {Docket} from "./libraries/Docket.sol";
 import {Mechanism} from "./libraries/Mechanism.sol";
+import {Mem} from "./libraries/Mem.sol";
 import {ParamsRules} from "./libraries/ParamsRules.sol";
 import {Transcript} from "./libraries/Transcript.sol";
 
@@ -72,13 +73,21 @@ contract Settlement is ISettlement, Wired {
     /* BY RE-EXECUTION */
 
     /// @inheritdoc ISettlement
-    function settle(uint256 run, Params calldata params, Inputs calldata inputs, Evidence calldata evidence) external {
-        _checkParams(run, params);
+    function settle(
+        uint256 run,
+        Params calldata params,
+        Inputs calldata inputs,
+        Evidence calldata // read by Transition, see _execute
+    )
+        external
+    {
+        uint256 totalWei = _checkParams(run, params);
         uint16 round = inputs.record.round;
-        bytes24 transcript = params.challengeS == 0 ? _requireTurn(run, round) : _requireNothingPending(run, round);
+        (bytes24 transcript, bytes30 recordHash) =
+            params.challengeS == 0 ? _requireTurn(run, round) : _requireNothingPending(run, round);
+        _checkRecord(run, inputs.record, recordHash);
         _checkStandings(inputs, standingsHash(run));
-        (, uint256 totalWei) = runs.books(run);
-        (Outcome memory outcome, Effects memory effects) = _execute(run, params, inputs, evidence, totalWei);
+        (Outcome memory outcome, Effects memory effects) = _execute(run, round, totalWei);
 
         transcript = Transcript.settled(transcript, round, outcome);
         if (params.challengeS != 0) {
@@ -98,7 +107,8 @@ contract Settlement is ISettlement, Wired {
         bytes[] calldata rowsOf
     ) external {
         _checkParams(run, params);
-        _checkRecord(run, record);
+        (bytes30 recordHash,) = rounds.record(run, record.round);
+        _checkRecord(run, record, recordHash);
         bytes32 slice = transition.hear(params, record, heads, chunk, rowsOf);
         if (slice == 0) revert NoSuchSlice(run, record.round, chunk);
         heard[run][record.round][chunk] = slice;
@@ -147,19 +157,25 @@ contract Settlement is ISettlement, Wired {
     function refute(
         uint256 run,
         Params calldata params,
-        Proposal[] calldata pending,
-        uint256 place,
         Inputs calldata inputs,
-        Evidence calldata evidence
+        Evidence calldata, // read by Transition, see _execute
+        Proposal[] calldata pending,
+        uint256 place
     ) external {
-        _checkParams(run, params);
+        uint256 totalWei = _checkParams(run, params);
         _checkPending(run, pending);
         uint16 round = inputs.record.round;
         if (place >= pending.length || pending[place].round != round) revert NotPending(run, round);
         {
-            (bytes32 before, uint256 totalWei) = _before(run, pending, place);
+            bytes32 before = standingsHash(run);
+            if (place != 0) {
+                Outcome calldata previous = pending[place - 1].outcome;
+                (before, totalWei) = (previous.standingsHash, previous.totalWei);
+            }
+            (bytes30 recordHash,) = rounds.record(run, round);
+            _checkRecord(run, inputs.record, recordHash);
             _checkStandings(inputs, before);
-            (Outcome memory outcome,) = _execute(run, params, inputs, evidence, totalWei);
+            (Outcome memory outcome,) = _execute(run, round, totalWei);
             if (Docket.hash(outcome) == Docket.hash(pending[place].outcome)) revert NotRefuted(run, round);
         }
 
@@ -238,28 +254,30 @@ contract Settlement is ISettlement, Wired {
 
     /* GUARDS */
 
-    function _checkParams(uint256 run, Params calldata params) private view {
-        bytes32 expected = runs.info(run).paramsHash;
+    /// Returns what was promised before.
+    function _checkParams(uint256 run, Params calldata params) private view returns (uint256 totalWei) {
+        bytes32 expected;
+        (expected, totalWei) = runs.basis(run);
         bytes32 actual = keccak256(ParamsRules.encode(params));
         if (actual != expected) revert ParamsMismatch(expected, actual);
     }
 
-    /// A direct run: its current round, in time. Returns the run's transcript.
-    function _requireTurn(uint256 run, uint16 round) private view returns (bytes24) {
-        Clock memory clock = rounds.clock(run);
+    /// A direct run: its current round, in time. Returns the run's transcript, and its record's hash.
+    function _requireTurn(uint256 run, uint16 round) private view returns (bytes24, bytes30) {
+        (Clock memory clock, bytes30 recordHash) = rounds.due(run);
         if (clock.phase != Phase.SETTLE) revert IRounds.WrongPhase(run, Phase.SETTLE, clock.phase);
         if (block.timestamp >= clock.deadline) revert IRounds.Overdue(clock.deadline, block.timestamp);
         if (round != clock.round) revert NotRecorded(run, round);
-        return clock.transcript;
+        return (clock.transcript, recordHash);
     }
 
-    /// A proposing run: its next recorded round. Returns the settlements' transcript.
-    function _requireNothingPending(uint256 run, uint16 round) private view returns (bytes24) {
+    /// A proposing run: its next recorded round. Returns the settlements' transcript, and the record's hash.
+    function _requireNothingPending(uint256 run, uint16 round) private view returns (bytes24, bytes30) {
         Progress memory progress = _progress[run];
         if (progress.pending != 0) revert StillPending(run, progress.pending);
-        (, uint16 previous) = rounds.record(run, round);
+        (bytes30 recordHash, uint16 previous) = rounds.record(run, round);
         if (previous != progress.settled) revert NotNext(run, round, previous, progress.settled);
-        return progress.transcript;
+        return (progress.transcript, recordHash);
     }
 
     function _proposing(uint256 run) private view returns (Terms memory terms) {
@@ -272,45 +290,41 @@ contract Settlement is ISettlement, Wired {
         if (actual != tip[run]) revert PendingMismatch(tip[run], actual);
     }
 
-    function _checkRecord(uint256 run, Record memory record) private view {
-        (bytes30 expected,) = rounds.record(run, record.round);
-        bytes30 actual = Docket.hash(record);
+    function _checkRecord(uint256 run, Record calldata record, bytes30 expected) private pure {
+        bytes30 actual = Docket.hashRecord(record);
         if (actual != expected) revert RecordMismatch(run, record.round, expected, actual);
     }
 
     function _checkStandings(Inputs calldata inputs, bytes32 expected) private pure {
-        bytes32 actual = Docket.hashStandings(inputs.roster, inputs.standings);
+        uint256 mark = Mem.mark();
+        bytes32 actual = keccak256(abi.encodePacked(inputs.roster, inputs.standings));
+        Mem.release(mark);
         if (actual != expected) revert StandingsMismatch(expected, actual);
     }
 
     /* STEPS */
 
-    /// Settles the recorded round of `inputs`, whose standings were checked.
-    function _execute(
-        uint256 run,
-        Params calldata params,
-        Inputs calldata inputs,
-        Evidence calldata evidence,
-        uint256 totalWei
-    ) private view returns (Outcome memory outcome, Effects memory effects) {
-        _checkRecord(run, inputs.record);
-        bytes32[] memory slices;
-        (outcome, effects, slices) = transition.execute(params, inputs, evidence, totalWei);
-        for (uint256 k; k < slices.length; ++k) {
-            bytes32 expected = heard[run][inputs.record.round][k];
-            if (slices[k] != expected) revert SliceMismatch(k, expected, slices[k]);
-        }
-    }
-
-    /// What pending proposal `place` stands on.
-    function _before(uint256 run, Proposal[] calldata pending, uint256 place)
+    /// Re-executes a round whose parameters, record and standings were checked.
+    /// @dev The arguments of settle() and refute() are those of Transition's execute() but for the first word: they are
+    /// passed on as they came. Decoding and encoding them again would cost more than all checks here.
+    function _execute(uint256 run, uint16 round, uint256 totalWei)
         private
         view
-        returns (bytes32 hash, uint256 totalWei)
+        returns (Outcome memory outcome, Effects memory effects)
     {
-        if (place != 0) return (pending[place - 1].outcome.standingsHash, pending[place - 1].outcome.totalWei);
-        hash = standingsHash(run);
-        (, totalWei) = runs.books(run);
+        bytes memory call = abi.encodePacked(ITransition.execute.selector, totalWei, msg.data[36:]);
+        (bool done, bytes memory answer) = address(transition).staticcall(call);
+        if (!done) {
+            assembly ("memory-safe") {
+                revert(add(answer, 0x20), mload(answer))
+            }
+        }
+        bytes32[] memory slices;
+        (outcome, effects, slices) = abi.decode(answer, (Outcome, Effects, bytes32[]));
+        for (uint256 k; k < slices.length; ++k) {
+            bytes32 expected = heard[run][round][k];
+            if (slices[k] != expected) revert SliceMismatch(k, expected, slices[k]);
+        }
     }
 
     /// Makes an outcome final.
@@ -332,11 +346,13 @@ contract Settlement is ISettlement, Wired {
         }
         bool reached =
             outcome.clusterMask != 0 && targetLossMicronats != 0 && outcome.lossMicronats <= targetLossMicronats;
-        rounds.conclude(run, round, outcome, effects.awaited, _slash(run, effects.slashed), reached);
+        address[] memory ejected = _slash(run, effects.slashed);
+        rounds.conclude(run, round, transcript, outcome.weakest, effects.awaited, ejected, reached);
     }
 
     /// Takes what was slashed; returns who lost too much to stay, and 0 for everyone else.
     function _slash(uint256 run, uint256[] memory slashed) private returns (address[] memory ejected) {
+        if (slashed.length == 0) return ejected;
         (,,, uint128 requiredWei) = runs.terms(run);
         ejected = new address[](slashed.length / 2);
         for (uint256 i; i < ejected.length; ++i) {

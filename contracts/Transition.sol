@@ -5,6 +5,7 @@ import {ISettlement} from "./interfaces/ISettlement.sol";
 import {ITransition} from "./interfaces/ITransition.sol";
 import {Effects, Evidence, Inputs, Outcome, Params, Record, Role} from "./interfaces/Types.sol";
 import {Agreement, Consensus} from "./libraries/Agreement.sol";
+import {Bitmap} from "./libraries/Bitmap.sol";
 import {Docket} from "./libraries/Docket.sol";
 import {Mechanism, Result} from "./libraries/Mechanism.sol";
 import {Reports} from "./libraries/Reports.sol";
@@ -20,7 +21,7 @@ contract Transition is ITransition {
     uint256 private constant ROW_SIZE = 9;
 
     /// @inheritdoc ITransition
-    function execute(Params calldata params, Inputs calldata inputs, Evidence calldata evidence, uint256 totalWei)
+    function execute(uint256 totalWei, Params calldata params, Inputs calldata inputs, Evidence calldata evidence)
         external
         pure
         returns (Outcome memory outcome, Effects memory effects, bytes32[] memory slices)
@@ -267,17 +268,17 @@ contract Transition is ITransition {
         pure
         returns (uint256[] memory awaited)
     {
-        awaited = new uint256[]((trainers + 255) / 256);
+        awaited = new uint256[](Bitmap.wordsFor(trainers));
         Leaf leaf = Standings.leaf(all, 0);
-        uint256 word;
         unchecked {
-            for (uint256 i; i < trainers; ++i) {
-                if (leaf.misses() < 2 && leaf.banRound() <= round) word |= 1 << (i & 255);
-                if (i & 255 == 255 || i + 1 == trainers) {
-                    awaited[i >> 8] = word;
-                    word = 0;
+            for (uint256 k; k < awaited.length; ++k) {
+                uint256 count = _least(trainers - 256 * k, 256);
+                uint256 word;
+                for (uint256 bit; bit < count; ++bit) {
+                    word |= leaf.isAwaited(round) << bit;
+                    leaf = leaf.next();
                 }
-                leaf = leaf.next();
+                awaited[k] = word;
             }
         }
     }

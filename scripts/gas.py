@@ -126,7 +126,7 @@ def measure_proposals(world: World, trainers: int) -> dict[str, int]:
     heard = settlement.send("hear", run, terms, record_tuple(record), heads, 0, chunks[0], sender=STRANGER)
     pending = [proposal_tuple(proposal) for proposal in world.ledger(run).pending]
     inputs, evidence = world.inputs(run, 2), world.evidence(run, 2)
-    refuted = settlement.send("refute", run, terms, pending, 1, inputs, evidence, sender=STRANGER)
+    refuted = settlement.send("refute", run, terms, inputs, evidence, pending, 1, sender=STRANGER)
     world.chain.warp(params.challenge_s)
     finalised = settlement.send("finalise", run, pending[:1], effects_tuple(first.effects), sender=STRANGER)
     return {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.37;
 
-import {Clock, Counts, Masks, Outcome, Phase, Role, Schedule, Seat, Submission} from "./Types.sol";
+import {Clock, Counts, Masks, Phase, Role, Schedule, Seat, Submission} from "./Types.sol";
 
 /// @title Rounds: what was said and when
 /// @notice Every act is folded into the run's transcript (src/gradmint/spec/transcript.py); every event carries the
@@ -105,6 +105,8 @@ interface IRounds {
     function retire(uint256 run, address account) external;
     /// @notice Applies a final settlement of `round`: whom to wait for, who leaves, whose seat is given away next. A direct run
     /// then opens its next round, or ends; a proposing run goes on, or ends. Only Settlement.
+    /// @param transcript After the settlement's row; a direct run goes on from it.
+    /// @param weakest_ As in the outcome.
     /// @param awaited Bitmap words of the trainers to wait for from now on; empty leaves them as they are. Who joined after
     /// `round` had opened is not touched.
     /// @param ejected Accounts of verifiers who leave.
@@ -112,13 +114,16 @@ interface IRounds {
     function conclude(
         uint256 run,
         uint16 round,
-        Outcome calldata outcome,
+        bytes24 transcript,
+        uint16 weakest_,
         uint256[] calldata awaited,
         address[] calldata ejected,
         bool reached
     ) external;
 
     function clock(uint256 run) external view returns (Clock memory);
+    /// @notice What a direct run's settlement goes by: the clock, and the hash of its latest record; 0: none.
+    function due(uint256 run) external view returns (Clock memory, bytes30 recordHash);
     function masks(uint256 run) external view returns (Masks memory);
     function counts(uint256 run) external view returns (Counts memory);
     function schedule(uint256 run) external view returns (Schedule memory);

@@ -121,6 +121,8 @@ interface IRuns {
         returns (address token, uint32 exitS, uint128 trainerStakeWei, uint128 verifierStakeWei);
     /// @notice What ever arrived, and what was ever promised.
     function books(uint256 run) external view returns (uint128 depositedWei, uint128 totalWei);
+    /// @notice What a re-execution goes by: keccak256(abi.encode(params)), and what was promised before.
+    function basis(uint256 run) external view returns (bytes32 paramsHash, uint128 totalWei);
     /// @notice What a proposing run has paid out so far, never above its total; not counted in a direct run, whose roots
     /// were computed on chain.
     function drawn(uint256 run) external view returns (uint256 amountWei);

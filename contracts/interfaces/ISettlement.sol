@@ -87,15 +87,15 @@ interface ISettlement {
 
     /// @notice Voids pending proposal `place` and all after it: re-execution gives another outcome. The bond behind it is
     /// split between whoever refutes (the challenger, while a challenge of that round is open), the fire and the budget.
-    /// @param pending All pending proposals, in order, as in the Proposed events.
     /// @param inputs The round's record, and what proposal `place - 1` states (`place` 0: what is final) was before it.
+    /// @param pending All pending proposals, in order, as in the Proposed events.
     function refute(
         uint256 run,
         Params calldata params,
-        Proposal[] calldata pending,
-        uint256 place,
         Inputs calldata inputs,
-        Evidence calldata evidence
+        Evidence calldata evidence,
+        Proposal[] calldata pending,
+        uint256 place
     ) external;
 
     /// @notice Makes the first pending proposal final when its window and any challenge of it are over. Anyone.

@@ -14,7 +14,8 @@ interface ITransition {
     /// @return effects What the settlement does beside promising pay.
     /// @return slices Hashes of the slices that the evidence brings, to be compared with what was heard; empty with whole
     /// reports or without a quorum.
-    function execute(Params calldata params, Inputs calldata inputs, Evidence calldata evidence, uint256 totalWei)
+    /// @dev The order of the parameters is that of ISettlement's settle and refute, which pass on their own calldata.
+    function execute(uint256 totalWei, Params calldata params, Inputs calldata inputs, Evidence calldata evidence)
         external
         pure
         returns (Outcome memory outcome, Effects memory effects, bytes32[] memory slices);

@@ -31,6 +31,26 @@ library Docket {
         );
     }
 
+    /// The same of a record in calldata.
+    function hashRecord(Record calldata record) internal pure returns (bytes30) {
+        return bytes30(
+            keccak256(
+                abi.encodePacked(
+                    record.round,
+                    record.previous,
+                    record.trainers,
+                    record.verifiers,
+                    record.depositedWei,
+                    record.active,
+                    record.revealed,
+                    record.roster,
+                    keccak256(abi.encodePacked(record.reports)),
+                    keccak256(abi.encodePacked(record.stakesWei))
+                )
+            )
+        );
+    }
+
     function hash(Effects memory effects) internal pure returns (bytes32) {
         return keccak256(
             abi.encodePacked(
@@ -42,8 +62,15 @@ library Docket {
     }
 
     /// Of a settlement's roster transcript and packed standings.
-    function hashStandings(bytes24 roster, bytes memory standings) internal pure returns (bytes32) {
-        return keccak256(abi.encodePacked(roster, standings));
+    /// @dev keccak256(abi.encodePacked(roster, standings)) without a copy: the roster lies in the word before the standings,
+    /// where their length is, for as long as that takes.
+    function hashStandings(bytes24 roster, bytes memory standings) internal pure returns (bytes32 hash_) {
+        assembly ("memory-safe") {
+            let size := mload(standings)
+            mstore(standings, shr(64, roster))
+            hash_ := keccak256(add(standings, 8), add(size, 24))
+            mstore(standings, size)
+        }
     }
 
     /// root 24 | total uint128 | standings hash 32 | loss uint32 | mask uint32 | weakest uint16 | effects 32.

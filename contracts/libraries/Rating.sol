@@ -74,12 +74,10 @@ library Rating {
     /// @dev In assembly, for a quarter less: the compiler spends as much on moving a dozen variables about.
     function _advance(uint256[] memory players, uint256 cQ32, uint256 behind) private pure {
         assembly ("memory-safe") {
-            /// floor(sqrt(x)) by Newton's steps from near by, as Fixed.sqrtNear.
+            /// floor(sqrt(x)) by Newton's steps from near by, as Fixed.sqrtNear: a step never leads below it, so it is what
+            /// does not exceed x when squared. x and guess are below 2^71, and so is every step.
             function root(x, guess) -> z {
-                z := shr(1, add(guess, div(x, guess)))
-                for { let lower := shr(1, add(z, div(x, z))) } lt(lower, z) { lower := shr(1, add(z, div(x, z))) } {
-                    z := lower
-                }
+                for { z := shr(1, add(guess, div(x, guess))) } gt(mul(z, z), x) {} { z := shr(1, add(z, div(x, z))) }
             }
             let slot := add(players, 0x20)
             let end := add(slot, shl(5, mload(players)))

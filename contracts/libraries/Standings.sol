@@ -74,6 +74,14 @@ library Standings {
         return (_load(self, 0x00) >> 32) & 0xffffffff;
     }
 
+    /// 1 where the next round waits for this trainer: it did not miss two in a row, nor is it banned beyond `round`; else 0.
+    function isAwaited(Leaf self, uint256 round) internal pure returns (uint256 bit) {
+        uint256 seat = _load(self, 0x00);
+        assembly ("memory-safe") {
+            bit := and(lt(and(shr(80, seat), 0xff), 2), iszero(gt(and(shr(32, seat), 0xffffffff), round)))
+        }
+    }
+
     function paidWei(Leaf self) internal pure returns (uint256) {
         return _load(self, 0x20) >> 128;
     }

@@ -97,10 +97,8 @@ def pending(world: World, run: int) -> list[Any]:
 
 
 def refute(world: World, run: int, place: int = 0, number: int = 1, who: str = STRANGER) -> Receipt:
-    args = (params_tuple(world.ledger(run).terms), pending(world, run), place)
-    return world.settlement.send(
-        "refute", run, *args, world.inputs(run, number), world.evidence(run, number), sender=who
-    )
+    args = (params_tuple(world.ledger(run).terms), world.inputs(run, number), world.evidence(run, number))
+    return world.settlement.send("refute", run, *args, pending(world, run), place, sender=who)
 
 
 def finalise(world: World, run: int, effects: Effects) -> Receipt:

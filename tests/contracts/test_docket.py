@@ -90,8 +90,8 @@ def finalise(world: World, run: int) -> Receipt:
 def refute(world: World, run: int, number: int, by: str = STRANGER, evidence: tuple[Any, ...] = ()) -> Receipt:
     place = [proposal.round for proposal in world.ledger(run).pending].index(number)
     return world.settlement.send(
-        "refute", run, params_tuple(world.ledger(run).terms), pending(world, run), place, world.inputs(run, number),
-        evidence or world.evidence(run, number), sender=by,
+        "refute", run, params_tuple(world.ledger(run).terms), world.inputs(run, number),
+        evidence or world.evidence(run, number), pending(world, run), place, sender=by,
     )  # fmt: skip
 
 
@@ -376,7 +376,7 @@ def test_refute_wants_the_records_inputs_and_what_is_pending(world: World) -> No
         brought: Any = inputs,
         heard: Any = evidence,
     ) -> Receipt:
-        return world.settlement.send("refute", run, params_tuple(params), said, place, brought, heard, sender=STRANGER)
+        return world.settlement.send("refute", run, params_tuple(params), brought, heard, said, place, sender=STRANGER)
 
     with reverts("ParamsMismatch"):
         send(replace(terms, slash_bps=1))

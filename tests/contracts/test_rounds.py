@@ -82,7 +82,7 @@ def test_siblings_calls_are_siblings(world: World) -> None:
         ("cancel", (run,), world.runs),
         ("admit", seat, world.stakes),
         ("retire", (run, trainer(0)), world.stakes),
-        ("conclude", (run, 1, (b"r" * 24, 0, b"s" * 32, 0, 0, 0, b"e" * 32), [], [], True), world.settlement),
+        ("conclude", (run, 1, b"t" * 24, 0, [], [], True), world.settlement),
     ):
         with reverts("OnlySibling", DEPLOYER, sibling.address):
             world.rounds.send(name, *args, sender=DEPLOYER)

@@ -192,7 +192,7 @@ def test_anyone_may_ask_what_a_settlement_would_give(world: World) -> None:
     ledger = world.ledger(run)
     transition = Contract(world.chain, world.settlement.call("transition"), artifacts.load("Transition").abi)
     outcome, effects, slices = transition.call(
-        "execute", params_tuple(ledger.terms), world.inputs(run, 1), world.evidence(run, 1), 0
+        "execute", 0, params_tuple(ledger.terms), world.inputs(run, 1), world.evidence(run, 1)
     )
     execution = ledger.round.execution
     assert execution is not None

@@ -566,7 +566,7 @@ contract Handler is World {
         address beneficiary = _beneficiary(run, round, actor(who % ACTORS));
         (uint128 beforeWei,) = stakes.bondOf(run, beneficiary);
         vm.prank(actor(who % ACTORS));
-        try settlement.refute(run, paramsOfRun[run], list, place, inputs, _evidence(run, round)) {
+        try settlement.refute(run, paramsOfRun[run], inputs, _evidence(run, round), list, place) {
             ++times["refute"];
             if (!isFalse) ++truthRefuted;
             (uint128 rewardWei,,) = Docket.splitBond(paramsOfRun[run].proposalBondWei, 4_000, 3_000);
@@ -881,7 +881,7 @@ contract Handler is World {
         returns (Outcome memory outcome, Effects memory effects, bytes memory all)
     {
         Evidence memory evidence = _evidence(run, inputs.record.round);
-        (outcome, effects,) = settlement.transition().execute(paramsOfRun[run], inputs, evidence, totalWei);
+        (outcome, effects,) = settlement.transition().execute(totalWei, paramsOfRun[run], inputs, evidence);
         all = executor.execute(paramsOfRun[run], inputs, evidence.reports, totalWei);
         if (Docket.hashStandings(inputs.record.roster, all) != outcome.standingsHash) ++outcomeDiffers;
     }

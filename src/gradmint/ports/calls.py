@@ -148,10 +148,10 @@ _TABLE: dict[type[chain.Call], _Row] = {
         lambda c: (
             c.run,
             _struct(c.params),
-            _proposals(c.pending),
-            c.place,
             _inputs(c.record, c.roster, c.rows, c.standings),
             _evidence(c.evidence),
+            _proposals(c.pending),
+            c.place,
         ),
         None,
     ),
