@@ -10,6 +10,7 @@ import {IRuns} from "./interfaces/IRuns.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {IStakes} from "./interfaces/IStakes.sol";
 import {Phase, Pricing, Role} from "./interfaces/Types.sol";
+import {Committee} from "./libraries/Committee.sol";
 import {Deposit} from "./libraries/Deposit.sol";
 import {Docket} from "./libraries/Docket.sol";
 import {Registration} from "./libraries/Registration.sol";
@@ -238,7 +239,16 @@ contract Stakes is IStakes, Wired, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IStakes
-    function stakesOf(uint256 run, address[] calldata accounts) external view returns (uint256[] memory stakesWei) {
+    function draw(uint256 run, address[] calldata accounts, bytes32 beacon, uint256 size)
+        external
+        view
+        returns (uint256)
+    {
+        return Committee.draw(beacon, stakesOf(run, accounts), size);
+    }
+
+    /// @inheritdoc IStakes
+    function stakesOf(uint256 run, address[] calldata accounts) public view returns (uint256[] memory stakesWei) {
         stakesWei = new uint256[](accounts.length);
         for (uint256 i; i < accounts.length; ++i) {
             stakesWei[i] = _stakes[run][accounts[i]].amountWei;
