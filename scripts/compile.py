@@ -39,7 +39,7 @@ FOR_FORGE = ("contracts/test/forge/", "contracts/proofs/")  # forge and halmos c
 SETTINGS = {
     "evmVersion": "prague",
     "viaIR": True,
-    "optimizer": {"enabled": True, "runs": 4_000},
+    "optimizer": {"enabled": True, "runs": 4_000},  # with more, Rounds would exceed the 24,576 bytes of EIP-170
     "metadata": {"bytecodeHash": "none", "appendCBOR": False},
     "remappings": ["@openzeppelin/contracts/=node_modules/@openzeppelin/contracts/", "solady/=node_modules/solady/"],
 }

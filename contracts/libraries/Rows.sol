@@ -165,8 +165,8 @@ library Rows {
         pure
         returns (uint256)
     {
-        uint256 size = 32 * members.length;
-        return size == 4 * MEMBER_SIZE || size == 3 * MEMBER_SIZE
+        uint256 words = members.length;
+        return words == 4 * MEMBER_SIZE / 32 || words == 3 * MEMBER_SIZE / 32
             ? _selectOfFour(members, mask, twice, right)
             : _selectOfMany(members, mask, twice, right);
     }

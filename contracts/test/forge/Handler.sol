@@ -766,7 +766,7 @@ contract Handler is World {
             }
         }
         if (what % 8 == 7) {
-            try rounds.conclude(run, 1, outcome, new uint256[](0), new address[](0), true) {
+            try rounds.conclude(run, 1, 0, outcome.weakest, new uint256[](0), new address[](0), true) {
                 through = true;
             } catch {
                 _drop();
