@@ -147,12 +147,7 @@ contract Rounds is Seats {
         } else if (clock_.phase == Phase.SETTLE) {
             _void(run, clock_);
         } else {
-            Masks memory m = _masks[run];
-            uint32 acted = Committee.actors(m, clock_.phase);
-            Committee.takeAttendance(m, clock_.phase);
-            _masks[run] = m;
-            if (acted == 0) _void(run, clock_);
-            else _advance(run, clock_, m);
+            _endPhase(run, clock_, _masks[run]);
         }
     }
 
@@ -199,17 +194,17 @@ contract Rounds is Seats {
 
     /// @inheritdoc IRounds
     function expand(uint256 run) external only(address(settlement)) returns (bool) {
-        Masks memory m = _masks[run];
-        if (m.active == m.eligible) return false;
+        Masks storage m = _masks[run];
+        uint32 eligible = m.eligible;
+        if (m.active == eligible) return false;
 
-        (m.active, m.committed, m.revealed) = (m.eligible, 0, 0);
-        _masks[run] = m;
+        (m.active, m.committed, m.revealed) = (eligible, 0, 0);
         _marks[run].lastRecorded = _records[run][DIRECT].previous;
         delete _records[run][DIRECT];
         Clock memory clock_ = _clocks[run];
         _openPhase(run, clock_, Phase.COMMIT);
 
-        emit Expanded(run, clock_.round, m.active);
+        emit Expanded(run, clock_.round, eligible);
         return true;
     }
 
@@ -228,7 +223,7 @@ contract Rounds is Seats {
         returns (Clock memory clock_, Masks memory m, uint8 verifier, uint32 bit)
     {
         clock_ = _during(run, phase);
-        Seat memory seat_ = _seats[run][msg.sender];
+        Seat storage seat_ = _seats[run][msg.sender];
         if (seat_.role != Role.VERIFIER || (seat_.retired && _verifiers[run][seat_.index] != msg.sender)) {
             revert NotSeated(run, msg.sender, Role.VERIFIER);
         }
@@ -269,15 +264,17 @@ contract Rounds is Seats {
     /// A verifier acted: store, and end the phase when nobody awaited is missing.
     function _acted(uint256 run, Clock memory clock_, Masks memory m) private {
         uint32 duty = Committee.duty(m, clock_.phase);
-        bool over = duty != 0 && duty & ~Committee.actors(m, clock_.phase) == 0;
-        if (over) Committee.takeAttendance(m, clock_.phase);
-        _masks[run] = m;
-        if (over) _advance(run, clock_, m);
-        else _clocks[run] = clock_;
+        if (duty != 0 && duty & ~Committee.actors(m, clock_.phase) == 0) return _endPhase(run, clock_, m);
+
+        (_masks[run], _clocks[run]) = (m, clock_);
     }
 
-    /// After HOLD, COMMIT or REVEAL, in which somebody acted.
-    function _advance(uint256 run, Clock memory clock_, Masks memory m) private {
+    /// After HOLD, COMMIT or REVEAL.
+    function _endPhase(uint256 run, Clock memory clock_, Masks memory m) private {
+        uint32 acted = Committee.actors(m, clock_.phase);
+        Committee.takeAttendance(m, clock_.phase);
+        _masks[run] = m;
+        if (acted == 0) return _void(run, clock_);
         if (clock_.phase != Phase.REVEAL) return _openPhase(run, clock_, Phase(uint8(clock_.phase) + 1));
 
         bool proposing = _schedules[run].proposing;
@@ -288,11 +285,13 @@ contract Rounds is Seats {
 
     /// Fixes everything that the round's settlement depends on, except the standings before it.
     function _record(uint256 run, uint16 round, Masks memory m, uint256 place) private {
-        Counts memory n = _counts[run];
-        Marks memory marks_ = _marks[run];
+        Counts storage n = _counts[run];
+        Marks storage marks_ = _marks[run];
+        address[] memory committee = new address[](n.verifiersInRound); // nobody stakes as address 0
         bytes32[] memory reports = new bytes32[](Hamming.popcount(m.revealed));
         uint256 next;
         for (uint8 v; v < n.verifiersInRound; ++v) {
+            if ((m.active >> v) & 1 == 1) committee[v] = _verifiers[run][v];
             if ((m.revealed >> v) & 1 == 1) reports[next++] = message[run][v];
         }
         (uint128 depositedWei,) = runs.books(run);
@@ -307,11 +306,11 @@ contract Rounds is Seats {
                 revealed: m.revealed,
                 roster: _opened[run].round == round ? _opened[run].roster : n.roster,
                 reports: reports,
-                stakesWei: stakes.stakesOf(run, _verifiersOf(run, m.active))
+                stakesWei: stakes.stakesOf(run, committee)
             })
         );
         _records[run][place] = Filed(hash, marks_.lastRecorded);
-        _marks[run].lastRecorded = round;
+        marks_.lastRecorded = round;
 
         emit Recorded(run, round, hash);
     }
@@ -353,13 +352,12 @@ contract Rounds is Seats {
     /// The committee of this round, where more are eligible than it has members.
     function _draw(uint256 run, bytes32 beacon) private {
         uint32 eligible = _masks[run].eligible;
-        uint256 size = _schedules[run].committee;
-        if (Hamming.popcount(eligible) <= size) return;
-        _masks[run].active = uint32(stakes.draw(run, _verifiersOf(run, eligible), beacon, size));
+        uint8 size = _schedules[run].committee;
+        if (Hamming.popcount(eligible) > size) _masks[run].active = stakes.draw(run, beacon, eligible, size);
     }
 
     function _duration(uint256 run, Phase phase) private view returns (uint256) {
-        Schedule memory plan = _schedules[run];
+        Schedule storage plan = _schedules[run];
         if (phase == Phase.TRAIN) return plan.trainS;
         if (phase == Phase.HOLD) return plan.holdS;
         if (phase == Phase.COMMIT) return plan.commitS;
@@ -377,11 +375,6 @@ contract Rounds is Seats {
     /// @inheritdoc IRounds
     function masks(uint256 run) external view returns (Masks memory) {
         return _masks[run];
-    }
-
-    /// @inheritdoc IRounds
-    function schedule(uint256 run) external view returns (Schedule memory) {
-        return _schedules[run];
     }
 
     /// @inheritdoc IRounds

@@ -62,14 +62,14 @@ abstract contract Seats is IRounds, Wired {
             _verifiers[run][index] = account;
         }
         _seats[run][account] = Seat({role: role, retired: false, index: index, sinceRound: sinceRound});
-        Counts memory n = _counts[run];
-        _keepRoster(run, clock_.round, n.roster);
-        n.roster = Transcript.admitted(n.roster, role, index, account, stakeWei);
-        _counts[run].roster = n.roster;
+        bytes24 roster = _counts[run].roster;
+        _keepRoster(run, clock_.round, roster);
+        roster = Transcript.admitted(roster, role, index, account, stakeWei);
+        _counts[run].roster = roster;
 
-        emit Admitted(run, uint8(role), index, account, stakeWei, n.roster);
+        emit Admitted(run, uint8(role), index, account, stakeWei, roster);
 
-        if (clock_.phase == Phase.ENROL && _isReady(n, _schedules[run], _masks[run].gone)) _openRound(run, clock_);
+        if (clock_.phase == Phase.ENROL && _isReady(run)) _openRound(run, clock_);
     }
 
     /// @inheritdoc IRounds
@@ -81,31 +81,30 @@ abstract contract Seats is IRounds, Wired {
 
     /* ROSTER */
 
-    function _isReady(Counts memory n, Schedule memory plan, uint32 gone) private pure returns (bool) {
-        uint256 verifiers = Hamming.popcount(Bitmap.maskOf(n.verifiers, 0) & ~uint256(gone));
+    function _isReady(uint256 run) private view returns (bool) {
+        (Counts storage n, Schedule storage plan) = (_counts[run], _schedules[run]);
+        uint256 verifiers = Hamming.popcount(Bitmap.maskOf(n.verifiers, 0) & ~uint256(_masks[run].gone));
         return n.trainers - n.trainersGone >= plan.minTrainers && verifiers >= plan.minVerifiers;
     }
 
     /// A fresh seat, else the first whose holder left, else the weakest's.
     function _findTrainerSeat(uint256 run) private returns (uint16 index, address pruned) {
-        Counts memory n = _counts[run];
+        Counts storage n = _counts[run];
         uint16 seats = _schedules[run].maxTrainers;
-        if (n.trainers < seats) {
-            _counts[run].trainers = n.trainers + 1;
-            return (n.trainers, address(0));
-        }
+        if (n.trainers < seats) return (n.trainers++, address(0));
+
         if (n.trainersGone == 0) pruned = _pruneWeakest(run, seats);
         uint256 word;
         while (_goneTrainers[run][word] == 0) ++word; // somebody is gone, now at the latest
         uint256 gone = _goneTrainers[run][word];
         _goneTrainers[run][word] = gone & (gone - 1);
-        --_counts[run].trainersGone;
+        --n.trainersGone;
         return (uint16(256 * word + Hamming.popcount(~gone & (gone - 1))), pruned); // the lowest bit
     }
 
     /// Only if the settlement that named it judged its present holder.
     function _pruneWeakest(uint256 run, uint16 seats) private returns (address holder) {
-        Marks memory marks_ = _marks[run];
+        Marks storage marks_ = _marks[run];
         holder = _trainers[run][marks_.weakest];
         if (marks_.weakest >= seats || _seats[run][holder].sinceRound > marks_.weakestRound) {
             revert Full(run, Role.TRAINER, seats);
@@ -115,14 +114,12 @@ abstract contract Seats is IRounds, Wired {
 
     /// A fresh seat, else the first that somebody left who cannot be called on any more.
     function _findVerifierSeat(uint256 run) private returns (uint16 index) {
-        Masks memory m = _masks[run];
-        uint8 verifiers = _counts[run].verifiers;
+        Masks storage m = _masks[run];
         uint8 seats = _schedules[run].maxVerifiers;
         uint32 bit;
-        if (verifiers < seats) {
-            index = verifiers;
+        if (_counts[run].verifiers < seats) {
+            index = _counts[run].verifiers++;
             bit = uint32(1) << index;
-            _counts[run].verifiers = verifiers + 1;
         } else {
             uint32 free = m.gone & ~m.eligible;
             if (free == 0) revert Full(run, Role.VERIFIER, seats);
@@ -131,15 +128,14 @@ abstract contract Seats is IRounds, Wired {
             (m.gone, m.missed) = (m.gone & ~bit, m.missed & ~bit);
         }
         m.awaited |= bit;
-        _masks[run] = m;
     }
 
     /// Also of accounts that a settlement names and that have no seat: nothing happens.
     function _retire(uint256 run, address account) internal {
-        Seat memory seat_ = _seats[run][account];
+        Seat storage seat_ = _seats[run][account];
         if (seat_.retired || seat_.role == Role.NONE) return;
 
-        _seats[run][account].retired = true;
+        seat_.retired = true;
         if (seat_.role == Role.TRAINER) {
             uint256 bit = 1 << (seat_.index & 255);
             _goneTrainers[run][seat_.index >> 8] |= bit;
@@ -163,7 +159,7 @@ abstract contract Seats is IRounds, Wired {
 
     /// Who joined since `round` opened stays awaited, who is gone never is.
     function _awaitTrainers(uint256 run, uint16 round, uint256[] calldata awaited) internal {
-        Counts memory n = _counts[run];
+        Counts storage n = _counts[run];
         bool mixed = _marks[run].lastSince > round;
         for (uint256 word; word < awaited.length; ++word) {
             uint256 before = _awaitedTrainers[run][word];
@@ -179,14 +175,6 @@ abstract contract Seats is IRounds, Wired {
         for (uint256 bit; mask >> bit != 0; ++bit) {
             if ((mask >> bit) & 1 == 0) continue;
             if (_seats[run][_trainers[run][256 * word + bit]].sinceRound > round) found |= 1 << bit;
-        }
-    }
-
-    /// Per verifier of this round, those in `mask`; 0, as whom nobody stakes, for the others.
-    function _verifiersOf(uint256 run, uint32 mask) internal view returns (address[] memory accounts) {
-        accounts = new address[](_counts[run].verifiersInRound);
-        for (uint256 v; v < accounts.length; ++v) {
-            if ((mask >> v) & 1 == 1) accounts[v] = _verifiers[run][v];
         }
     }
 
@@ -229,7 +217,7 @@ abstract contract Seats is IRounds, Wired {
 
     /// @inheritdoc IRounds
     function onDuty(uint256 run, address account) external view returns (bool) {
-        Seat memory seat_ = _seats[run][account];
+        Seat storage seat_ = _seats[run][account];
         return seat_.role == Role.VERIFIER && (_masks[run].eligible >> seat_.index) & 1 == 1
             && _verifiers[run][seat_.index] == account && _clocks[run].phase != Phase.ENDED;
     }

@@ -239,16 +239,17 @@ contract Stakes is IStakes, Wired, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IStakes
-    function draw(uint256 run, address[] calldata accounts, bytes32 beacon, uint256 size)
-        external
-        view
-        returns (uint256)
-    {
-        return Committee.draw(beacon, stakesOf(run, accounts), size);
+    function draw(uint256 run, bytes32 beacon, uint32 eligible, uint8 size) external view returns (uint32) {
+        address[] memory verifiers = rounds.verifiersAt(run, 0, 32);
+        uint256[] memory stakesWei = new uint256[](verifiers.length);
+        for (uint256 v; v < verifiers.length; ++v) {
+            if ((eligible >> v) & 1 == 1) stakesWei[v] = _stakes[run][verifiers[v]].amountWei;
+        }
+        return uint32(Committee.draw(beacon, stakesWei, size)); // a bit for each of 32
     }
 
     /// @inheritdoc IStakes
-    function stakesOf(uint256 run, address[] calldata accounts) public view returns (uint256[] memory stakesWei) {
+    function stakesOf(uint256 run, address[] calldata accounts) external view returns (uint256[] memory stakesWei) {
         stakesWei = new uint256[](accounts.length);
         for (uint256 i; i < accounts.length; ++i) {
             stakesWei[i] = _stakes[run][accounts[i]].amountWei;

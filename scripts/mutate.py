@@ -89,12 +89,15 @@ MUTATIONS = (
         "if (seat_.sinceRound > round) revert NotYet(seat_.sinceRound, round);", "", GAME,
     ),
     Mutation(
-        "an account takes two seats", "Rounds.sol",
+        "an account takes two seats", "Seats.sol",
         "if (_seats[run][account].role != Role.NONE) revert AlreadySeated(run, account);", "", GAME,
     ),
     Mutation(
         "acts of outsiders count", "Rounds.sol",
         "if (m.active & bit == 0) revert NotOnCommittee(run, verifier);", "", GAME,
+    ),
+    Mutation(
+        "everyone is called in again and again", "Rounds.sol", "if (m.active == eligible) return false;", "", GAME,
     ),
     # Settlement
     Mutation(
@@ -114,6 +117,8 @@ MUTATIONS = (
         "runs.keep(run, address(uint160(effects.left[i])), effects.left[i + 1]);", "", GAME,
     ),
     # Libraries
+    Mutation("who is drawn stays among those to draw from", "libraries/Committee.sol",
+        "stakesWei.set(chosen, 0);", "", GAME),
     Mutation("a leaf is tagged like a node", "libraries/StandingTree.sol",
         "mstore8(0x00, 0x00)", "mstore8(0x00, 0x01)", TREE),
     Mutation(

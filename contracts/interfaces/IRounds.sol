@@ -16,7 +16,8 @@ import {Clock, Counts, Masks, Phase, Role, Schedule, Seat, Submission} from "./T
 /// once, and assesses anew from COMMIT on, with another beacon. What was submitted and held stays as it is.
 /// @dev A round that ends with at least one reveal is recorded: a hash fixes everything that its settlement depends on. In a
 /// direct run the next round waits for that settlement (SETTLE, or void); in a proposing run it opens at once.
-/// @dev Not guaranteed: that a committee that is silent as a whole is replaced: such a round is void; nor that a run that ends because its target was reached records the round it is in.
+/// @dev Not guaranteed: that a committee that is silent as a whole is replaced (such a round is void); nor that a run that ends
+/// because its target was reached records the round it is in.
 interface IRounds {
     event PhaseOpened(
         uint256 indexed run,
@@ -137,7 +138,6 @@ interface IRounds {
     function due(uint256 run) external view returns (Clock memory, bytes30 recordHash);
     function masks(uint256 run) external view returns (Masks memory);
     function counts(uint256 run) external view returns (Counts memory);
-    function schedule(uint256 run) external view returns (Schedule memory);
     function seat(uint256 run, address account) external view returns (Seat memory);
     /// @notice Transcript right after this round's TRAIN phase opened.
     function opening(uint256 run) external view returns (bytes24);

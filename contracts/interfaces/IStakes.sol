@@ -106,12 +106,9 @@ interface IStakes {
     /// @notice Stake and release time; `releaseS` is 0 while seated.
     function stakeOf(uint256 run, address account) external view returns (uint128 amountWei, uint40 releaseS);
     function stakesOf(uint256 run, address[] calldata accounts) external view returns (uint256[] memory stakesWei);
-    /// @notice Mask of `size` among `accounts`, drawn by what they have staked now; see Committee.draw.
-    /// @param accounts At most 32, per verifier index; 0 for whoever is not eligible.
-    function draw(uint256 run, address[] calldata accounts, bytes32 beacon, uint256 size)
-        external
-        view
-        returns (uint256);
+    /// @notice Mask of `size` verifiers drawn among those in the mask `eligible`, by what they have staked now; see
+    /// Committee.draw.
+    function draw(uint256 run, bytes32 beacon, uint32 eligible, uint8 size) external view returns (uint32);
     function bondOf(uint256 run, address account) external view returns (uint128 amountWei, uint128 lockedWei);
     /// @notice Slashed, forfeited or paid for seats, and not yet sent away.
     function burnable(uint256 run) external view returns (uint256);

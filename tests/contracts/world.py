@@ -396,7 +396,7 @@ class World:
         return self.clock(run)[3]
 
     def masks(self, run: int) -> dict[str, int]:
-        names = ("held", "committed", "revealed", "active", "awaited", "missed", "gone")
+        names = ("held", "committed", "revealed", "eligible", "active", "awaited", "missed", "gone")
         return dict(zip(names, self.rounds.call("masks", run), strict=True))
 
     def overdue(self, run: int) -> None:
@@ -472,7 +472,7 @@ class World:
     def commitment(self, run: int, v: int, report: bytes, salt: bytes) -> bytes:
         contract = bytes.fromhex(self.rounds.address[2:])
         account = bytes.fromhex(verifier(v)[2:])
-        round_, words = self.clock(run)[2], self.rounds.call("schedule", run)[10]
+        round_, words = self.clock(run)[2], self.ledger(run).terms.words
         digest = Report.hash(report, words)
         return spec_transcript.commitment(self.chain.chain_id, contract, run, round_, account, digest, salt)
 

@@ -47,6 +47,7 @@ def play(
     rounds: int,
     hold_s: int = 2,
     propose: bool = False,
+    committee: int = LOCAL.committee,
 ) -> Stage:
     """Play ``rounds`` rounds of the digits task, a thread per participant; with ``propose``, by proposals.
 
@@ -60,6 +61,7 @@ def play(
         max_trainers=len(trainers),
         min_verifiers=len(verifiers),
         max_verifiers=len(verifiers),
+        committee=committee,
         hold_s=hold_s,
     )
     if propose:

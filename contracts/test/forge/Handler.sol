@@ -62,6 +62,7 @@ abstract contract World is Trees {
         (p.manifest, p.model) = (keccak256("manifest"), keccak256("model"));
         p.targetLossMicronats = targetLossMicronats;
         (p.maxRounds, p.minTrainers, p.maxTrainers, p.minVerifiers, p.maxVerifiers) = (24, 1, 3, 1, 3);
+        p.committee = 2;
         (p.trainS, p.holdS, p.commitS, p.revealS, p.settleS) = (100, 100, 100, 100, 100);
         p.exitS = 1_000;
         (p.trainerStakeWei, p.verifierStakeWei) = (1_000, 1e18);
@@ -92,6 +93,7 @@ contract Handler is World {
         uint32 active;
         uint32 revealed;
         bytes24 roster;
+        uint32 eligible;
     }
 
     struct Pending {
@@ -123,6 +125,7 @@ contract Handler is World {
     /// A lie that nobody refuted became final: what the run's standings are is anybody's guess from then on.
     mapping(uint256 run => bool) public lied;
     mapping(uint256 run => uint256) public refundedWei;
+    mapping(uint256 run => uint16 round) internal expandedIn;
 
     /* BREACHES: how often a rule about one step was broken */
 
@@ -142,6 +145,7 @@ contract Handler is World {
     uint256 public actedTooSoon;
     uint256 public actedTooLate;
     uint256 public rewardAstray;
+    uint256 public expandedTwice;
 
     /* WHAT HAPPENED: a test that nothing happens in shows nothing */
 
@@ -472,9 +476,13 @@ contract Handler is World {
         (, uint128 totalWei) = runs.books(run);
         (Outcome memory outcome,, bytes memory all) = _execute(run, inputs, totalWei);
         try settlement.settle(run, paramsOfRun[run], inputs, _evidence(run, round)) {
+            _listen();
+            if (run <= 2 && rounds.clock(run).phase == Phase.COMMIT) {
+                if (outcome.clusterMask != 0) ++outcomeDiffers;
+                return; // everyone was called in instead
+            }
             ++times["settle"];
             (finalRoster[run], finalStandings[run]) = (inputs.record.roster, all);
-            _listen();
             if (settlement.standingsHash(run) != outcome.standingsHash) ++outcomeDiffers;
         } catch {
             _drop();
@@ -957,14 +965,30 @@ contract Handler is World {
     function _phaseOpened(uint256 run, bytes memory data) private {
         (uint16 round, Phase phase,,, bytes24 roster,) =
             abi.decode(data, (uint16, Phase, uint40, bytes32, bytes24, bytes24));
-        bool forward = round > lastRound[run] || (round == lastRound[run] && phase > lastPhase[run]);
+        bool again = round == lastRound[run] && phase == Phase.COMMIT && lastPhase[run] == Phase.SETTLE;
+        if (again) _expanded(run, round);
+        bool forward = again || round > lastRound[run] || (round == lastRound[run] && phase > lastPhase[run]);
         if (!forward || lastPhase[run] == Phase.ENDED) ++phaseWentBack;
         (lastRound[run], lastPhase[run]) = (round, phase);
         if (phase == Phase.ENDED) ++times["ended"];
-        if (phase != Phase.TRAIN) return;
         Masks memory m = rounds.masks(run);
-        open_[run] =
-            Open(round, rounds.counts(run).trainersInRound, rounds.counts(run).verifiersInRound, m.active, 0, roster);
+        if (phase == Phase.HOLD) open_[run].active = m.active;
+        if (phase != Phase.TRAIN) return;
+        (uint16 trainers, uint8 verifiers) = (rounds.counts(run).trainersInRound, rounds.counts(run).verifiersInRound);
+        open_[run] = Open(round, trainers, verifiers, m.active, 0, roster, m.eligible);
+    }
+
+    /// The record is thrown away, everyone eligible speaks anew.
+    function _expanded(uint256 run, uint16 round) private {
+        if (expandedIn[run] == round) ++expandedTwice;
+        expandedIn[run] = round;
+        (open_[run].active, open_[run].revealed) = (open_[run].eligible, 0);
+        recorded[run].pop();
+        ++times["expand"];
+    }
+
+    function lastRecorded(uint256 run) external view returns (uint16) {
+        return recorded[run].length == 0 ? 0 : recorded[run][recorded[run].length - 1];
     }
 
     function _recorded(uint256 run, bytes memory data) private {

@@ -175,8 +175,8 @@ class Driver:
 
     def _run(self, number: int, duty: Duty) -> None:
         result: bytes | bool | Phase | None = None
-        rounds = self.follower.ledger.rounds
-        attempt = rounds[number - 1].attempt if number else 1
+        known = self.follower.ledger.rounds[:number]  # performed before it was seen: it has just opened
+        attempt = known[-1].attempt if known else 1
         while True:
             try:
                 action = duty.send(result)
