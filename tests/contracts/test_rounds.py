@@ -76,13 +76,14 @@ def test_who_left_before_round_1_does_not_count(world: World) -> None:
 
 def test_siblings_calls_are_siblings(world: World) -> None:
     run = started(world)
-    seat, schedule = (run, 1, STRANGER, 1), (*(1,) * 11, True)
+    seat, schedule = (run, 1, STRANGER, 1), (*(1,) * 12, True)
     for name, args, sibling in (
         ("create", (run, schedule), world.runs),
         ("cancel", (run,), world.runs),
         ("admit", seat, world.stakes),
         ("retire", (run, trainer(0)), world.stakes),
         ("conclude", (run, 1, b"t" * 24, 0, [], [], True), world.settlement),
+        ("expand", (run,), world.settlement),
     ):
         with reverts("OnlySibling", DEPLOYER, sibling.address):
             world.rounds.send(name, *args, sender=DEPLOYER)

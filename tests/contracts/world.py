@@ -510,6 +510,15 @@ class World:
         self.compare(run, number, sent)
         return sent
 
+    def call_everyone_in(self, run: int) -> Receipt:
+        """Try to settle a round in which the drawn committee had no quorum."""
+        number = self.ledger(run).round.number
+        inputs, evidence = self.inputs(run, number), self.evidence(run, number)
+        params = params_tuple(self.ledger(run).terms)
+        sent = self.settlement.send("settle", run, params, inputs, evidence, sender=STRANGER)
+        assert sent["Expanded"].round == number and self.ledger(run).round.attempt == 2
+        return sent
+
     def compare(self, run: int, number: int, sent: Receipt) -> None:
         """A settlement's events against what the specification executes."""
         ledger = self.ledger(run)
