@@ -292,7 +292,7 @@ def test_random_params_are_judged_alike(protocol: Contract) -> None:
     names = [f.name for f in fields(Params) if f.name not in ("manifest", "model", "penalty_bps")]
     widths = {"trainer_stake_wei": 128, "verifier_stake_wei": 128, "target_loss_micronats": 32, "words": 8,
               "join_price_wei": 128, "proposal_bond_wei": 128, "value_exponent_halves": 8, "min_verifiers": 8,
-              "max_verifiers": 8}  # fmt: skip
+              "max_verifiers": 8, "committee": 8}  # fmt: skip
     refused = 0
     for _ in range(150):
         name = rng.choice(names)
