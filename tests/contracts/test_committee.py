@@ -6,7 +6,6 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from vectors import random_draw
 from world import (
     DEPLOYER,
     STRANGER,
@@ -77,13 +76,6 @@ def test_a_draw_of_sixteen_of_thirty_two_costs_little(protocol: Contract) -> Non
     rng = Random(2)
     gas = [protocol.call("drawGas", rng.randbytes(32), [10**20] * 32, 16) for _ in range(20)]
     assert max(gas) < 60_000
-
-
-def test_random_draws_are_the_specifications(protocol: Contract) -> None:
-    rng = Random(3)
-    for _ in range(100):
-        beacon, stakes_wei, size = random_draw(rng)
-        assert protocol.call("draw", beacon, stakes_wei, size) == draw(beacon, stakes_wei, size)
 
 
 def test_outsiders_are_refused_and_stay_on_duty(world: World) -> None:
