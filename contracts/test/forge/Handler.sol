@@ -161,6 +161,7 @@ contract Handler is World {
             paramsOfRun[run] = paramsOf(run > 2, run == 2 ? 300_000 : 0);
             tokenOf[run] = tokens[run % 2];
         }
+        paramsOfRun[1].minVerifiers = 4; // more than are drawn, from its first round on
         for (uint256 t; t < 2; ++t) {
             for (uint256 a; a < ACTORS; ++a) {
                 _enrich(tokens[t], actor(a));
