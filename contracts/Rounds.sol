@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.37;
 
+import {Seats} from "./Seats.sol";
 import {Wired} from "./Wired.sol";
 import {IRounds} from "./interfaces/IRounds.sol";
 import {IRuns} from "./interfaces/IRuns.sol";
@@ -15,25 +16,10 @@ import {Reports} from "./libraries/Reports.sol";
 import {Transcript} from "./libraries/Transcript.sol";
 
 /// @dev See IRounds.
-contract Rounds is IRounds, Wired {
-    /// What changes once a round, in one word.
-    struct Marks {
-        bytes24 opening;
-        uint16 lastRecorded; // round
-        uint16 lastSince; // first round of the latest trainer
-        uint16 weakest; // trainer whose seat is given away next, by the settlement of
-        uint16 weakestRound; // this round; 0: none yet
-    }
-
+contract Rounds is Seats {
     struct Filed {
         bytes30 hash;
         uint16 previous;
-    }
-
-    /// Roster transcript when the latest round opened in which it changed.
-    struct Opened {
-        bytes24 roster;
-        uint16 round;
     }
 
     /// Where direct runs keep their only record, in place of a round: nobody asks for an older one.
@@ -41,18 +27,7 @@ contract Rounds is IRounds, Wired {
 
     /* STORAGE */
 
-    mapping(uint256 run => Clock) private _clocks;
-    mapping(uint256 run => Masks) private _masks;
-    mapping(uint256 run => Counts) private _counts;
-    mapping(uint256 run => Schedule) private _schedules;
-    mapping(uint256 run => Marks) private _marks;
     mapping(uint256 run => mapping(uint256 round => Filed)) private _records;
-    mapping(uint256 run => Opened) private _opened;
-    mapping(uint256 run => mapping(address account => Seat)) private _seats;
-    mapping(uint256 run => mapping(uint256 index => address)) private _trainers;
-    mapping(uint256 run => mapping(uint256 index => address)) private _verifiers;
-    mapping(uint256 run => mapping(uint256 word => uint256)) private _awaitedTrainers;
-    mapping(uint256 run => mapping(uint256 word => uint256)) private _goneTrainers;
 
     /// @inheritdoc IRounds
     mapping(uint256 run => mapping(uint8 verifier => bytes32)) public message;
@@ -172,12 +147,7 @@ contract Rounds is IRounds, Wired {
         } else if (clock_.phase == Phase.SETTLE) {
             _void(run, clock_);
         } else {
-            Masks memory m = _masks[run];
-            uint32 acted = Committee.actors(m, clock_.phase);
-            Committee.takeAttendance(m, clock_.phase);
-            _masks[run] = m;
-            if (acted == 0) _void(run, clock_);
-            else _advance(run, clock_, m);
+            _endPhase(run, clock_, _masks[run]);
         }
     }
 
@@ -194,42 +164,6 @@ contract Rounds is IRounds, Wired {
         if (clock_.phase != Phase.ENROL) revert WrongPhase(run, Phase.ENROL, clock_.phase);
 
         _openPhase(run, clock_, Phase.ENDED);
-    }
-
-    /// @inheritdoc IRounds
-    function admit(uint256 run, Role role, address account, uint128 stakeWei)
-        external
-        only(address(stakes))
-        returns (uint16 index, address pruned)
-    {
-        Clock memory clock_ = _clocks[run];
-        if (clock_.phase == Phase.ENDED) revert WrongPhase(run, Phase.ENROL, clock_.phase);
-        if (_seats[run][account].role != Role.NONE) revert AlreadySeated(run, account);
-
-        uint16 sinceRound = clock_.round + 1;
-        if (role == Role.TRAINER) {
-            (index, pruned) = _findTrainerSeat(run);
-            _trainers[run][index] = account;
-            _awaitedTrainers[run][index >> 8] |= 1 << (index & 255);
-            if (_marks[run].lastSince != sinceRound) _marks[run].lastSince = sinceRound;
-        } else {
-            index = _findVerifierSeat(run);
-            _verifiers[run][index] = account;
-        }
-        _seats[run][account] = Seat({role: role, retired: false, index: index, sinceRound: sinceRound});
-        Counts memory n = _counts[run];
-        _keepRoster(run, clock_.round, n.roster);
-        n.roster = Transcript.admitted(n.roster, role, index, account, stakeWei);
-        _counts[run].roster = n.roster;
-
-        emit Admitted(run, uint8(role), index, account, stakeWei, n.roster);
-
-        if (clock_.phase == Phase.ENROL && _isReady(n, _schedules[run], _masks[run].gone)) _openRound(run, clock_);
-    }
-
-    /// @inheritdoc IRounds
-    function retire(uint256 run, address account) external only(address(stakes)) {
-        _retire(run, account);
     }
 
     /// @inheritdoc IRounds
@@ -258,6 +192,22 @@ contract Rounds is IRounds, Wired {
         }
     }
 
+    /// @inheritdoc IRounds
+    function expand(uint256 run) external only(address(settlement)) returns (bool) {
+        Masks storage m = _masks[run];
+        uint32 eligible = m.eligible;
+        if (m.active == eligible) return false;
+
+        (m.active, m.committed, m.revealed) = (eligible, 0, 0);
+        _marks[run].lastRecorded = _records[run][DIRECT].previous;
+        delete _records[run][DIRECT];
+        Clock memory clock_ = _clocks[run];
+        _openPhase(run, clock_, Phase.COMMIT);
+
+        emit Expanded(run, clock_.round, eligible);
+        return true;
+    }
+
     /* GUARDS */
 
     function _during(uint256 run, Phase phase) private view returns (Clock memory clock_) {
@@ -273,7 +223,7 @@ contract Rounds is IRounds, Wired {
         returns (Clock memory clock_, Masks memory m, uint8 verifier, uint32 bit)
     {
         clock_ = _during(run, phase);
-        Seat memory seat_ = _seats[run][msg.sender];
+        Seat storage seat_ = _seats[run][msg.sender];
         if (seat_.role != Role.VERIFIER || (seat_.retired && _verifiers[run][seat_.index] != msg.sender)) {
             revert NotSeated(run, msg.sender, Role.VERIFIER);
         }
@@ -314,15 +264,17 @@ contract Rounds is IRounds, Wired {
     /// A verifier acted: store, and end the phase when nobody awaited is missing.
     function _acted(uint256 run, Clock memory clock_, Masks memory m) private {
         uint32 duty = Committee.duty(m, clock_.phase);
-        bool over = duty != 0 && duty & ~Committee.actors(m, clock_.phase) == 0;
-        if (over) Committee.takeAttendance(m, clock_.phase);
-        _masks[run] = m;
-        if (over) _advance(run, clock_, m);
-        else _clocks[run] = clock_;
+        if (duty != 0 && duty & ~Committee.actors(m, clock_.phase) == 0) return _endPhase(run, clock_, m);
+
+        (_masks[run], _clocks[run]) = (m, clock_);
     }
 
-    /// After HOLD, COMMIT or REVEAL, in which somebody acted.
-    function _advance(uint256 run, Clock memory clock_, Masks memory m) private {
+    /// After HOLD, COMMIT or REVEAL.
+    function _endPhase(uint256 run, Clock memory clock_, Masks memory m) private {
+        uint32 acted = Committee.actors(m, clock_.phase);
+        Committee.takeAttendance(m, clock_.phase);
+        _masks[run] = m;
+        if (acted == 0) return _void(run, clock_);
         if (clock_.phase != Phase.REVEAL) return _openPhase(run, clock_, Phase(uint8(clock_.phase) + 1));
 
         bool proposing = _schedules[run].proposing;
@@ -333,8 +285,8 @@ contract Rounds is IRounds, Wired {
 
     /// Fixes everything that the round's settlement depends on, except the standings before it.
     function _record(uint256 run, uint16 round, Masks memory m, uint256 place) private {
-        Counts memory n = _counts[run];
-        Marks memory marks_ = _marks[run];
+        Counts storage n = _counts[run];
+        Marks storage marks_ = _marks[run];
         address[] memory committee = new address[](n.verifiersInRound); // nobody stakes as address 0
         bytes32[] memory reports = new bytes32[](Hamming.popcount(m.revealed));
         uint256 next;
@@ -358,7 +310,7 @@ contract Rounds is IRounds, Wired {
             })
         );
         _records[run][place] = Filed(hash, marks_.lastRecorded);
-        _marks[run].lastRecorded = round;
+        marks_.lastRecorded = round;
 
         emit Recorded(run, round, hash);
     }
@@ -368,13 +320,14 @@ contract Rounds is IRounds, Wired {
         _openRound(run, clock_);
     }
 
-    function _openRound(uint256 run, Clock memory clock_) private {
+    function _openRound(uint256 run, Clock memory clock_) internal override {
         if (clock_.round == _schedules[run].maxRounds) return _openPhase(run, clock_, Phase.ENDED);
 
         Counts memory n = _counts[run];
         Masks memory m = _masks[run];
-        m.active = uint32(Bitmap.maskOf(n.verifiers, 0)) & ~m.gone;
-        m.awaited &= m.active;
+        m.eligible = uint32(Bitmap.maskOf(n.verifiers, 0)) & ~m.gone;
+        m.active = m.eligible;
+        m.awaited &= m.eligible;
         (m.held, m.committed, m.revealed) = (0, 0, 0);
         (n.trainersInRound, n.verifiersInRound) = (n.trainers, n.verifiers);
         (_counts[run], _masks[run]) = (n, m);
@@ -387,6 +340,7 @@ contract Rounds is IRounds, Wired {
     function _openPhase(uint256 run, Clock memory clock_, Phase phase) private {
         bytes24 roster = _counts[run].roster;
         bytes32 beacon = Transcript.beacon(block.prevrandao, clock_.transcript);
+        if (phase == Phase.HOLD) _draw(run, beacon);
         clock_.phase = phase;
         clock_.deadline = phase == Phase.ENDED ? 0 : uint40(block.timestamp + _duration(run, phase));
         clock_.transcript = Transcript.phase(clock_.transcript, clock_.round, phase, clock_.deadline, beacon, roster);
@@ -395,116 +349,20 @@ contract Rounds is IRounds, Wired {
         emit PhaseOpened(run, clock_.round, phase, clock_.deadline, beacon, roster, clock_.transcript);
     }
 
+    /// The committee of this round, where more are eligible than it has members.
+    function _draw(uint256 run, bytes32 beacon) private {
+        uint32 eligible = _masks[run].eligible;
+        uint8 size = _schedules[run].committee;
+        if (Hamming.popcount(eligible) > size) _masks[run].active = stakes.draw(run, beacon, eligible, size);
+    }
+
     function _duration(uint256 run, Phase phase) private view returns (uint256) {
-        Schedule memory plan = _schedules[run];
+        Schedule storage plan = _schedules[run];
         if (phase == Phase.TRAIN) return plan.trainS;
         if (phase == Phase.HOLD) return plan.holdS;
         if (phase == Phase.COMMIT) return plan.commitS;
         if (phase == Phase.REVEAL) return plan.revealS;
         return plan.settleS;
-    }
-
-    /* ROSTER */
-
-    function _isReady(Counts memory n, Schedule memory plan, uint32 gone) private pure returns (bool) {
-        uint256 verifiers = Hamming.popcount(Bitmap.maskOf(n.verifiers, 0) & ~uint256(gone));
-        return n.trainers - n.trainersGone >= plan.minTrainers && verifiers >= plan.minVerifiers;
-    }
-
-    /// A fresh seat, else the first whose holder left, else the weakest's.
-    function _findTrainerSeat(uint256 run) private returns (uint16 index, address pruned) {
-        Counts memory n = _counts[run];
-        uint16 seats = _schedules[run].maxTrainers;
-        if (n.trainers < seats) {
-            _counts[run].trainers = n.trainers + 1;
-            return (n.trainers, address(0));
-        }
-        if (n.trainersGone == 0) pruned = _pruneWeakest(run, seats);
-        uint256 word;
-        while (_goneTrainers[run][word] == 0) ++word; // somebody is gone, now at the latest
-        uint256 gone = _goneTrainers[run][word];
-        _goneTrainers[run][word] = gone & (gone - 1);
-        --_counts[run].trainersGone;
-        return (uint16(256 * word + Hamming.popcount(~gone & (gone - 1))), pruned); // the lowest bit
-    }
-
-    /// Only if the settlement that named it judged its present holder.
-    function _pruneWeakest(uint256 run, uint16 seats) private returns (address holder) {
-        Marks memory marks_ = _marks[run];
-        holder = _trainers[run][marks_.weakest];
-        if (marks_.weakest >= seats || _seats[run][holder].sinceRound > marks_.weakestRound) {
-            revert Full(run, Role.TRAINER, seats);
-        }
-        _retire(run, holder);
-    }
-
-    /// A fresh seat, else the first that somebody left who is not of this round's committee any more.
-    function _findVerifierSeat(uint256 run) private returns (uint16 index) {
-        Masks memory m = _masks[run];
-        uint8 verifiers = _counts[run].verifiers;
-        uint8 seats = _schedules[run].maxVerifiers;
-        uint32 bit;
-        if (verifiers < seats) {
-            index = verifiers;
-            bit = uint32(1) << index;
-            _counts[run].verifiers = verifiers + 1;
-        } else {
-            uint32 free = m.gone & ~m.active;
-            if (free == 0) revert Full(run, Role.VERIFIER, seats);
-            bit = free & (~free + 1);
-            index = uint16(Hamming.popcount(bit - 1));
-            (m.gone, m.missed) = (m.gone & ~bit, m.missed & ~bit);
-        }
-        m.awaited |= bit;
-        _masks[run] = m;
-    }
-
-    /// Also of accounts that a settlement names and that have no seat: nothing happens.
-    function _retire(uint256 run, address account) private {
-        Seat memory seat_ = _seats[run][account];
-        if (seat_.retired || seat_.role == Role.NONE) return;
-
-        _seats[run][account].retired = true;
-        if (seat_.role == Role.TRAINER) {
-            uint256 bit = 1 << (seat_.index & 255);
-            _goneTrainers[run][seat_.index >> 8] |= bit;
-            _awaitedTrainers[run][seat_.index >> 8] &= ~bit;
-            ++_counts[run].trainersGone;
-        } else {
-            _masks[run].gone |= uint32(1) << seat_.index;
-        }
-        bytes24 roster = _counts[run].roster;
-        _keepRoster(run, _clocks[run].round, roster);
-        roster = Transcript.retired(roster, seat_.role, seat_.index);
-        _counts[run].roster = roster;
-
-        emit Retired(run, uint8(seat_.role), seat_.index, account, roster);
-    }
-
-    /// The roster is about to change: the first time in a round, what it was when that opened is kept for the record.
-    function _keepRoster(uint256 run, uint16 round, bytes24 roster) private {
-        if (_opened[run].round != round) _opened[run] = Opened(roster, round);
-    }
-
-    /// Who joined since `round` opened stays awaited, who is gone never is.
-    function _awaitTrainers(uint256 run, uint16 round, uint256[] calldata awaited) private {
-        Counts memory n = _counts[run];
-        bool mixed = _marks[run].lastSince > round;
-        for (uint256 word; word < awaited.length; ++word) {
-            uint256 before = _awaitedTrainers[run][word];
-            uint256 gone = n.trainersGone == 0 ? 0 : _goneTrainers[run][word];
-            uint256 change = (awaited[word] ^ before) & Bitmap.maskOf(n.trainersInRound, word) & ~gone;
-            if (mixed) change &= ~_newcomers(run, round, word, change);
-            if (change != 0) _awaitedTrainers[run][word] = before ^ change;
-        }
-    }
-
-    /// Those of the trainers in `mask` whose holder joined after `round` had opened.
-    function _newcomers(uint256 run, uint16 round, uint256 word, uint256 mask) private view returns (uint256 found) {
-        for (uint256 bit; mask >> bit != 0; ++bit) {
-            if ((mask >> bit) & 1 == 0) continue;
-            if (_seats[run][_trainers[run][256 * word + bit]].sinceRound > round) found |= 1 << bit;
-        }
     }
 
     /* VIEWS */
@@ -517,21 +375,6 @@ contract Rounds is IRounds, Wired {
     /// @inheritdoc IRounds
     function masks(uint256 run) external view returns (Masks memory) {
         return _masks[run];
-    }
-
-    /// @inheritdoc IRounds
-    function counts(uint256 run) external view returns (Counts memory) {
-        return _counts[run];
-    }
-
-    /// @inheritdoc IRounds
-    function schedule(uint256 run) external view returns (Schedule memory) {
-        return _schedules[run];
-    }
-
-    /// @inheritdoc IRounds
-    function seat(uint256 run, address account) external view returns (Seat memory) {
-        return _seats[run][account];
     }
 
     /// @inheritdoc IRounds
@@ -554,48 +397,5 @@ contract Rounds is IRounds, Wired {
     /// @inheritdoc IRounds
     function lastRecorded(uint256 run) external view returns (uint16) {
         return _marks[run].lastRecorded;
-    }
-
-    /// @inheritdoc IRounds
-    function weakest(uint256 run) external view returns (uint16 index, uint16 round) {
-        return (_marks[run].weakest, _marks[run].weakestRound);
-    }
-
-    /// @inheritdoc IRounds
-    function awaitedTrainers(uint256 run) external view returns (uint256[] memory awaited) {
-        uint256 trainers = _counts[run].trainersInRound;
-        awaited = new uint256[](Bitmap.wordsFor(trainers));
-        for (uint256 word; word < awaited.length; ++word) {
-            uint256 mask = _awaitedTrainers[run][word] & Bitmap.maskOf(trainers, word);
-            awaited[word] = mask & ~_newcomers(run, _clocks[run].round, word, mask);
-        }
-    }
-
-    /// @inheritdoc IRounds
-    function trainersAt(uint256 run, uint256 from, uint256 to) external view returns (address[] memory) {
-        return _slice(_trainers[run], from, to);
-    }
-
-    /// @inheritdoc IRounds
-    function verifiersAt(uint256 run, uint256 from, uint256 to) external view returns (address[] memory) {
-        return _slice(_verifiers[run], from, to);
-    }
-
-    /// @inheritdoc IRounds
-    function onDuty(uint256 run, address account) external view returns (bool) {
-        Seat memory seat_ = _seats[run][account];
-        return seat_.role == Role.VERIFIER && (_masks[run].active >> seat_.index) & 1 == 1
-            && _verifiers[run][seat_.index] == account && _clocks[run].phase != Phase.ENDED;
-    }
-
-    function _slice(mapping(uint256 index => address) storage accounts, uint256 from, uint256 to)
-        private
-        view
-        returns (address[] memory slice)
-    {
-        slice = new address[](to - from);
-        for (uint256 i; i < slice.length; ++i) {
-            slice[i] = accounts[from + i];
-        }
     }
 }

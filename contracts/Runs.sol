@@ -296,6 +296,7 @@ contract Runs is IRuns, Wired, EIP712, ReentrancyGuardTransient {
             maxTrainers: params.maxTrainers,
             minVerifiers: params.minVerifiers,
             maxVerifiers: params.maxVerifiers,
+            committee: params.committee,
             words: params.words,
             proposing: params.challengeS != 0
         });

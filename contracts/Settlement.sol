@@ -88,6 +88,7 @@ contract Settlement is ISettlement, Wired {
         _checkRecord(run, inputs.record, recordHash);
         _checkStandings(inputs, standingsHash(run));
         (Outcome memory outcome, Effects memory effects) = _execute(run, round, totalWei);
+        if (params.challengeS == 0 && outcome.clusterMask == 0 && rounds.expand(run)) return;
 
         transcript = Transcript.settled(transcript, round, outcome);
         if (params.challengeS != 0) {

@@ -10,6 +10,7 @@ import {IRuns} from "./interfaces/IRuns.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {IStakes} from "./interfaces/IStakes.sol";
 import {Phase, Pricing, Role} from "./interfaces/Types.sol";
+import {Committee} from "./libraries/Committee.sol";
 import {Deposit} from "./libraries/Deposit.sol";
 import {Docket} from "./libraries/Docket.sol";
 import {Registration} from "./libraries/Registration.sol";
@@ -235,6 +236,16 @@ contract Stakes is IStakes, Wired, ReentrancyGuardTransient {
     function stakeOf(uint256 run, address account) external view returns (uint128 amountWei, uint40 releaseS) {
         Stake memory stake = _stakes[run][account];
         return (stake.amountWei, stake.releaseS);
+    }
+
+    /// @inheritdoc IStakes
+    function draw(uint256 run, bytes32 beacon, uint32 eligible, uint8 size) external view returns (uint32) {
+        address[] memory verifiers = rounds.verifiersAt(run, 0, 32);
+        uint256[] memory stakesWei = new uint256[](verifiers.length);
+        for (uint256 v; v < verifiers.length; ++v) {
+            if ((eligible >> v) & 1 == 1) stakesWei[v] = _stakes[run][verifiers[v]].amountWei;
+        }
+        return uint32(Committee.draw(beacon, stakesWei, size)); // a bit for each of 32
     }
 
     /// @inheritdoc IStakes

@@ -98,6 +98,34 @@ def measure_rounds(world: World, trainers: int, top: int) -> dict[str, int]:
     return figures
 
 
+def measure_committees(world: World, trainers: int) -> dict[str, int]:
+    """A round that draws 16 of 32, who disagree, so that everyone is called in."""
+    params = replace(STANDARD, min_trainers=trainers, min_verifiers=32)
+    run = world.open(params, 1_000_000 * ETHER)
+    world.enrol(run, params, trainers, params.max_verifiers)
+    said = [(i, -1 - i, random_bytes("digest", i)) for i in range(trainers)]
+    for i, gain, digest in said:
+        world.rounds.send("submit", run, digest, gain, sender=trainer(i))
+    closed = world.close(run, said)
+    drawn = [v for v in range(params.max_verifiers) if world.masks(run)["active"] >> v & 1]
+    report = reports_of(Random(trainers), trainers)[0]
+    reports = {v: replace(report, words=tuple(random_word(v, k) for k in range(params.words))) for v in drawn}
+    for v in drawn:
+        world.hold(run, v)
+    for v, own in reports.items():
+        world.commit(run, v, own)
+    for v, own in reports.items():
+        world.reveal(run, v, own)
+    return {
+        f"close_{trainers}_drawing_{params.committee}_of_{params.max_verifiers}": closed.gas,
+        f"settle_{trainers}_calling_everyone_in": world.call_everyone_in(run).gas,
+    }
+
+
+def random_word(*seed: int) -> int:
+    return int.from_bytes(random_bytes("word", *seed), "big")
+
+
 def measure_proposals(world: World, trainers: int) -> dict[str, int]:
     """Two rounds of a proposing run: the first proposal is right and made final, the second false and refuted."""
     params = replace(

@@ -36,6 +36,7 @@ RUNS = ("--match-path", f"{FORGE}/Runs.t.sol")
 STAKES = ("--match-path", f"{FORGE}/Stakes.t.sol")
 ROUNDS = ("--match-path", f"{FORGE}/Rounds.t.sol")
 SETTLEMENT = ("--match-path", f"{FORGE}/Settlement.t.sol")
+GAME = ("--match-test", "test_a_long_game")
 TREE = ("--match-path", f"{FORGE}/Tree.t.sol", *ALONE)
 FIXED = ("--match-path", f"{FORGE}/Fixed.t.sol", *ALONE)
 AGREEMENT = ("--match-path", f"{FORGE}/Agreement.t.sol", *ALONE)
@@ -102,12 +103,15 @@ MUTATIONS = (
         "if (seat_.sinceRound > round) revert NotYet(seat_.sinceRound, round);", "", ROUNDS,
     ),
     Mutation(
-        "an account takes two seats", "Rounds.sol",
+        "an account takes two seats", "Seats.sol",
         "if (_seats[run][account].role != Role.NONE) revert AlreadySeated(run, account);", "", ROUNDS,
     ),
     Mutation(
         "acts of outsiders count", "Rounds.sol",
         "if (m.active & bit == 0) revert NotOnCommittee(run, verifier);", "", ROUNDS,
+    ),
+    Mutation(
+        "everyone is called in again and again", "Rounds.sol", "if (m.active == eligible) return false;", "", GAME,
     ),
     # Settlement
     Mutation(
@@ -128,6 +132,8 @@ MUTATIONS = (
         "runs.keep(run, address(uint160(effects.left[i])), effects.left[i + 1]);", "", ROUNDS,
     ),
     # Libraries
+    Mutation("who is drawn stays among those to draw from", "libraries/Committee.sol",
+        "stakesWei.set(chosen, 0);", "", GAME),
     Mutation("a leaf is tagged like a node", "libraries/StandingTree.sol",
         "mstore8(0x00, 0x00)", "mstore8(0x00, 0x01)", TREE),
     Mutation(

@@ -20,6 +20,7 @@ from typing import Any
 
 from gradmint.spec import rating, registration, transcript, tree
 from gradmint.spec.agreement import agree, distance_bits, weighted_median
+from gradmint.spec.committee import draw
 from gradmint.spec.docket import Outcome
 from gradmint.spec.fixed import WAD, exp_wad, pow_halves_q32_down, sqrt_down
 from gradmint.spec.keccak import keccak256
@@ -302,6 +303,20 @@ def rating_vectors() -> Any:
     return out
 
 
+def random_draw(rng: Random) -> tuple[bytes, list[int], int]:
+    """Beacon, stakes and size: whales, equals, seats without a stake, committees of everybody."""
+    count = rng.choice((1, 2, 5, 31, 32, rng.randint(1, 32)))
+    most = rng.choice((1, 3, 10**20, 2**128 - 1))
+    stakes_wei = [rng.choice((0, most, most, rng.randint(0, most))) for _ in range(count)]
+    return rng.randbytes(32), stakes_wei, rng.choice((0, 1, count // 2, count, rng.randint(0, 32)))
+
+
+def committee_vectors() -> Any:
+    rng = Random("committee")
+    draws = [random_draw(rng) for _ in range(60)]
+    return [plain([*operands, draw(*operands)]) for operands in draws]
+
+
 def registration_vectors() -> Any:
     rng = Random("registration")
     out: dict[str, Any] = {"prices": [], "next": []}
@@ -417,6 +432,7 @@ def generate() -> dict[str, str]:
         "mechanism.json": mechanism_vectors(),
         "params.json": params_vectors(),
         "rating.json": rating_vectors(),
+        "committee.json": committee_vectors(),
         "registration.json": registration_vectors(),
         "transcript.json": transcript_vectors(),
         "tree.json": tree_vectors(),

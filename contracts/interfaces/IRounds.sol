@@ -10,9 +10,14 @@ import {Clock, Counts, Masks, Phase, Role, Schedule, Seat, Submission} from "./T
 /// everybody awaited has acted; a phase in which nobody is awaited lasts to its deadline. A phase in which nobody acts
 /// makes the round void: nobody is paid or slashed, the next round opens. Who is awaited and misses two phases
 /// (trainers: two settled rounds) in a row is no longer awaited until it acts again, so nobody can block a run.
+/// @dev The committee is everyone who was seated when the round opened; where that is more than the run's `committee`, as many
+/// are drawn by stake when HOLD opens, with its beacon (Committee.draw). Who is not drawn has nothing to do in the round, and
+/// is neither paid nor judged; it stays eligible: in a direct run whose drawn committee has no quorum everyone is called in,
+/// once, and assesses anew from COMMIT on, with another beacon. What was submitted and held stays as it is.
 /// @dev A round that ends with at least one reveal is recorded: a hash fixes everything that its settlement depends on. In a
 /// direct run the next round waits for that settlement (SETTLE, or void); in a proposing run it opens at once.
-/// @dev Not guaranteed: that a run that ends because its target was reached records the round it is in.
+/// @dev Not guaranteed: that a committee that is silent as a whole is replaced (such a round is void); nor that a run that ends
+/// because its target was reached records the round it is in.
 interface IRounds {
     event PhaseOpened(
         uint256 indexed run,
@@ -25,6 +30,8 @@ interface IRounds {
     );
     /// The round ended in `phase` without a settlement.
     event Voided(uint256 indexed run, uint16 round, Phase phase);
+    /// The drawn committee had no quorum: everyone in the mask `active` assesses anew.
+    event Expanded(uint256 indexed run, uint16 round, uint32 active);
     /// The round is over and can be settled. `recordHash`: Docket.hash of its Record.
     event Recorded(uint256 indexed run, uint16 round, bytes30 recordHash);
     /// `roster` is the roster transcript after this row.
@@ -47,7 +54,7 @@ interface IRounds {
     error NotSeated(uint256 run, address account, Role role);
     /// The account takes part from a later round on.
     error NotYet(uint16 sinceRound, uint16 round);
-    /// The verifier is not of this round's committee.
+    /// The verifier is not of this round's committee: it joined since, or was not drawn.
     error NotOnCommittee(uint256 run, uint8 verifier);
     error AlreadyActed(uint256 run, uint8 verifier, Phase phase);
     error AlreadySeated(uint256 run, address account);
@@ -92,8 +99,8 @@ interface IRounds {
     /// @notice Ends a run that is still in enrolment. Only Runs.
     function cancel(uint256 run) external;
     /// @notice Seats an account; opens round 1 when both minima are reached. Only Stakes.
-    /// @dev In this order: a fresh seat; the first seat whose holder left (a verifier's not while that is of the round's
-    /// committee); a trainer's only: the seat of the weakest, whom the last final settlement named, unless it was given away
+    /// @dev In this order: a fresh seat; the first seat whose holder left (a verifier's not while that can be
+    /// called on); a trainer's only: the seat of the weakest, whom the last final settlement named, unless it was given away
     /// since. The weakest is retired by that: no more submissions; what it submitted in this round still counts, and what it
     /// was promised stays claimable. A newcomer takes part from the next round on and inherits nothing.
     /// @return index Among its role.
@@ -121,12 +128,16 @@ interface IRounds {
         bool reached
     ) external;
 
+    /// @notice Instead of settling a direct run's round without quorum: throws its record away and calls in everyone eligible.
+    /// Only Settlement.
+    /// @return expanded False when everyone was of the committee already; nothing happens then.
+    function expand(uint256 run) external returns (bool expanded);
+
     function clock(uint256 run) external view returns (Clock memory);
     /// @notice What a direct run's settlement goes by: the clock, and the hash of its latest record; 0: none.
     function due(uint256 run) external view returns (Clock memory, bytes30 recordHash);
     function masks(uint256 run) external view returns (Masks memory);
     function counts(uint256 run) external view returns (Counts memory);
-    function schedule(uint256 run) external view returns (Schedule memory);
     function seat(uint256 run, address account) external view returns (Seat memory);
     /// @notice Transcript right after this round's TRAIN phase opened.
     function opening(uint256 run) external view returns (bytes24);
@@ -145,6 +156,6 @@ interface IRounds {
     function trainersAt(uint256 run, uint256 from, uint256 to) external view returns (address[] memory);
     /// @notice Present holders of verifier seats [from, to).
     function verifiersAt(uint256 run, uint256 from, uint256 to) external view returns (address[] memory);
-    /// @notice Whether `account` is a verifier of the current round's committee, and the run goes on.
+    /// @notice Whether `account` is a verifier who can be called on in the current round, and the run goes on.
     function onDuty(uint256 run, address account) external view returns (bool);
 }

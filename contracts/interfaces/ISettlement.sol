@@ -61,6 +61,7 @@ interface ISettlement {
 
     /// @notice Settles a round by re-execution, final at once. A direct run: the current round, in SETTLE. A proposing run:
     /// the next recorded round, when nothing is pending.
+    /// @dev A direct run's round without quorum whose committee was drawn is not settled: everyone is called in instead.
     /// @param params As in the run's Opened event.
     /// @param inputs The round's record, and what was settled before it.
     /// @param evidence What the verifiers said.

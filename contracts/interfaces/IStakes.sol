@@ -45,7 +45,7 @@ interface IStakes {
     /// Leave first: exit() starts the delay. (Not needed after the run's end, once everything is settled.)
     error NotExiting(uint256 run, address account);
     error StillLocked(uint40 releaseS, uint256 nowS);
-    /// A verifier of this round's committee stays slashable until the round is over, however late; poke() moves it on.
+    /// A verifier who can be called on stays slashable until the round is over, however late; poke() moves it on.
     error StillOnDuty(uint256 run, address account);
     /// In a proposing run a stake answers for its rounds until they are final: propose, refute and finalise them first.
     error NotFinalYet(uint256 run, uint16 untilRound, uint16 settledRound);
@@ -106,6 +106,9 @@ interface IStakes {
     /// @notice Stake and release time; `releaseS` is 0 while seated.
     function stakeOf(uint256 run, address account) external view returns (uint128 amountWei, uint40 releaseS);
     function stakesOf(uint256 run, address[] calldata accounts) external view returns (uint256[] memory stakesWei);
+    /// @notice Mask of `size` verifiers drawn among those in the mask `eligible`, by what they have staked now; see
+    /// Committee.draw.
+    function draw(uint256 run, bytes32 beacon, uint32 eligible, uint8 size) external view returns (uint32);
     function bondOf(uint256 run, address account) external view returns (uint128 amountWei, uint128 lockedWei);
     /// @notice Slashed, forfeited or paid for seats, and not yet sent away.
     function burnable(uint256 run) external view returns (uint256);

@@ -32,6 +32,7 @@ struct Params {
     uint16 maxTrainers;
     uint8 minVerifiers;
     uint8 maxVerifiers;
+    uint8 committee;
     uint32 trainS;
     uint32 holdS;
     uint32 commitS;
@@ -94,6 +95,7 @@ struct Schedule {
     uint16 maxTrainers;
     uint8 minVerifiers;
     uint8 maxVerifiers;
+    uint8 committee;
     uint8 words;
     bool proposing; // rounds are settled by proposals, behind the rounds; else each in its SETTLE phase
 }
@@ -128,10 +130,11 @@ struct Masks {
     uint32 held; // acted in this round's HOLD
     uint32 committed;
     uint32 revealed;
-    uint32 active; // this round's committee
+    uint32 eligible; // can be called on in this round: seated when it opened
+    uint32 active; // this round's committee; everyone eligible until HOLD opens, and again once everyone is called in
     uint32 awaited; // phases do not end early without these
     uint32 missed; // awaited in the last phase that called on it, and absent
-    uint32 gone; // seats whose holder left; leaves active when the next round opens
+    uint32 gone; // seats whose holder left; not eligible when the next round opens
 }
 
 /// Who is here. An index goes to a newcomer only when its last holder is gone.

@@ -80,7 +80,7 @@ library Mechanism {
         result.paidWei = pay(standings, 0, due, total, budgetWei - potWei);
         Mem.release(mark);
 
-        _judgeVerifiers(params, standings, trainers, consensus, revealed);
+        _judgeVerifiers(params, standings, trainers, stakesWei, consensus, revealed);
         uint256[] memory parts;
         (parts, total) = shares(standings, trainers, stakesWei, consensus.clusterMask);
         result.paidWei += pay(standings, trainers, parts, total, potWei);
@@ -329,6 +329,7 @@ library Mechanism {
         Params calldata params,
         bytes memory standings,
         uint256 first,
+        uint256[] memory stakesWei,
         Consensus memory consensus,
         uint256 revealed
     ) private pure {
@@ -336,6 +337,8 @@ library Mechanism {
             uint256 verifiers = consensus.sums.length;
             Leaf leaf = Standings.leaf(standings, first);
             for (uint256 v; v < verifiers; (leaf, v) = (leaf.next(), v + 1)) {
+                // Who was not called on is neither present nor absent, and has agreed with nobody.
+                if (Mem.get(stakesWei, v) == 0) continue;
                 (uint256 seat, uint256 worth, uint256 skill) = leaf.words();
                 bool near = (consensus.clusterMask >> v) & 1 == 1;
                 uint256 agreementQ32 = near ? Agreement.agreementQ32(consensus.sums[v]) : 0;

@@ -5,7 +5,7 @@ import {Params} from "../interfaces/Types.sol";
 
 /// The rules of Params.check in src/gradmint/spec/params.py, in its order. Widths of the struct's types do the rest.
 library ParamsRules {
-    uint256 internal constant SIZE = 32 * 50; // of the encoding
+    uint256 internal constant SIZE = 32 * 51; // of the encoding
     uint256 internal constant BPS = 10_000;
     uint256 internal constant MAX_VERIFIERS = 32; // one bit each in a 32-bit mask
     uint256 internal constant MAX_WORDS = 16; // all pairs of 32 verifiers x 16 words still fit a block
@@ -16,6 +16,8 @@ library ParamsRules {
     error BadRounds(uint256 maxRounds);
     error BadTrainers(uint256 minTrainers, uint256 maxTrainers);
     error BadVerifiers(uint256 minVerifiers, uint256 maxVerifiers);
+    /// Somebody is drawn, and at most as many as there are seats at all.
+    error BadCommittee(uint256 committee);
     /// Phase 1 TRAIN .. 5 SETTLE would last 0 s.
     error BadDuration(uint256 phase);
     /// A stake could leave before its round is settled: `neededS` is a round, the challenge window and its extension.
@@ -60,6 +62,7 @@ library ParamsRules {
         if (p.minVerifiers == 0 || p.minVerifiers > p.maxVerifiers || p.maxVerifiers > MAX_VERIFIERS) {
             revert BadVerifiers(p.minVerifiers, p.maxVerifiers);
         }
+        if (p.committee == 0 || p.committee > MAX_VERIFIERS) revert BadCommittee(p.committee);
         uint32[5] memory durations = [p.trainS, p.holdS, p.commitS, p.revealS, p.settleS];
         uint256 neededS = uint256(p.challengeS) + p.extensionS;
         for (uint256 i; i < 5; ++i) {

@@ -3,6 +3,7 @@ pragma solidity ^0.8.37;
 
 import {Outcome, Params, Phase, Role} from "../interfaces/Types.sol";
 import {Agreement, Consensus} from "../libraries/Agreement.sol";
+import {Committee} from "../libraries/Committee.sol";
 import {Fixed} from "../libraries/Fixed.sol";
 import {Hamming} from "../libraries/Hamming.sol";
 import {Mechanism, Result} from "../libraries/Mechanism.sol";
@@ -256,6 +257,18 @@ contract Harness {
 
 /// What is hashed and checked around a round, likewise.
 contract ProtocolHarness {
+    /* COMMITTEE */
+
+    function draw(bytes32 beacon, uint256[] calldata stakesWei, uint256 size) external pure returns (uint256) {
+        return Committee.draw(beacon, stakesWei, size);
+    }
+
+    function drawGas(bytes32 beacon, uint256[] memory stakesWei, uint256 size) external view returns (uint256 gas_) {
+        gas_ = gasleft();
+        Committee.draw(beacon, stakesWei, size);
+        gas_ -= gasleft();
+    }
+
     /* REGISTRATION */
 
     function priceWei(uint128 lastWei, uint256 elapsedS, uint256 halfLifeS, uint128 floorWei)

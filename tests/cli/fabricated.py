@@ -133,6 +133,7 @@ class Fabricator:
             training_beacon=_digest(-number),
             trainers=len(self.trainers),
             verifiers=len(self.verifiers),
+            eligible=sum(1 << seat.index for seat in seats if not seat.gone),
             stakes_wei=tuple(0 if seat.gone else seat.stake_wei for seat in seats),
             standings=ledger.seated(Role.TRAINER, len(self.trainers)),
         )

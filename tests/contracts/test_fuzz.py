@@ -12,10 +12,11 @@ from random import Random
 from typing import Any
 
 import pytest
-from vectors import Case, random_case, settled
-from world import Contract, pack, params_tuple
+from vectors import Case, random_case, random_draw, settled
+from world import DEPLOYER, Chain, Contract, deploy, pack, params_tuple, test_artifact
 
 from gradmint.spec import tree
+from gradmint.spec.committee import draw
 from gradmint.spec.fixed import mul_div_down
 from gradmint.spec.mechanism import is_banned, weights
 from gradmint.spec.types import CHUNK_ROWS, ONE_Q32, Consensus, Report, Verdict
@@ -125,6 +126,14 @@ def test_random_rounds_settle_alike_in_python_and_solidity(harness: Contract, sh
         wanted |= {"no quorum", "all banned", "all missing", "ties", "top < N", "reserve used", "no weight",
                    "nobody weakest", "equal stakes", "unlike stakes"}  # fmt: skip
     assert rounds < 100 or wanted <= seen.keys(), f"never met: {wanted - seen.keys()}"
+
+
+def test_random_committees_are_drawn_alike_in_python_and_solidity(chain: Chain) -> None:
+    protocol = deploy(chain, test_artifact("ProtocolHarness"), (), (), DEPLOYER)
+    rng = Random("draws")
+    for _ in range(max(100, ROUNDS // 5)):
+        beacon, stakes_wei, size = random_draw(rng)
+        assert protocol.call("draw", beacon, stakes_wei, size) == draw(beacon, stakes_wei, size)
 
 
 def slices_of(reports: Sequence[Report]) -> list[list[bytes]]:

@@ -50,7 +50,7 @@ def test_round_1_opens_when_both_minima_have_joined(world: World) -> None:
     assert (opened.round, opened.phase, opened.deadline) == (1, Phase.TRAIN, world.chain.now() + P.train_s)
     assert world.clock(run) == (opened.transcript, opened.deadline, 1, Phase.TRAIN)
     assert world.rounds.call("opening", run) == opened.transcript
-    assert world.masks(run) == dict(held=0, committed=0, revealed=0, active=7, awaited=7, missed=0, gone=0)
+    assert world.masks(run) == dict(held=0, committed=0, revealed=0, eligible=7, active=7, awaited=7, missed=0, gone=0)
     roster, *counts = world.rounds.call("counts", run)
     assert (roster, counts) == (opened.roster, [2, 2, 0, 3, 3])
     assert world.rounds.call("awaitedTrainers", run) == (3,)
@@ -76,13 +76,14 @@ def test_who_left_before_round_1_does_not_count(world: World) -> None:
 
 def test_siblings_calls_are_siblings(world: World) -> None:
     run = started(world)
-    seat, schedule = (run, 1, STRANGER, 1), (*(1,) * 11, True)
+    seat, schedule = (run, 1, STRANGER, 1), (*(1,) * 12, True)
     for name, args, sibling in (
         ("create", (run, schedule), world.runs),
         ("cancel", (run,), world.runs),
         ("admit", seat, world.stakes),
         ("retire", (run, trainer(0)), world.stakes),
         ("conclude", (run, 1, b"t" * 24, 0, [], [], True), world.settlement),
+        ("expand", (run,), world.settlement),
     ):
         with reverts("OnlySibling", DEPLOYER, sibling.address):
             world.rounds.send(name, *args, sender=DEPLOYER)

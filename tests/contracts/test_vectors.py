@@ -12,6 +12,7 @@ from world import DEPLOYER, Chain, Contract, Reverted, deploy, params_tuple, tes
 
 from gradmint.spec import fixed, rating, registration, transcript, tree
 from gradmint.spec.agreement import agree, weighted_median
+from gradmint.spec.committee import draw
 from gradmint.spec.keccak import keccak256
 from gradmint.spec.mechanism import is_ejected, round_budget_wei
 from gradmint.spec.params import LOCAL, Params
@@ -124,6 +125,13 @@ def test_prices_of_seats(protocol: Contract) -> None:
         assert protocol.call("nextPriceWei", int(paid), bump) == int(price)
 
 
+def test_committees(protocol: Contract) -> None:
+    for beacon, stakes, size, mask in load("committee"):
+        stakes_wei = [int(stake) for stake in stakes]
+        assert draw(hexed(beacon), stakes_wei, size) == int(mask)
+        assert protocol.call("draw", hexed(beacon), stakes_wei, size) == int(mask)
+
+
 @pytest.mark.parametrize("x", [0, 1, 2**255, 2**256 - 1, 2**256 - 2, int("55" * 32, 16), int("80" * 32, 16)])
 def test_popcount_is_exact_at_the_ends(harness: Contract, x: int) -> None:
     """The shorter 87-gas form found elsewhere says 0 for all ones: a complemented signature would look identical."""
@@ -227,6 +235,8 @@ RULES = {
     "BadVerifiers": {"min_verifiers": 0},
     "BadVerifiers ": {"min_verifiers": 9},
     "BadVerifiers  ": {"max_verifiers": 33},
+    "BadCommittee": {"committee": 0},
+    "BadCommittee ": {"committee": 33},
     "BadDuration": {"hold_s": 0},
     "BadDuration ": {"settle_s": 0},
     "ShortExit": {"exit_s": 239},
@@ -285,7 +295,7 @@ def test_random_params_are_judged_alike(protocol: Contract) -> None:
     names = [f.name for f in fields(Params) if f.name not in ("manifest", "model", "penalty_bps")]
     widths = {"trainer_stake_wei": 128, "verifier_stake_wei": 128, "target_loss_micronats": 32, "words": 8,
               "join_price_wei": 128, "proposal_bond_wei": 128, "value_exponent_halves": 8, "min_verifiers": 8,
-              "max_verifiers": 8}  # fmt: skip
+              "max_verifiers": 8, "committee": 8}  # fmt: skip
     refused = 0
     for _ in range(150):
         name = rng.choice(names)

@@ -404,7 +404,7 @@ class World:
         return self.clock(run)[3]
 
     def masks(self, run: int) -> dict[str, int]:
-        names = ("held", "committed", "revealed", "active", "awaited", "missed", "gone")
+        names = ("held", "committed", "revealed", "eligible", "active", "awaited", "missed", "gone")
         return dict(zip(names, self.rounds.call("masks", run), strict=True))
 
     def overdue(self, run: int) -> None:
@@ -480,7 +480,7 @@ class World:
     def commitment(self, run: int, v: int, report: bytes, salt: bytes) -> bytes:
         contract = bytes.fromhex(self.rounds.address[2:])
         account = bytes.fromhex(verifier(v)[2:])
-        round_, words = self.clock(run)[2], self.rounds.call("schedule", run)[10]
+        round_, words = self.clock(run)[2], self.ledger(run).terms.words
         digest = Report.hash(report, words)
         return spec_transcript.commitment(self.chain.chain_id, contract, run, round_, account, digest, salt)
 
@@ -516,6 +516,15 @@ class World:
         params = params_tuple(self.ledger(run).terms)
         sent = self.settlement.send("settle", run, params, inputs, evidence, sender=STRANGER)
         self.compare(run, number, sent)
+        return sent
+
+    def call_everyone_in(self, run: int) -> Receipt:
+        """Try to settle a round in which the drawn committee had no quorum."""
+        number = self.ledger(run).round.number
+        inputs, evidence = self.inputs(run, number), self.evidence(run, number)
+        params = params_tuple(self.ledger(run).terms)
+        sent = self.settlement.send("settle", run, params, inputs, evidence, sender=STRANGER)
+        assert sent["Expanded"].round == number and self.ledger(run).round.attempt == 2
         return sent
 
     def compare(self, run: int, number: int, sent: Receipt) -> None:

@@ -39,6 +39,15 @@ class Mumbler(VerifierStrategy):
         return replace(honest, words=tuple(int.from_bytes(os.urandom(32), "big") for _ in honest.words))
 
 
+class Wavering(Mumbler):
+    """Mumbles as long as not everybody was called in: committees that were drawn have no quorum."""
+
+    name = "wavering"
+
+    def report(self, round_: Round) -> Report:
+        return super().report(round_) if round_.attempt == 1 else VerifierStrategy.report(self, round_)
+
+
 class Thorough(VerifierStrategy):
     """Honest, and refutes in slices whatever the size: so that there is a middle to die in."""
 

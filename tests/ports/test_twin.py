@@ -42,11 +42,12 @@ class Life:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         phases = dict.fromkeys(("train_s", "hold_s", "commit_s", "reveal_s", "settle_s"), 3_000)
-        terms = (PROPOSING if seed % 2 else {}) | phases | {"exit_s": 20_000}
+        terms = (PROPOSING if seed % 2 else {}) | phases | {"exit_s": 20_000, "committee": 2 + seed % 3}
         self.stage = Stage(Memory()).open(
-            max_rounds=30, max_trainers=4, max_verifiers=4, immunity_rounds=0, join_half_life_s=1_000, **terms
+            max_rounds=30, max_trainers=4, max_verifiers=5, immunity_rounds=0, join_half_life_s=1_000, **terms
         )
         self.stage.enrol()
+        self.drawn = self.called_in = 0
         self.people = [*self.stage.trainers, *self.stage.verifiers]
         self.said: dict[bytes, bytes] = {}
         self.accepted = 0
@@ -160,6 +161,8 @@ class Life:
     def check(self) -> None:
         """The state against what the events say, and every token against what it is there for."""
         state, ledger = self.state, self.stage.ledger()
+        self.drawn = sum(r.active != r.eligible for r in ledger.rounds)
+        self.called_in = sum(r.attempt > 1 for r in ledger.rounds)
         assert ledger.final.standings_hash == state.standings_hash
         assert ledger.total_wei == state.total_wei
         assert ledger.deposited_wei == state.deposited_wei
@@ -176,8 +179,9 @@ class Life:
                 assert (seat.gone, seat.since_round) == (known.retired, known.since_round)
         awaited = [i for i in range(state.trainers_in_round) if state.awaited_trainers >> i & 1]
         assert sorted(ledger.awaited_trainers()) == awaited
-        in_round = ledger.round.stakes_wei
-        assert sum(1 << v for v, stake_wei in enumerate(in_round) if stake_wei) == state.active
+        assert (ledger.round.active, ledger.round.eligible) == (state.active, state.eligible)
+        assert state.active.bit_count() <= state.params.committee or state.active == state.eligible
+        assert max((r.number for r in ledger.rounds if r.record), default=0) == state.last_recorded
         for account, amount_wei in ledger.bonds_wei.items():
             bond = state.bond_of(account)
             assert amount_wei == bond.amount_wei >= bond.locked_wei >= 0

@@ -50,6 +50,7 @@ def play(
     propose: bool = False,
     manifest: Manifest | None = None,
     numerics: tuple[str, ...] = ("float32",),
+    committee: int = LOCAL.committee,
 ) -> Stage:
     """Play ``rounds`` rounds of the digits task (or of ``manifest``'s), a thread each; with ``propose``, by proposals.
 
@@ -65,6 +66,7 @@ def play(
         max_trainers=len(trainers),
         min_verifiers=len(verifiers),
         max_verifiers=len(verifiers),
+        committee=committee,
         hold_s=hold_s,
     )
     if propose:

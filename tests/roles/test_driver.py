@@ -405,6 +405,45 @@ def test_patience_starts_with_the_outage(process: Process) -> None:
     assert process.chain.said == [SUBMIT]
 
 
+# When everyone is called in
+
+
+def test_another_attempt_begins_the_duty_again_with_entries_of_its_own(process: Process) -> None:
+    chain, driver = process.chain, process.driver
+    round_ = driver.follower.ledger.rounds[0]
+    train, trained = counting()
+    assess, assessed = counting()
+    attempts: list[int] = []
+
+    def duty() -> Duty:
+        attempts.append(round_.attempt)
+        yield Once("train", train)
+        yield Once("assess", assess, round_.attempt)
+        yield Until(Phase.HOLD)
+        yield SAY
+
+    chain.on_wait = [lambda: round_.start_over(round_.stakes_wei), lambda: chain.open(Phase.HOLD)]
+    driver.perform(1, duty)
+    assert attempts == [1, 2]
+    assert (len(trained), len(assessed)) == (1, 2)
+    assert driver.journal.get(1, "assess") == driver.journal.get(1, "assess, attempt 2") == b"done"
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_bytes_signed_in_one_attempt_are_not_sent_in_the_other(process: Process, attempt: int) -> None:
+    chain = process.chain
+    chain.failures["broadcast"] = [Crash()]
+    with pytest.raises(Crash):
+        process.perform(SAY)
+    process.start()
+    round_ = process.driver.follower.ledger.rounds[0]
+    if attempt == 2:
+        round_.start_over(round_.stakes_wei)
+    assert process.perform(SAY) == [True]
+    assert chain.said == [SUBMIT]
+    assert len(chain.signed) == attempt
+
+
 # Between rounds
 
 

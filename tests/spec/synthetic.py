@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from gradmint.spec import transcript as tr
@@ -15,6 +16,7 @@ from gradmint.spec.events import (
     Committed,
     Event,
     Exiting,
+    Expanded,
     Forfeited,
     Funded,
     Held,
@@ -186,7 +188,7 @@ class Script:
         number = round_ if round_ is not None else len(self.ledger.rounds) + opens
         self.prevrandao += 1
         drawn = tr.beacon(self.prevrandao, self.ledger.transcript)
-        beacon = drawn if phase in (Phase.TRAIN, Phase.COMMIT) else bytes(32)
+        beacon = drawn if phase in (Phase.TRAIN, Phase.HOLD, Phase.COMMIT) else bytes(32)
         deadline_s = 0 if phase is Phase.ENDED else 1_000 * len(self.events)
         row = tr.phase_row(number, phase, deadline_s, beacon, self.ledger.roster)
         self._say(
@@ -273,6 +275,14 @@ class Script:
         self.last_recorded = round_.number
         return record
 
+    def call_everyone_in(self) -> None:
+        """What the contract does instead of settling, where the drawn committee had no quorum."""
+        record = self.ledger.round.record
+        assert record is not None
+        self.last_recorded = record.previous
+        self.phase(Phase.COMMIT)
+        self._say(Expanded(run=RUN, round=self.ledger.round.number, active=self.ledger.round.active))
+
     def settle(self, round_: int | None = None) -> None:
         """Final, as the contract would: the row, then its effects. The next phase is the script's to open."""
         number = round_ or self.ledger.round.number
@@ -334,28 +344,42 @@ class Script:
     ) -> None:
         """The open round from submissions to its record, by all of the committee but ``absent``; ``liars`` lie.
 
-        Where rounds are settled directly, it is.
+        Where rounds are settled directly, it is; where the committee was drawn and has no quorum, everyone assesses
+        first.
         """
         count = self.ledger.round.trainers
         rows = [FAIR if t in present else Row(Verdict.MISSING, 0, -(2**31)) for t in range(count)]
         honest = report or make_report(rows)
-        lie = replace(honest, words=tuple(word ^ (2**256 - 1) for word in honest.words))
-        speaking = [v for v, stake_wei in enumerate(self.ledger.round.stakes_wei) if stake_wei and v not in absent]
         for trainer in sorted(present):
             self.submit(trainer)
         self.phase(Phase.HOLD)
-        for verifier in speaking:
+        for verifier in self._committee(absent):
             self.hold(verifier, present)
         self.phase(Phase.COMMIT)
+        self.assess(honest, liars, absent)
+        if self.ledger.is_direct:
+            self.phase(Phase.SETTLE)
+            execution, round_ = self.ledger.round.execution, self.ledger.round
+            assert execution is not None
+            if execution.outcome.cluster_mask == 0 and round_.active != round_.eligible:
+                self.call_everyone_in()
+                self.assess(honest, liars, absent)
+                self.phase(Phase.SETTLE)
+            self.settle()
+
+    def _committee(self, absent: Collection[int]) -> list[int]:
+        return [v for v, stake_wei in enumerate(self.ledger.round.stakes_wei) if stake_wei and v not in absent]
+
+    def assess(self, honest: Report, liars: Collection[int] = (), absent: Collection[int] = ()) -> None:
+        """From commitments to the record; ``liars`` complement their words."""
+        lie = replace(honest, words=tuple(word ^ (2**256 - 1) for word in honest.words))
+        speaking = self._committee(absent)
         for verifier in speaking:
             self.commit(verifier, lie if verifier in liars else honest)
         self.phase(Phase.REVEAL)
         for verifier in speaking:
             self.reveal(verifier)
         self.record()
-        if self.ledger.is_direct:
-            self.phase(Phase.SETTLE)
-            self.settle()
 
 
 def replay(events: list[Event]) -> Ledger:

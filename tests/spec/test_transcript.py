@@ -28,6 +28,7 @@ from gradmint.spec.events import (
     Committed,
     Event,
     Exiting,
+    Expanded,
     Forfeited,
     Funded,
     Held,
@@ -53,7 +54,7 @@ from gradmint.spec.events import (
 from gradmint.spec.ledger import Ledger
 from gradmint.spec.types import Phase, Role
 
-from .synthetic import CHALLENGER, PROPOSER, PROPOSING, RUN, Script, account, replay
+from .synthetic import CHALLENGER, PROPOSER, PROPOSING, RUN, SMALL, Script, account, replay
 
 words = st.binary(min_size=32, max_size=32)
 short = st.binary(min_size=24, max_size=24)
@@ -144,7 +145,7 @@ def test_commitment_is_bound_to_everything() -> None:
 @cache
 def script() -> Script:
     """Two settled rounds and a void one: joins in between, an exit, a lie, silence, money, a seat given again."""
-    play = Script()
+    play = Script(replace(SMALL, committee=4))
     play.open_round(trainers=3, verifiers=4)
     play.admit(Role.TRAINER)  # mid-run: takes part from round 2 on
     play.play({0, 1, 2}, liars={3})
@@ -159,6 +160,9 @@ def script() -> Script:
     play.admit(Role.TRAINER, index=2)
     play.phase(Phase.TRAIN)
     play.play({0, 3}, absent={1})
+    play.admit(Role.VERIFIER)
+    play.phase(Phase.TRAIN)
+    play.play({0, 1}, absent={0, 1})  # two of the drawn four, or more: everyone is called in
     play.claim(account(Role.TRAINER, 0), 5)
     play.redirect(account(Role.TRAINER, 0), b"\x77" * 20)
     play.exit(account(Role.VERIFIER, 3), 10**6)
@@ -216,7 +220,7 @@ HASHED = {Recorded, Proposed, Funded, Slashed}
 # The auditor holds these against what the contracts keep, see roles/auditor.py.
 UNFOLDED = {
     Opened, Claimed, Redirected, Left, Refunded, Joined, Exiting, Withdrawn, Burned, Bonded, Unbonded, Forfeited,
-    Pooled, Voided, Challenged, Refuted,
+    Pooled, Voided, Challenged, Refuted, Expanded,
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ abstract contract Books is World {
         uint32 active;
         uint32 revealed;
         bytes24 roster;
+        uint32 eligible;
     }
 
     struct Pending {
@@ -52,12 +53,14 @@ abstract contract Books is World {
     /// A lie that nobody refuted became final: what the run's standings are is anybody's guess from then on.
     mapping(uint256 run => bool) public lied;
     mapping(uint256 run => uint256) public refundedWei;
+    mapping(uint256 run => uint16 round) internal expandedIn;
 
     /* BREACHES */
 
     uint256 public phaseWentBack;
     uint256 public totalShrank;
     uint256 public settledTwice;
+    uint256 public expandedTwice;
     uint256 public recordDiffers;
     uint256 public outcomeDiffers;
 
@@ -237,14 +240,30 @@ abstract contract Books is World {
     function _phaseOpened(uint256 run, bytes memory data) internal {
         (uint16 round, Phase phase,,, bytes24 roster,) =
             abi.decode(data, (uint16, Phase, uint40, bytes32, bytes24, bytes24));
-        bool forward = round > lastRound[run] || (round == lastRound[run] && phase > lastPhase[run]);
+        bool again = round == lastRound[run] && phase == Phase.COMMIT && lastPhase[run] == Phase.SETTLE;
+        if (again) _expanded(run, round);
+        bool forward = again || round > lastRound[run] || (round == lastRound[run] && phase > lastPhase[run]);
         if (!forward || lastPhase[run] == Phase.ENDED) ++phaseWentBack;
         (lastRound[run], lastPhase[run]) = (round, phase);
         if (phase == Phase.ENDED) ++times["ended"];
-        if (phase != Phase.TRAIN) return;
         Masks memory m = rounds.masks(run);
-        open_[run] =
-            Open(round, rounds.counts(run).trainersInRound, rounds.counts(run).verifiersInRound, m.active, 0, roster);
+        if (phase == Phase.HOLD) open_[run].active = m.active;
+        if (phase != Phase.TRAIN) return;
+        (uint16 trainers, uint8 verifiers) = (rounds.counts(run).trainersInRound, rounds.counts(run).verifiersInRound);
+        open_[run] = Open(round, trainers, verifiers, m.active, 0, roster, m.eligible);
+    }
+
+    /// The record is thrown away, everyone eligible speaks anew.
+    function _expanded(uint256 run, uint16 round) private {
+        if (expandedIn[run] == round) ++expandedTwice;
+        expandedIn[run] = round;
+        (open_[run].active, open_[run].revealed) = (open_[run].eligible, 0);
+        recorded[run].pop();
+        ++times["expand"];
+    }
+
+    function lastRecorded(uint256 run) external view returns (uint16) {
+        return recorded[run].length == 0 ? 0 : recorded[run][recorded[run].length - 1];
     }
 
     function _recorded(uint256 run, bytes memory data) internal {

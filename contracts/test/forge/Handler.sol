@@ -27,6 +27,7 @@ contract Handler is Proposers {
             paramsOfRun[run] = paramsOf(run > 2, run == 2 ? 300_000 : 0);
             tokenOf[run] = tokens[run % 2];
         }
+        paramsOfRun[1].minVerifiers = 4; // more than are drawn, from its first round on
         for (uint256 t; t < 2; ++t) {
             for (uint256 a; a < ACTORS; ++a) {
                 _enrich(tokens[t], actor(a));
@@ -163,57 +164,64 @@ contract Handler is Proposers {
         vm.startPrank(me);
         bool through;
         Outcome memory outcome;
-        if (what % 8 == 0) {
+        if (what % 9 == 0) {
             try runs.post(run, bytes24("root"), 1) {
                 through = true;
             } catch {
                 _drop();
             }
         }
-        if (what % 8 == 1) {
+        if (what % 9 == 1) {
             try runs.keep(run, me, 1e18) {
                 through = true;
             } catch {
                 _drop();
             }
         }
-        if (what % 8 == 2) {
+        if (what % 9 == 2) {
             try stakes.slash(run, actor((who + 1) % ACTORS), 1e18) {
                 through = true;
             } catch {
                 _drop();
             }
         }
-        if (what % 8 == 3) {
+        if (what % 9 == 3) {
             try stakes.unlock(run, me, 0) {
                 through = true;
             } catch {
                 _drop();
             }
         }
-        if (what % 8 == 4) {
+        if (what % 9 == 4) {
             try stakes.forfeit(run, actor(1), me, 0, 5_000, 0) {
                 through = true;
             } catch {
                 _drop();
             }
         }
-        if (what % 8 == 5) {
+        if (what % 9 == 5) {
             try rounds.admit(run, Role.TRAINER, me, 0) {
                 through = true;
             } catch {
                 _drop();
             }
         }
-        if (what % 8 == 6) {
+        if (what % 9 == 6) {
             try rounds.retire(run, actor(1)) {
                 through = true;
             } catch {
                 _drop();
             }
         }
-        if (what % 8 == 7) {
+        if (what % 9 == 7) {
             try rounds.conclude(run, 1, 0, outcome.weakest, new uint256[](0), new address[](0), true) {
+                through = true;
+            } catch {
+                _drop();
+            }
+        }
+        if (what % 9 == 8) {
+            try rounds.expand(run) {
                 through = true;
             } catch {
                 _drop();

@@ -158,8 +158,18 @@ contract InvariantTest is Check {
         for (uint256 run = 1; run <= RUNS; ++run) {
             Masks memory m = rounds.masks(run);
             uint256 outside = ~uint256(m.active);
+            uint256 size = handler.paramsAt(run).committee;
+            so(m.active & ~m.eligible == 0, "the committee is of the eligible");
+            so(m.active == m.eligible || _bits(m.active) == size, "drawn are as many as there are to be");
             so((m.held | m.committed | m.revealed) & outside == 0, "who acted was of the committee");
             so(m.revealed & ~m.committed == 0, "who revealed had committed");
+        }
+    }
+
+    function invariant_everyone_is_called_in_once_a_round_at_most_and_records_follow_each_other() external view {
+        same(handler.expandedTwice(), 0, "rounds in which everyone was called in twice");
+        for (uint256 run = 1; run <= RUNS; ++run) {
+            same(rounds.lastRecorded(run), handler.lastRecorded(run), "the latest record");
         }
     }
 
@@ -279,12 +289,13 @@ contract InvariantTest is Check {
             handler.moves(draw(7, i));
             _checkAll();
         }
-        string[16] memory moves = [
+        string[17] memory moves = [
             "join",
             "exit",
             "withdraw",
             "close",
             "record",
+            "expand",
             "retire",
             "settle",
             "propose true",
@@ -315,6 +326,7 @@ contract InvariantTest is Check {
         this.invariant_stakes_leave_after_the_delay_and_duty_or_the_end();
         this.invariant_every_seat_has_one_live_holder_at_most_and_every_account_one_seat();
         this.invariant_masks_stay_within_the_committee();
+        this.invariant_everyone_is_called_in_once_a_round_at_most_and_records_follow_each_other();
         this.invariant_nobody_outside_the_committee_acts();
         this.invariant_nobody_acts_before_their_first_round_or_at_a_deadline();
         this.invariant_a_refutations_reward_is_the_challengers_or_else_the_refuters();

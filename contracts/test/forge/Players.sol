@@ -98,12 +98,15 @@ abstract contract Players is Books {
 
     /* ROUNDS */
 
+    function settle(uint256 which, uint256 eager) external virtual;
+
     /// Plays a run on to the end of a phase, or of a round: everybody who may act does, more often than not.
     function play(uint256 which, uint256 seed, bool wholeRound) external {
         uint256 run = _run(which);
-        for (uint256 step; step < 4; ++step) {
+        for (uint256 step; step < 5; ++step) {
             Phase phase = rounds.clock(run).phase;
             uint16 round = rounds.clock(run).round;
+            if (phase == Phase.SETTLE && draw(seed, step) % 2 == 0) this.settle(which, 0);
             if (phase == Phase.ENROL || phase == Phase.ENDED || phase == Phase.SETTLE) return;
             if (phase == Phase.TRAIN) _train(run, draw(seed, step));
             else _verify(run, phase, draw(seed, step));

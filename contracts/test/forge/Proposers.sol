@@ -17,7 +17,7 @@ abstract contract Proposers is Players {
     /* SETTLING */
 
     /// A proposing run's rounds are mostly left to proposals.
-    function settle(uint256 which, uint256 eager) external {
+    function settle(uint256 which, uint256 eager) external override {
         uint256 run = _run(which);
         if (run > 2 && eager % 4 != 0) return;
         uint16 round = _next(run, finalised(run));
@@ -26,9 +26,13 @@ abstract contract Proposers is Players {
         (, uint128 totalWei) = runs.books(run);
         (Outcome memory outcome,, bytes memory all) = _execute(run, inputs, totalWei);
         try settlement.settle(run, paramsOfRun[run], inputs, _evidence(run, round)) {
+            _listen();
+            if (run <= 2 && rounds.clock(run).phase == Phase.COMMIT) {
+                if (outcome.clusterMask != 0) ++outcomeDiffers;
+                return; // everyone was called in instead
+            }
             ++times["settle"];
             (finalRoster[run], finalStandings[run]) = (inputs.record.roster, all);
-            _listen();
             if (settlement.standingsHash(run) != outcome.standingsHash) ++outcomeDiffers;
         } catch {
             _drop();

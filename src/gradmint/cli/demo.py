@@ -222,6 +222,7 @@ class Demo:
             max_trainers=self.plan.trainers,
             min_verifiers=self.plan.verifiers,
             max_verifiers=self.plan.verifiers,
+            committee=self.plan.verifiers,
         )
 
     def _target_nats(self) -> float | None:

@@ -216,10 +216,12 @@ def round_line(ledger: Ledger, round_: Round, metric: Metric) -> str:
     settlement, consensus = settlement_of(ledger, round_), consensus_of(ledger, round_)
     if consensus is None or settlement is None:
         return f"round {round_.number:>3}  void: no quorum, nobody paid"
-    committee = sum(stake_wei > 0 for stake_wei in round_.stakes_wei)
+    drawn = f" drawn from {round_.eligible.bit_count()}" if round_.active != round_.eligible else ""
+    again = ", all called in" if round_.first else ""
+    cluster = f"{len(consensus.cluster)} of {round_.active.bit_count()}{drawn}{again}"
     return (
         f"round {round_.number:>3}  loss {loss_text(consensus.loss_micronats, metric)}  paid "
-        f"{tokens(settlement.paid_wei)}  cluster {len(consensus.cluster)} of {committee}  "
+        f"{tokens(settlement.paid_wei)}  cluster {cluster}  "
         f"{verdict_counts((row.verdict for row in consensus.rows), round_.barred)}"
     )
 
@@ -236,8 +238,8 @@ def last_word(ledger: Ledger, last: Round | None, role: Role, index: int) -> Tex
         worthless = row.verdict is Verdict.OK and row.common_gain_micronats <= 0
         good = row.verdict is Verdict.OK and not worthless
         return Text(f"{row.verdict.name}{', worth nothing' if worthless else ''}", "green" if good else "yellow")
-    if index >= last.verifiers or not last.stakes_wei[index]:
-        return Text("not in committee", "dim")
+    if not last.active >> index & 1:
+        return Text("not drawn" if last.eligible >> index & 1 else "not in committee", "dim")
     distance = consensus.distances_bits[index]
     word = agreement(distance, ledger.terms)
     style = {"in": "green", "grey": "yellow"}.get(word, "red")
@@ -249,16 +251,18 @@ def senders(ledger: Ledger, round_: Round) -> Iterator[tuple[bytes, bytes]]:
     number = round_.number
     for submission in round_.submissions:
         yield holder(ledger, Role.TRAINER, submission.trainer, number).account, submission.tx_hash
-    for said in (round_.holds, round_.commits, round_.reveals):
+    acts = [round_.holds, *(said for attempt in round_.attempts for said in (attempt.commits, attempt.reveals))]
+    for said in acts:
         for verifier, event in said.items():
             yield holder(ledger, Role.VERIFIER, verifier, number).account, event.tx_hash
     # A phase that ended with the last act of its kind opened the next in the same transaction, named above already.
-    for phase, opened in round_.opened.items():
-        if phase > Phase.TRAIN:
-            yield ANYONE, opened.tx_hash
-    for turn in (round_.recorded, round_.settled):
-        if turn:
-            yield ANYONE, turn.tx_hash
+    for attempt in round_.attempts:
+        for phase, opened in attempt.opened.items():
+            if phase > Phase.TRAIN:
+                yield ANYONE, opened.tx_hash
+        for turn in (attempt.recorded, attempt.settled):
+            if turn:
+                yield ANYONE, turn.tx_hash
 
 
 def _settling(ledger: Ledger) -> str:

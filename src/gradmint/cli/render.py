@@ -182,6 +182,8 @@ def show_round(round_: RoundAudit, metric: Metric = nats) -> None:
     else:
         line.append("loss ", "dim").append(f"{loss_text(round_.loss_micronats, metric):<11}")
         line.append("  cluster ", "dim").append(" ".join(map(str, round_.cluster)), "green")
+        if round_.attempts > 1:
+            line.append(" all called in", "yellow")
         line.append("  bits", "dim")
         for verifier, distance in enumerate(round_.distances_bits):
             style = "green" if verifier in round_.cluster else "dim" if distance is None else "red"

@@ -284,7 +284,8 @@ class Page:
             return f"void: no quorum, nobody paid · {gas}"
         paid = tokens(sum(round_.paid_wei.values()))
         loss = loss_text(round_.loss_micronats, self.metric)
-        return f"loss {loss} · {verdict_counts(round_.verdicts, round_.barred)} · paid {paid} · {gas}"
+        again = "no quorum among those drawn, everyone called in · " if round_.attempts > 1 else ""
+        return f"{again}loss {loss} · {verdict_counts(round_.verdicts, round_.barred)} · paid {paid} · {gas}"
 
     def _trainers(self, round_: RoundAudit) -> list[list[str]]:
         rows = []
@@ -308,12 +309,16 @@ class Page:
         rows = []
         for index, distance in enumerate(round_.distances_bits):
             row = seat_outcome(self.ledger, self.outcomes, Role.VERIFIER, index, round_.number)
-            seated = in_committee(self.ledger, round_.number, index)
+            word = "not in committee"
+            if in_committee(self.ledger, round_.number, index):
+                word = agreement(distance, self.ledger.terms)
+            elif self.ledger.rounds[round_.number - 1].eligible >> index & 1:
+                word = "not drawn"
             slashed_wei = round_.slashed_wei.get(row.account, 0)
             rows.append(
                 [
                     plain(row.name, 60),
-                    agreement(distance, self.ledger.terms) if seated else "not in committee",
+                    word,
                     "–" if distance is None else str(distance),
                     tokens(round_.paid_wei.get(row.account, 0)),
                     tokens(slashed_wei) if slashed_wei else "–",

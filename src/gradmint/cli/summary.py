@@ -151,8 +151,8 @@ def rating_text(standing: Standing) -> str:
 
 
 def standing_words(ledger: Ledger) -> dict[bytes, str]:
-    """What there is to say of a seat now: gone, banned, or not among the paid; accounts with nothing to say are left
-    out."""
+    """What there is to say of a seat now: gone, banned, drawn or not, not among the paid; accounts with nothing to say
+    are left out."""
     if ledger.params is None:
         return {}
     params, number = ledger.params, len(ledger.rounds)
@@ -169,6 +169,10 @@ def standing_words(ledger: Ledger) -> dict[bytes, str]:
     for standing in standings:
         if number and mechanism.is_banned(standing, number):
             words[standing.account] = f"banned to round {standing.ban_round}"
+    if ledger.rounds and ledger.round.active != ledger.round.eligible:
+        for seat in ledger.seats[Role.VERIFIER]:
+            if ledger.round.eligible >> seat.index & 1:
+                words[seat.account] = "drawn" if ledger.round.active >> seat.index & 1 else "not drawn"
     for role in Role:
         words |= {seat.account: "gone" for seat in ledger.seats[role] if seat.gone}
     return words
@@ -176,8 +180,7 @@ def standing_words(ledger: Ledger) -> dict[bytes, str]:
 
 def in_committee(ledger: Ledger, number: int, verifier: int) -> bool:
     """Whether a verifier's report counted in that round."""
-    stakes_wei = ledger.rounds[number - 1].stakes_wei if number <= len(ledger.rounds) else ()
-    return verifier < len(stakes_wei) and stakes_wei[verifier] > 0
+    return number <= len(ledger.rounds) and bool(ledger.rounds[number - 1].active >> verifier & 1)
 
 
 def outcomes(found: Audit, people: Sequence[Mapping[str, str]]) -> list[Outcome]:
@@ -350,6 +353,8 @@ def round_summary(round_: RoundAudit) -> dict[str, Any]:
         "void": round_.loss_micronats is None,
         "final": round_.final,
         "loss_micronats": round_.loss_micronats,
+        "committee": list(round_.committee),
+        "attempts": round_.attempts,
         "cluster": list(round_.cluster),
         "distances_bits": list(round_.distances_bits),
         "own_distance_bits": round_.own_distance_bits,

@@ -42,6 +42,7 @@ _CLASSES: dict[str, tuple[type[ev.Event], ...]] = {
         ev.Committed,
         ev.Revealed,
         ev.Voided,
+        ev.Expanded,
         ev.Recorded,
     ),
     "Settlement": (ev.Proposed, ev.Challenged, ev.Refuted, ev.Settled),

@@ -38,6 +38,8 @@ class Settlement(Stakes):
             self._require_next(run, number, run.settled)
         before = self._books(run.standings_hash, run.total_wei, call.roster, call.standings)
         execution = self._execute(run, call.record, before, call.rows, calls.Evidence(reports=call.reports))
+        if run.is_direct and execution.outcome.cluster_mask == 0 and run.active != run.eligible:
+            return lambda: self._expand(run)
         return lambda: self._apply(run, number, execution.outcome, execution.effects)
 
     def _hear(self, account: bytes, call: calls.Hear) -> Effect:

@@ -79,7 +79,7 @@ class Stakes(State):
         limit = run.params.max_trainers if is_trainer else run.params.max_verifiers
         if len(holders) < limit:
             return len(holders), None
-        free = run.gone_trainers if is_trainer else run.gone & ~run.active
+        free = run.gone_trainers if is_trainer else run.gone & ~run.eligible
         if free:
             return (free & -free).bit_length() - 1, None
         if is_trainer and run.weakest < len(holders):
@@ -137,7 +137,7 @@ class Stakes(State):
             if self.now_s < run.release_s[account]:
                 raise reverted("StillLocked", run.release_s[account], self.now_s)
             seat = run.holds(account, Role.VERIFIER)
-            if run.phase is not Phase.ENDED and seat is not None and run.active >> seat.index & 1:
+            if run.phase is not Phase.ENDED and seat is not None and run.eligible >> seat.index & 1:
                 raise reverted("StillOnDuty", run.number, account)
             if run.settled < run.until_round[account] and not run.is_caught_up:
                 raise reverted("NotFinalYet", run.number, run.until_round[account], run.settled)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from ..spec import docket
+from ..spec import committee, docket
 from ..spec import transcript as tr
 from ..spec.docket import Proposal, Record
 from ..spec.errors import Unfunded
-from ..spec.events import Event, PhaseOpened, Recorded, Retired
+from ..spec.events import Event, Expanded, PhaseOpened, Recorded, Retired
 from ..spec.params import Params
 from ..spec.types import Phase, Role
 from .chain import BondAccount, LiveChallenge, RecordSlot
@@ -73,6 +73,7 @@ class Run:
     awaited_trainers: int = 0
     joined_trainers: int = 0  # since this round opened: awaited from the next on
     gone_trainers: int = 0
+    eligible: int = 0  # can be called on in this round
     active: int = 0  # this round's committee
     awaited: int = 0
     joined: int = 0
@@ -186,7 +187,7 @@ class State:
             self._next_phase(run)
 
     def _duty(self, run: Run) -> int:
-        return run.acted.get(Phase.COMMIT, 0) if run.phase is Phase.REVEAL else run.awaited
+        return run.acted.get(Phase.COMMIT, 0) if run.phase is Phase.REVEAL else run.awaited & run.active
 
     def _take_attendance(self, run: Run) -> None:
         """Two misses in a row and nobody waits any longer; one act and everybody waits again."""
@@ -208,7 +209,6 @@ class State:
     def _record(self, run: Run) -> None:
         """REVEAL is over: what the settlement will be made of."""
         revealed = run.acted.get(Phase.REVEAL, 0)
-        verifiers = range(run.verifiers_in_round)
         record = Record(
             round=run.round,
             previous=run.last_recorded,
@@ -218,8 +218,8 @@ class State:
             active=run.active,
             revealed=revealed,
             roster=run.roster_in_round,
-            reports=tuple(run.messages[v] for v in verifiers if revealed >> v & 1),
-            stakes_wei=tuple(run.stakes_wei[run.verifiers[v]] if run.active >> v & 1 else 0 for v in verifiers),
+            reports=tuple(run.messages[v] for v in range(run.verifiers_in_round) if revealed >> v & 1),
+            stakes_wei=self._stakes_of(run, run.active),
         )
         if run.is_direct:
             run.records.clear()  # one slot for all
@@ -227,12 +227,25 @@ class State:
         run.last_recorded = run.round
         self._emit(run, Recorded, round=run.round, record_hash=record.hash())
 
+    def _stakes_of(self, run: Run, mask: int) -> tuple[int, ...]:
+        """Per verifier of the round as of now, 0 outside ``mask``."""
+        holders = run.verifiers[: run.verifiers_in_round]
+        return tuple(run.stakes_wei[account] if mask >> v & 1 else 0 for v, account in enumerate(holders))
+
+    def _expand(self, run: Run) -> None:
+        """The drawn committee had no quorum: everyone eligible assesses anew."""
+        run.active = run.eligible
+        run.acted = {}
+        run.last_recorded = run.records.pop(run.round).previous
+        self._open_phase(run, Phase.COMMIT)
+        self._emit(run, Expanded, round=run.round, active=run.active)
+
     def _open_round(self, run: Run) -> None:
         if run.round == run.params.max_rounds:
             self._open_phase(run, Phase.ENDED)
             return
-        run.active = below(len(run.verifiers)) & ~run.gone
-        run.awaited = (run.awaited | run.joined) & run.active
+        run.active = run.eligible = below(len(run.verifiers)) & ~run.gone
+        run.awaited = (run.awaited | run.joined) & run.eligible
         run.missed &= ~run.joined
         run.awaited_trainers |= run.joined_trainers
         run.joined = run.joined_trainers = 0
@@ -248,6 +261,8 @@ class State:
         durations_s = (0, params.train_s, params.hold_s, params.commit_s, params.reveal_s, params.settle_s)
         prevrandao = int.from_bytes(sha256(b"%d %d" % (self._seed, self.block)).digest(), "big")
         beacon = tr.beacon(prevrandao, run.transcript)
+        if phase is Phase.HOLD and run.eligible.bit_count() > params.committee:
+            run.active = committee.draw(beacon, self._stakes_of(run, run.eligible), params.committee)
         run.phase = phase
         run.deadline_s = 0 if phase is Phase.ENDED else self.now_s + durations_s[phase]
         row = tr.phase_row(run.round, phase, run.deadline_s, beacon, run.roster)

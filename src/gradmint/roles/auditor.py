@@ -46,6 +46,8 @@ class RoundAudit:
     gas: dict[str, int]  # per kind of transaction
     own_distance_bits: int | None  # the auditor's own assessment to the medoid, when it assessed
     barred: frozenset[int] = frozenset()  # trainers who sat it out
+    committee: tuple[int, ...] = ()  # verifiers whose reports counted
+    attempts: int = 1  # 2: those drawn first had no quorum, everyone was called in
     final: bool = True  # False: recorded, and its settlement can still be refuted or is yet to be proposed
 
 
@@ -168,26 +170,28 @@ def _audit_round(chain: ChainReader, replay: Replay, replica: Replica, round_: R
         gas=gas,
         own_distance_bits=own_distance,
         barred=round_.barred,
+        committee=tuple(v for v, stake_wei in enumerate(round_.stakes_wei) if stake_wei),
+        attempts=round_.attempt,
         final=round_.is_over,
     )
 
 
 def _open_commitments(chain: ChainReader, ledger: Ledger, round_: Round) -> None:
-    for v, reveal in round_.reveals.items():
-        opened = commitment(
-            chain.chain_id,
-            chain.rounds_address,
-            ledger.run,
-            round_.number,
-            holder(ledger, Role.VERIFIER, v, round_.number).account,
-            Report.hash(reveal.report, ledger.terms.words),
-            reveal.salt,
-        )
-        committed = round_.commits[v].commitment if v in round_.commits else b""
-        if opened != committed:
-            raise Divergence(
-                round_.number, f"report of verifier {v}", committed.hex(), opened.hex(), "it is not what was committed"
+    for attempt in round_.attempts:
+        for v, reveal in attempt.reveals.items():
+            opened = commitment(
+                chain.chain_id,
+                chain.rounds_address,
+                ledger.run,
+                round_.number,
+                holder(ledger, Role.VERIFIER, v, round_.number).account,
+                Report.hash(reveal.report, ledger.terms.words),
+                reveal.salt,
             )
+            committed = attempt.commits[v].commitment if v in attempt.commits else b""
+            if opened != committed:
+                why = "it is not what was committed"
+                raise Divergence(round_.number, f"report of verifier {v}", committed.hex(), opened.hex(), why)
 
 
 def _same_verdicts(ledger: Ledger, replica: Replica, round_: Round) -> tuple[str, ...]:
@@ -283,12 +287,15 @@ def _gas(chain: ChainReader, replay: Replay, round_: Round) -> dict[str, int]:
     """Gas per kind of transaction; closing is the one that opened the hold phase, unless a poke did."""
     rows = [("submit", event.tx_hash) for event in round_.submissions]
     rows += [("hold", event.tx_hash) for event in round_.holds.values()]
-    rows += [("commit", event.tx_hash) for event in round_.commits.values()]
-    rows += [("reveal", event.tx_hash) for event in round_.reveals.values()]
+    for attempt in round_.attempts:
+        rows += [("commit", event.tx_hash) for event in attempt.commits.values()]
+        rows += [("reveal", event.tx_hash) for event in attempt.reveals.values()]
     rows += replay.sent.get(round_.number, [])
+    if round_.first:  # who settled found no quorum, and called everyone in
+        rows.append(("settle", round_.opened[Phase.COMMIT].tx_hash))
     spoken = {tx_hash for _, tx_hash in rows}
-    turns = [event.tx_hash for phase, event in round_.opened.items() if phase > Phase.TRAIN]
-    turns += [round_.recorded.tx_hash] if round_.recorded else []
+    turns = [e.tx_hash for attempt in round_.attempts for phase, e in attempt.opened.items() if phase > Phase.TRAIN]
+    turns += [attempt.recorded.tx_hash for attempt in round_.attempts if attempt.recorded]
     rows += [("close", tx_hash) for tx_hash in dict.fromkeys(turns) if tx_hash not in spoken]
     gas: dict[str, int] = {}
     for kind, tx_hash in rows:

@@ -127,7 +127,6 @@ class Desk:
         return self.seat.since_round <= number and not self.seat.gone
 
     def is_on_duty(self, number: int) -> bool:
-        """Whether the verifier's seat is on the committee of round ``number``: who leaves stays to its round's end."""
-        stakes_wei = self.ledger.rounds[number - 1].stakes_wei
+        """Whether the verifier can be called on in round ``number``: who leaves can be to its round's end."""
         mine = holder(self.ledger, Role.VERIFIER, self.seat.index, number) is self.seat
-        return mine and self.seat.index < len(stakes_wei) and stakes_wei[self.seat.index] > 0
+        return mine and bool(self.ledger.rounds[number - 1].eligible >> self.seat.index & 1)

@@ -37,12 +37,18 @@ class RoundOver(Exception):
     """The round ended before the duty did."""
 
 
+class StartedOver(Exception):
+    """Everyone was called in to assess anew: the duty is another one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Once:
-    """Do ``work`` once per round; afterwards, also after a crash, its journaled result is returned. Yields bytes."""
+    """Do ``work`` once per round, or once per attempt where one is named; afterwards, also after a crash, its journaled
+    result is returned. Yields bytes."""
 
     name: str
     work: Callable[[], bytes]
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +56,12 @@ class Recall:
     """The journaled result of an earlier Once, or None. Yields bytes or None."""
 
     name: str
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Send ``call`` in ``phase``, once. Yields bool: whether it is on chain.
+    """Send ``call`` in ``phase``, once per attempt. Yields bool: whether it is on chain.
 
     ``said`` tells from the chain whether it is there already.
     """
@@ -108,16 +115,20 @@ class Driver:
 
     def perform(self, number: int, duty: Callable[[], Duty]) -> None:
         """Run ``duty`` of round ``number`` to its end, or to the round's. A chain, store or blob that is away for a
-        while is waited for, and the duty started again: journaled results make that harmless.
+        while is waited for, and the duty started again, as it is when everyone is called in to assess anew: journaled
+        results make that harmless.
 
         Raises ChainUnreachable, StoreUnreachable or BlobMissing after PATIENCE_S.
         """
 
         def attempt() -> None:
-            try:
-                self._run(number, duty())
-            except RoundOver as over:
-                log.info("round %d: %s", number, over)
+            while True:
+                try:
+                    return self._run(number, duty())
+                except RoundOver as over:
+                    return log.info("round %d: %s", number, over)
+                except StartedOver:
+                    log.info("round %d: no quorum among those drawn, everyone assesses", number)
 
         _patiently(attempt)
 
@@ -164,6 +175,8 @@ class Driver:
 
     def _run(self, number: int, duty: Duty) -> None:
         result: bytes | bool | Phase | None = None
+        known = self.follower.ledger.rounds[:number]  # performed before it was seen: it has just opened
+        attempt = known[-1].attempt if known else 1
         while True:
             try:
                 action = duty.send(result)
@@ -173,29 +186,37 @@ class Driver:
                 case Once():
                     result = self._once(number, action)
                 case Recall():
-                    result = self.journal.get(number, action.name)
+                    result = self.journal.get(number, _entry(action.name, action.attempt))
                 case Say():
-                    result = self._say(number, action)
+                    result = self._say(number, attempt, action)
                 case Until():
-                    result = self._until(number, action)
+                    result = self._until(number, attempt, action)
                 case Send():
                     result = self._send(action.about, action.call)
 
     def _once(self, number: int, action: Once) -> bytes:
-        known = self.journal.get(number, action.name)
+        entry = _entry(action.name, action.attempt)
+        known = self.journal.get(number, entry)
         if known is not None:
             return known
         with self.trace.span(number, action.name):
             done = action.work()
-        self.journal.put(number, action.name, done)
+        self.journal.put(number, entry, done)
         return done
 
-    def _say(self, number: int, action: Say) -> bool:
+    def _look(self, number: int, attempt: int) -> Round:
+        """The round as it is now. Raises StartedOver when it is another attempt."""
+        self.follower.refresh()
+        round_ = self.follower.ledger.rounds[number - 1]
+        if round_.attempt != attempt:
+            raise StartedOver
+        return round_
+
+    def _say(self, number: int, attempt: int, action: Say) -> bool:
         name = type(action.call).__name__
-        entry = f"signed {name}"
+        entry = _entry(f"signed {name}", attempt)
         while True:
-            self.follower.refresh()
-            round_ = self.follower.ledger.rounds[number - 1]
+            round_ = self._look(number, attempt)
             if action.said(round_):
                 return True
             if is_closed(self.follower.ledger, round_) or round_.phase is not action.phase:
@@ -216,17 +237,15 @@ class Driver:
                     log.info("round %d: %s is signed anew: %s", number, name, refusal)
                     self.chain.wait(self.follower.run, STALE_PAUSE_S)
                     continue
-                self.follower.refresh()
-                if action.said(self.follower.ledger.rounds[number - 1]):
+                if action.said(self._look(number, attempt)):
                     return True
                 log.warning("round %d: %s refused: %s", number, name, refusal)
                 return False
 
-    def _until(self, number: int, action: Until) -> Phase:
+    def _until(self, number: int, attempt: int, action: Until) -> Phase:
         give_up_s = None if action.at_most_s is None else time.monotonic() + action.at_most_s
         while True:
-            self.follower.refresh()
-            round_ = self.follower.ledger.rounds[number - 1]
+            round_ = self._look(number, attempt)
             if is_closed(self.follower.ledger, round_) or self.follower.ledger.phase is Phase.ENDED:
                 raise RoundOver("void" if round_.voided else "settled" if round_.settled else "recorded")
             left_s = NAP_S if give_up_s is None else give_up_s - time.monotonic()
@@ -273,6 +292,10 @@ class Driver:
             # Someone else was quicker, or the chain's clock is a block behind ours; either way look again.
             log.debug("poke refused: %s", refusal)
             self.chain.wait(self.follower.run, min(at_most_s, 1.0))
+
+
+def _entry(name: str, attempt: int) -> str:
+    return name if attempt == 1 else f"{name}, attempt {attempt}"
 
 
 def _patiently(work: Callable[[], T]) -> T:

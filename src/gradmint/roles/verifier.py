@@ -96,11 +96,18 @@ class VerifierStrategy:
 
 
 def verifier_duty(desk: Desk, strategy: VerifierStrategy, round_: Round) -> Duty:
-    """One round of a verifier."""
+    """One round of a verifier, or one attempt: it is begun again when everyone is called in, so it lasts as long as the
+    round does, also for whoever is not drawn."""
     desk.catch_up()
+    yield Until(Phase.HOLD)
+    if round_.active >> desk.seat.index & 1:
+        yield from _committee_duty(desk, strategy, round_)
+    yield Until(Phase.ENDED)
+
+
+def _committee_duty(desk: Desk, strategy: VerifierStrategy, round_: Round) -> Duty:
     me, run = desk.seat.index, desk.follower.run
-    phase = yield Until(Phase.HOLD)
-    if phase is Phase.HOLD:
+    if round_.phase is Phase.HOLD:
         bitmap = yield Once("gather", lambda: strategy.gather(round_))
         assert isinstance(bitmap, bytes)
         yield Say(Hold(run=run, bitmap=bitmap, base=desk.replica.base), Phase.HOLD, said=lambda r: me in r.holds)
@@ -108,9 +115,12 @@ def verifier_duty(desk: Desk, strategy: VerifierStrategy, round_: Round) -> Duty
     phase = yield Until(Phase.COMMIT)
     if phase is Phase.COMMIT:
         # The salt is on disk together with the report before anything is committed.
-        sealed = yield Once("assess", lambda: os.urandom(SALT_BYTES) + strategy.report(round_).pack())
+        def work() -> bytes:
+            return os.urandom(SALT_BYTES) + strategy.report(round_).pack()
+
+        sealed = yield Once("assess", work, round_.attempt)
     else:
-        sealed = yield Recall("assess")
+        sealed = yield Recall("assess", round_.attempt)
     if not isinstance(sealed, bytes):
         log.warning("round %d: nothing was assessed before commitments closed", round_.number)
         return

@@ -10,11 +10,13 @@ from .committee import Cabal, WeightCopying
 from .fairness import Climb, Newcomer, Rating
 from .reported import REPORTED
 from .seats import JoinPrice
+from .sortition import Sortition
 from .study import Finding, Scenario, Study
 
 SCENARIOS: tuple[Scenario, ...] = (
     Splitting(),
     Cabal(),
+    Sortition(),
     FreeRiding(),
     Whitewashing(),
     WeightCopying(),

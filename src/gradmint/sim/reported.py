@@ -20,6 +20,9 @@ REPORTED: Mapping[str, Mapping[str, tuple[float, float]]] = {
         "49%, brazen, in Yuma: part of all pay": (0, 0),
         "49%, discreet, in Yuma: part of all pay": (0.08, 0.087),
     },
+    "sortition": {
+        "49% of the stake in three seats: chance that they are a quorum by themselves": (0.98, 0.99),
+    },
     "free-riding": {
         "favourite windows: net income of 50 rounds": (0.158, 0.54),
         "changed old copies: net income of 50 rounds": (6.9, 8.4),

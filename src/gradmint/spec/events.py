@@ -200,6 +200,14 @@ class Voided(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expanded(Event):
+    """The drawn committee had no quorum: everyone eligible assesses anew."""
+
+    round: int
+    active: int  # mask of the verifiers called in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded(Event):
     """The round is over and can be settled."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from . import committee
 from . import transcript as tr
 from .docket import Books, Execution, Proposal, Record, RosterRow, execute
 from .errors import TranscriptBroken
@@ -22,6 +23,7 @@ from .events import (
     Committed,
     Event,
     Exiting,
+    Expanded,
     Forfeited,
     Funded,
     Held,
@@ -162,20 +164,23 @@ class Ledger:
     def _record(self) -> Record:
         """What the current round leaves behind."""
         round_ = self.round
-        active = sum(1 << v for v, stake_wei in enumerate(round_.stakes_wei) if stake_wei)
-        verifiers = self.seats[Role.VERIFIER]
         return Record(
             round=round_.number,
             previous=max((r.number for r in self.rounds if r.record), default=0),
             trainers=round_.trainers,
             verifiers=round_.verifiers,
             deposited_wei=self.deposited_wei,
-            active=active,
+            active=round_.active,
             revealed=sum(1 << v for v in round_.reveals),
             roster=round_.roster,
             reports=tuple(Report.hash(round_.reveals[v].report, self.terms.words) for v in sorted(round_.reveals)),
-            stakes_wei=tuple(verifiers[v].stake_wei if active >> v & 1 else 0 for v in range(round_.verifiers)),
+            stakes_wei=self._stakes_wei(round_.active),
         )
+
+    def _stakes_wei(self, mask: int) -> tuple[int, ...]:
+        """Per verifier of the current round as of now, 0 outside ``mask``."""
+        seats = self.seats[Role.VERIFIER][: self.round.verifiers]
+        return tuple(seat.stake_wei if mask >> seat.index & 1 else 0 for seat in seats)
 
     def _execute(self, round_: Round, before: Books) -> Execution:
         """Raises MalformedReport."""
@@ -293,16 +298,30 @@ class Ledger:
                     training_beacon=event.beacon,
                     trainers=len(self.seats[Role.TRAINER]),
                     verifiers=len(verifiers),
+                    eligible=sum(1 << seat.index for seat in verifiers if not seat.gone),
                     stakes_wei=tuple(0 if seat.gone else seat.stake_wei for seat in verifiers),
                     roster=self.roster,
                     standings=self.seated(Role.TRAINER, len(self.seats[Role.TRAINER])),
                 )
             )
         if self.rounds and event.phase is not Phase.ENDED:
-            self.round.phase = event.phase
-            self.round.opened[event.phase] = event
-            if event.phase is Phase.COMMIT:
-                self.round.assessment_beacon = event.beacon
+            round_ = self.round
+            if event.phase is Phase.HOLD and round_.eligible.bit_count() > self.terms.committee:
+                stakes_wei = self._stakes_wei(round_.eligible)
+                round_.stakes_wei = self._stakes_wei(committee.draw(event.beacon, stakes_wei, self.terms.committee))
+            elif event.phase is Phase.COMMIT:
+                if round_.phase is Phase.SETTLE:
+                    self._start_over(event)
+                round_.assessment_beacon = event.beacon
+            round_.phase = event.phase
+            round_.opened[event.phase] = event
+
+    def _start_over(self, event: PhaseOpened) -> None:
+        """A drawn committee had no quorum: everyone assesses anew."""
+        round_ = self.round
+        if round_.settlement is None or round_.settlement.consensus or round_.active == round_.eligible:
+            raise TranscriptBroken(f"{_where(event, event.round)}: everyone was called in, and there was no reason to")
+        round_.start_over(self._stakes_wei(round_.eligible))
 
     def _submitted(self, event: Submitted) -> None:
         row = tr.submitted_row(event.trainer, event.claimed_gain_micronats, event.digest)
@@ -421,6 +440,7 @@ _HANDLERS: dict[type[Event], Callable[[Ledger, Event], None]] = {
     Unbonded: Ledger._unbonded,  # type: ignore[dict-item]
     Forfeited: Ledger._forfeited,  # type: ignore[dict-item]
     Pooled: Ledger._pooled,  # type: ignore[dict-item]
+    Expanded: Ledger._noted,
     Recorded: Ledger._recorded,  # type: ignore[dict-item]
     Proposed: Ledger._proposed,  # type: ignore[dict-item]
     Challenged: Ledger._challenged,  # type: ignore[dict-item]

@@ -65,6 +65,10 @@ def settle(
 
     checked = bond(params, verifiers, consensus.agreements_q32)
     checked = attend(checked, [report is not None for report in reports])
+    # Who was not called on is neither present nor absent, and has agreed with nobody.
+    checked = [
+        after if stake_wei else before for before, after, stake_wei in zip(verifiers, checked, stakes_wei, strict=True)
+    ]
     checked, to_verifiers_wei = pay(checked, *shares(checked, stakes_wei, consensus.cluster), pot_wei)
 
     merged = list(trainers)

@@ -31,6 +31,7 @@ class Params:
     max_trainers: int
     min_verifiers: int
     max_verifiers: int
+    committee: int  # verifiers drawn for each round, by stake; everyone where no more than these are eligible
     train_s: int  # submissions close after this, or when every awaited trainer is in
     hold_s: int  # time for blobs to travel
     commit_s: int  # time to assess
@@ -116,6 +117,7 @@ class Params:
                 1 <= self.min_verifiers <= self.max_verifiers <= MAX_VERIFIERS,
                 f"1 <= min_verifiers {self.min_verifiers} <= max_verifiers {self.max_verifiers} <= {MAX_VERIFIERS}",
             ),
+            (1 <= self.committee <= MAX_VERIFIERS, f"committee {self.committee} lies in 1..{MAX_VERIFIERS}"),
             (
                 min(self.train_s, self.hold_s, self.commit_s, self.reveal_s, self.settle_s) >= 1,
                 "every phase lasts at least 1 s",
@@ -216,7 +218,8 @@ STANDARD = Params(
     min_trainers=4,
     max_trainers=256,
     min_verifiers=4,
-    max_verifiers=16,
+    max_verifiers=32,
+    committee=16,  # half of all: whoever has less than a third of equal stakes is never two thirds of a committee
     train_s=1_800,  # 30 min of local steps
     hold_s=600,
     commit_s=600,
@@ -264,6 +267,7 @@ LOCAL = replace(
     max_trainers=64,
     min_verifiers=1,
     max_verifiers=8,
+    committee=8,
     train_s=60,
     hold_s=30,
     commit_s=60,
@@ -277,6 +281,7 @@ LOCAL = replace(
 LARGE = replace(
     STANDARD,
     max_trainers=MAX_TRAINERS,
+    max_verifiers=16,  # all of them: the next round is open before a quorum is missed, so nobody more can be called in
     top=MAX_TRAINERS,
     exit_s=259_200,
     challenge_s=43_200,

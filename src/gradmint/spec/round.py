@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .agreement import accepted, agree, held_set
 from .docket import Execution, Record
@@ -21,7 +21,7 @@ class Seat:
     account: bytes
     stake_wei: int  # what was staked, less what was slashed
     since_round: int = 1  # first round it takes part in
-    gone: bool = False  # left or ejected; a verifier stays in the committee until the next round opens
+    gone: bool = False  # left or ejected; a verifier can be called on until the next round opens
     awaited: bool = True  # a trainer without whom submissions are not closed early
 
 
@@ -33,7 +33,8 @@ class Round:
     training_beacon: bytes
     trainers: int  # seats that take part; later joiners wait for the next round
     verifiers: int
-    stakes_wei: tuple[int, ...]  # committee stake per verifier index as the round opened, 0 outside the committee
+    eligible: int  # mask of the verifiers who can be called on: seated when the round opened
+    stakes_wei: tuple[int, ...]  # committee stake per verifier index, 0 outside; of all eligible until HOLD opens
     roster: bytes = b""  # the roster transcript as the round opened
     standings: tuple[Standing, ...] = ()  # trainers' as it opened, after all rounds recorded before
     phase: Phase = Phase.TRAIN
@@ -48,10 +49,34 @@ class Round:
     execution: Execution | None = None  # what re-execution gives
     settled: Settled | None = None  # what the chain made final
     voided: Voided | None = None
+    first: Round | None = None  # the round as it was when its committee had no quorum and everyone was called in
 
     @property
     def settlement(self) -> Settlement | None:
         return self.execution.settlement if self.execution else None
+
+    @property
+    def active(self) -> int:
+        """Mask of the committee."""
+        return sum(1 << v for v, stake_wei in enumerate(self.stakes_wei) if stake_wei)
+
+    @property
+    def attempts(self) -> tuple[Round, ...]:
+        """By the drawn committee first, if there was one without a quorum."""
+        return (self.first, self) if self.first else (self,)
+
+    @property
+    def attempt(self) -> int:
+        """1, or 2 once everyone was called in."""
+        return len(self.attempts)
+
+    def start_over(self, stakes_wei: tuple[int, ...]) -> None:
+        """Everyone eligible assesses anew; what was submitted and held stays."""
+        self.first = replace(self)
+        self.stakes_wei = stakes_wei
+        self.opened = {phase: event for phase, event in self.opened.items() if phase <= Phase.HOLD}
+        self.commits, self.reveals = {}, {}
+        self.recorded = self.record = self.execution = None
 
     @property
     def is_over(self) -> bool:
@@ -75,9 +100,10 @@ class Round:
         return first
 
     def held(self) -> tuple[frozenset[int], bytes | None]:
-        """The round's set of updates and the attested base model, see :func:`spec.agreement.held_set`."""
+        """The round's set of updates and the attested base model, see :func:`spec.agreement.held_set`: what the
+        first committee said, whoever assesses."""
         holds = {v: (hold.bitmap, hold.base) for v, hold in self.holds.items()}
-        held, base = held_set(holds, self.stakes_wei, self.trainers)
+        held, base = held_set(holds, self.attempts[0].stakes_wei, self.trainers)
         return held & self.first_submissions.keys(), base
 
     def reports(self, words: int) -> list[Report | None]:

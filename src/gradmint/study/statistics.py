@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 CONFIDENCE = 0.95
 Z_ONE_SIDED = 1.6448536269514722  # normal quantile at CONFIDENCE
-NO_SPREAD = 1e-9
+NO_SPREAD = 1e-7  # below this lgamma of 1 / rho loses what the spread adds
 
 
 def clopper_pearson(hits: int, trials: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
