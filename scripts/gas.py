@@ -216,6 +216,8 @@ def measure() -> dict[str, int]:
         with anvil() as chain:
             figures |= measure_proposals(World.on(chain), trainers)
     with anvil() as chain:
+        figures |= measure_committees(World.on(chain), 8)
+    with anvil() as chain:
         figures |= measure_claims(chain) | measure_hamming(chain)
     with anvil() as chain:
         figures |= measure_certificates(chain)

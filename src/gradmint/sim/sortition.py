@@ -67,8 +67,15 @@ class Sortition:
         exact = f"exact, {params.committee} of {params.max_verifiers} with equal stakes"
         counted = f"{DRAWS} draws a seed; {WHALES} seats have the part, {params.max_verifiers - WHALES} the rest"
 
-        def figure(name: str, defined: str, values: tuple[float, ...], at_most: float | None = None) -> Figure:
-            return Figure(name=name, defined=defined, values=values, at_most=at_most)
+        def figure(
+            name: str,
+            defined: str,
+            values: tuple[float, ...],
+            *,
+            at_most: float | None = None,
+            below: float | None = None,
+        ) -> Figure:
+            return Figure(name=name, defined=defined, values=values, at_most=at_most, below=below)
 
         def whales(part: float) -> tuple[float, ...]:
             stakes_wei = whale_stakes(params, part)
