@@ -67,32 +67,31 @@ class Sortition:
         exact = f"exact, {params.committee} of {params.max_verifiers} with equal stakes"
         counted = f"{DRAWS} draws a seed; {WHALES} seats have the part, {params.max_verifiers - WHALES} the rest"
 
-        def figure(name: str, defined: str, values: tuple[float, ...], **asserted: float) -> Figure:
-            return Figure(name=name, defined=defined, values=values, **asserted)
-
         def whales(part: float) -> tuple[float, ...]:
             stakes_wei = whale_stakes(params, part)
             return tuple(captured(stakes_wei, params.committee, WHALES, seed) for seed in study.seeds)
 
-        alone = "chance that they are a quorum by themselves"
+        alone, all_in = "chance that they are a quorum by themselves", "chance that everyone has to be called in"
+        captured_33, captured_40, captured_49 = ((float(captures(params, part)),) for part in (0.33, 0.40, 0.49))
         return Finding(
             (
-                figure(f"33% of the stake: {alone}", exact, (float(captures(params, 0.33)),), at_most=0.0),
-                figure(f"40% of the stake: {alone}", exact, (float(captures(params, 0.40)),), below=0.001),
-                figure(f"49% of the stake: {alone}", exact, (float(captures(params, 0.49)),), below=0.02),
-                figure(f"33% of the stake in three seats: {alone}", counted, whales(0.33), at_most=0.0),
-                figure(f"45% of the stake in three seats: {alone}", counted, whales(0.45), at_most=0.0),
-                figure(f"49% of the stake in three seats: {alone}", counted, whales(0.49)),
-                figure(
-                    "20% of the stake: chance that everyone has to be called in",
-                    exact,
-                    (float(divides(params, 0.20)),),
-                    below=0.01,
+                Figure(name=f"33% of the stake: {alone}", defined=exact, values=captured_33, at_most=0.0),
+                Figure(name=f"40% of the stake: {alone}", defined=exact, values=captured_40, below=0.001),
+                Figure(name=f"49% of the stake: {alone}", defined=exact, values=captured_49, below=0.02),
+                Figure(
+                    name=f"33% of the stake in three seats: {alone}", defined=counted, values=whales(0.33), at_most=0
                 ),
-                figure(
-                    "33% of the stake: chance that everyone has to be called in",
-                    exact,
-                    (float(divides(params, 0.33)),),
+                Figure(
+                    name=f"45% of the stake in three seats: {alone}", defined=counted, values=whales(0.45), at_most=0
+                ),
+                Figure(name=f"49% of the stake in three seats: {alone}", defined=counted, values=whales(0.49)),
+                Figure(
+                    name=f"20% of the stake: {all_in}", defined=exact, values=(float(divides(params, 0.2)),), below=0.01
+                ),
+                Figure(
+                    name=f"33% of the stake: {all_in}",
+                    defined=exact,
+                    values=(float(divides(params, 0.33)),),
                     below=0.36,
                 ),
             )
