@@ -223,7 +223,7 @@ contract Rounds is Seats {
         returns (Clock memory clock_, Masks memory m, uint8 verifier, uint32 bit)
     {
         clock_ = _during(run, phase);
-        Seat memory seat_ = _seats[run][msg.sender];
+        Seat storage seat_ = _seats[run][msg.sender];
         if (seat_.role != Role.VERIFIER || (seat_.retired && _verifiers[run][seat_.index] != msg.sender)) {
             revert NotSeated(run, msg.sender, Role.VERIFIER);
         }
