@@ -259,13 +259,13 @@ contract Harness {
 contract ProtocolHarness {
     /* COMMITTEE */
 
-    function draw(bytes32 beacon, uint256[] calldata stakesWei, uint256 size) external pure returns (uint256) {
-        return Committee.draw(beacon, stakesWei, size);
+    function draw(bytes32 beacon_, uint256[] calldata stakesWei, uint256 size) external pure returns (uint256) {
+        return Committee.draw(beacon_, stakesWei, size);
     }
 
-    function drawGas(bytes32 beacon, uint256[] memory stakesWei, uint256 size) external view returns (uint256 gas_) {
+    function drawGas(bytes32 beacon_, uint256[] memory stakesWei, uint256 size) external view returns (uint256 gas_) {
         gas_ = gasleft();
-        Committee.draw(beacon, stakesWei, size);
+        Committee.draw(beacon_, stakesWei, size);
         gas_ -= gasleft();
     }
 

@@ -547,6 +547,7 @@ contract DocketTest is Scene {
         vm.warp(list[0].finalS);
         settlement.finalise(run, list, none);
         vm.expectRevert(abi.encodeWithSelector(IRuns.Overdrawn.selector, run, 1e20, 5e19));
-        runs.claim(run, address(token), address(this), 1e20, 0, "");
+        bytes32 tokenAndRun = bytes32(abi.encodePacked(token, uint96(run)));
+        runs.claim(tokenAndRun, bytes32(abi.encodePacked(address(this), uint96(0))), 1e20);
     }
 }
