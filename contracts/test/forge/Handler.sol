@@ -25,6 +25,7 @@ contract Handler is Proposers {
         vm.recordLogs();
         for (uint256 run = 1; run <= RUNS; ++run) {
             paramsOfRun[run] = paramsOf(run > 2, run == 2 ? 300_000 : 0);
+            (paramsOfRun[run].maxVerifiers, paramsOfRun[run].committee) = (4, 2);
             tokenOf[run] = tokens[run % 2];
         }
         paramsOfRun[1].minVerifiers = 4; // more than are drawn, from its first round on

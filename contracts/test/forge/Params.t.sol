@@ -43,6 +43,10 @@ contract ParamsTest is World {
         refused(abi.encodeWithSelector(ParamsRules.BadVerifiers.selector, 4, 3));
         p.maxVerifiers = 33;
         refused(abi.encodeWithSelector(ParamsRules.BadVerifiers.selector, 1, 33));
+        p.committee = 0;
+        refused(abi.encodeWithSelector(ParamsRules.BadCommittee.selector, 0));
+        p.committee = 33;
+        refused(abi.encodeWithSelector(ParamsRules.BadCommittee.selector, 33));
     }
 
     function test_durations() external {

@@ -38,7 +38,7 @@ abstract contract Scene is Books {
     /// Round 1 opens with these seated.
     function beginWith(bool proposing, uint16 trainers, uint8 verifiers) internal {
         Params memory params = paramsOf(proposing, 0);
-        (params.minTrainers, params.minVerifiers, params.committee) = (trainers, verifiers, params.maxVerifiers);
+        (params.minTrainers, params.minVerifiers) = (trainers, verifiers);
         begin(params);
         for (uint256 i; i < trainers; ++i) {
             seat(trainer(i), 1);

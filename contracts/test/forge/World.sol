@@ -41,8 +41,8 @@ abstract contract World is Trees {
     function paramsOf(bool proposing, uint32 targetLossMicronats) internal pure returns (Params memory p) {
         (p.manifest, p.model) = (keccak256("manifest"), keccak256("model"));
         p.targetLossMicronats = targetLossMicronats;
-        (p.maxRounds, p.minTrainers, p.maxTrainers, p.minVerifiers, p.maxVerifiers) = (24, 1, 3, 1, 4);
-        p.committee = 2;
+        (p.maxRounds, p.minTrainers, p.maxTrainers, p.minVerifiers, p.maxVerifiers) = (24, 1, 3, 1, 3);
+        p.committee = 3; // everybody
         (p.trainS, p.holdS, p.commitS, p.revealS, p.settleS) = (100, 100, 100, 100, 100);
         p.exitS = 1_000;
         (p.trainerStakeWei, p.verifierStakeWei) = (1_000, 1e18);
