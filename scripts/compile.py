@@ -39,10 +39,13 @@ FOR_FORGE = ("contracts/test/forge/", "contracts/proofs/")  # forge and halmos c
 SETTINGS = {
     "evmVersion": "prague",
     "viaIR": True,
-    "optimizer": {"enabled": True, "runs": 4_000},  # with more, Rounds would exceed the 24,576 bytes of EIP-170
     "metadata": {"bytecodeHash": "none", "appendCBOR": False},
     "remappings": ["@openzeppelin/contracts/=node_modules/@openzeppelin/contracts/", "solady/=node_modules/solady/"],
 }
+#: How often the optimizer takes each operation to be executed: what is larger costs less gas and more bytes, and Rounds
+#: would exceed the 24,576 bytes of EIP-170.
+RUNS = {"contracts/Rounds.sol": 1_000}
+RUNS_ELSEWHERE = 1_000_000
 OUTPUT = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]
 
 
@@ -92,31 +95,43 @@ def compile_sources(solc: Path) -> dict[str, dict[str, Any]]:
     paths = sorted(path for path in found if not path.startswith(FOR_FORGE))
     if not (ROOT / "node_modules" / "solc").exists():
         sys.exit("compile: node_modules is missing; run 'npm install --no-audit --no-fund'")
-    try:
-        answer = _standard(solc, paths)
-    except solcx.exceptions.SolcError as refusal:
-        sys.exit(f"compile: {refusal.message}")
-    for error in answer.get("errors", []):
-        # Dependencies' warnings are theirs.
-        if error.get("sourceLocation", {}).get("file", "").startswith("contracts/"):
-            print(error["formattedMessage"], file=sys.stderr)
+    compiled: dict[str, dict[str, Any]] = {}
+    messages: dict[str, None] = {}
+    for runs in sorted({RUNS.get(path, RUNS_ELSEWHERE) for path in paths}):
+        try:
+            answer = _standard(solc, paths, runs)
+        except solcx.exceptions.SolcError as refusal:
+            sys.exit(f"compile: {refusal.message}")
+        for error in answer.get("errors", []):
+            # Dependencies' warnings are theirs.
+            if error.get("sourceLocation", {}).get("file", "").startswith("contracts/"):
+                messages[error["formattedMessage"]] = None
+        compiled |= {path: made for path, made in answer["contracts"].items() if RUNS.get(path, RUNS_ELSEWHERE) == runs}
+    for message in messages:
+        print(message, file=sys.stderr)
     return {
         f"{path}:{name}": {
             "abi": contract["abi"],
             "bytecode": "0x" + contract["evm"]["bytecode"]["object"],
             "size_bytes": len(contract["evm"]["deployedBytecode"]["object"]) // 2,
         }
-        for path, contracts in sorted(answer["contracts"].items())
+        for path, contracts in sorted(compiled.items())
         for name, contract in sorted(contracts.items())
     }
 
 
-def _standard(solc: Path, paths: list[str]) -> dict[str, Any]:
+def _standard(solc: Path, paths: list[str], runs: int) -> dict[str, Any]:
+    """Of all sources, output for those of ``paths`` that are optimized for so many runs."""
+    chosen = [path for path in paths if RUNS.get(path, RUNS_ELSEWHERE) == runs]
     return solcx.compile_standard(
         {
             "language": "Solidity",
             "sources": {path: {"content": (ROOT / path).read_text()} for path in paths},
-            "settings": SETTINGS | {"outputSelection": {path: {"*": OUTPUT} for path in paths}},
+            "settings": SETTINGS
+            | {
+                "optimizer": {"enabled": True, "runs": runs},
+                "outputSelection": {path: {"*": OUTPUT} for path in chosen},
+            },
         },
         solc_binary=solc,
         base_path=str(ROOT),
