@@ -119,7 +119,9 @@ contract RunsTest is Scene {
     function test_a_root_is_its_runs_tokens_alone() external {
         _pay();
         Claim memory one = _claimOf(0);
-        so(!_claim(run, new MoodyToken(), one.account, one.paidWei, one.rightBits, one.proof), "in another token");
+        MoodyToken other = new MoodyToken();
+        other.mint(address(runs), 1e30); // of another run's escrow
+        so(!_claim(run, other, one.account, one.paidWei, one.rightBits, one.proof), "in another token");
         so(!_claim(run, token, one.account, one.paidWei + 1, one.rightBits, one.proof), "more");
         so(_claim(run, token, one.account, one.paidWei, one.rightBits, one.proof), "as promised");
     }
