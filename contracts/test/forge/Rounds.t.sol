@@ -205,6 +205,48 @@ contract RoundsTest is Scene {
         rounds.reveal(run, bytes.concat(bad, hex"00"), "salt");
     }
 
+    /* COMMITTEE */
+
+    /// Of three two are drawn, and disagree.
+    function test_without_quorum_everyone_is_called_in() external {
+        Params memory params = paramsOf(false, 0);
+        (params.committee, params.minVerifiers) = (2, 3);
+        begin(params);
+        seat(trainer(0), 1);
+        for (uint256 v; v < 3; ++v) {
+            seat(verifier(v), 2);
+        }
+        train();
+        uint32 drawn = rounds.masks(run).active;
+        so(drawn == 3 || drawn == 5 || drawn == 6, "two are drawn");
+        far = drawn & (~drawn + 1);
+        verify();
+        settlement.settle(run, paramsOfRun[run], inputs(), evidence());
+        _listen();
+        so(phase() == Phase.COMMIT && rounds.clock(run).round == 1, "the same round, from COMMIT on");
+        same(rounds.masks(run).active, 7, "everyone");
+        (bytes30 hash,) = rounds.record(run, 1);
+        same(hash, 0, "the record is void");
+        commit();
+        reveal();
+        settle();
+        so(phase() == Phase.TRAIN && rounds.clock(run).round == 2, "the next round");
+    }
+
+    function test_who_is_not_drawn_does_not_act() external {
+        Params memory params = paramsOf(false, 0);
+        (params.committee, params.minVerifiers) = (1, 2);
+        begin(params);
+        seat(trainer(0), 1);
+        seat(verifier(0), 2);
+        seat(verifier(1), 2);
+        train();
+        uint256 other = onCommittee(0) ? 1 : 0;
+        vm.expectRevert(abi.encodeWithSelector(IRounds.NotOnCommittee.selector, run, other));
+        vm.prank(verifier(other));
+        rounds.hold(run, hex"00", 0);
+    }
+
     /* DEADLINES */
 
     function test_nobody_ends_a_phase_before_its_deadline() external {

@@ -33,6 +33,8 @@ contract RunsTest is Scene {
         runs.info(9);
         vm.expectRevert(abi.encodeWithSelector(IRuns.UnknownRun.selector, 9));
         runs.fund(9, 1);
+        vm.expectRevert(abi.encodeWithSelector(IRuns.UnknownRun.selector, 9));
+        runs.basis(9);
     }
 
     function test_only_the_sponsor_cancels_and_an_ended_run_takes_no_more_money() external {

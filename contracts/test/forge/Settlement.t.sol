@@ -382,6 +382,8 @@ contract SlicesTest is Scene {
 
 /// A proposing run: what is said about its rounds, and what comes of it.
 contract DocketTest is Scene {
+    uint256 private constant BOND_WEI = 1_000_000_007; // of paramsOf()
+
     function setUp() external {
         beginWith(true, 1, 1);
     }
@@ -390,6 +392,37 @@ contract DocketTest is Scene {
         outcome.standingsHash = "lie";
         Effects memory none;
         outcome.effectsHash = Docket.hash(none);
+    }
+
+    function _challengeALie() private returns (uint40 untilS) {
+        play();
+        propose(1, _lie());
+        _challengeBy(trainer(5), 1);
+        (,, untilS) = settlement.challenged(run);
+    }
+
+    function _challengeBy(address account, uint16 round) private {
+        enrich(account);
+        vm.prank(account);
+        stakes.bond(run, BOND_WEI);
+        vm.prank(account);
+        settlement.challenge(run, round);
+    }
+
+    /// By somebody who has no bond.
+    function _refuteFirst(Inputs memory from, Evidence memory by) private {
+        Proposal[] memory list = pendings();
+        vm.prank(trainer(6));
+        settlement.refute(run, paramsOfRun[run], from, by, list, 0);
+        (, uint16 round,) = settlement.challenged(run);
+        same(round, 0, "no challenge is open");
+    }
+
+    /// All of it free.
+    function _bondOf(address account) private view returns (uint256) {
+        (uint128 amountWei, uint128 lockedWei) = stakes.bondOf(run, account);
+        same(lockedWei, 0, "nothing is locked");
+        return amountWei;
     }
 
     /* PROPOSE */
@@ -473,6 +506,39 @@ contract DocketTest is Scene {
         bytes32 expected = settlement.tip(run);
         vm.expectRevert(abi.encodeWithSelector(ISettlement.PendingMismatch.selector, expected, found));
         settlement.refute(run, paramsOfRun[run], from, by, list, 0);
+    }
+
+    /// Whoever refutes it.
+    function test_the_reward_for_a_lie_is_the_challengers_until_the_extension_is_over() external {
+        uint40 untilS = _challengeALie();
+        vm.warp(untilS - 1);
+        _refuteFirst(inputs(), evidence());
+        same(_bondOf(trainer(5)), BOND_WEI + BOND_WEI * 4_000 / 10_000, "the challenger's bond and reward");
+        same(_bondOf(trainer(6)), 0, "nothing for the refuter");
+    }
+
+    function test_the_reward_for_a_lie_is_the_refuters_when_the_extension_is_over() external {
+        uint40 untilS = _challengeALie();
+        vm.warp(untilS);
+        _refuteFirst(inputs(), evidence());
+        same(_bondOf(trainer(5)), BOND_WEI, "the challenger's bond");
+        same(_bondOf(trainer(6)), BOND_WEI * 4_000 / 10_000, "the refuter's reward");
+    }
+
+    /// Nobody loses a bond for what stood on a lie, nor for having challenged it.
+    function test_what_stands_on_a_lie_falls_with_it_and_frees_its_bonds() external {
+        play();
+        (Inputs memory from, Evidence memory by) = (inputs(), evidence());
+        play();
+        propose(1, _lie());
+        propose(2, _lie());
+        _challengeBy(trainer(5), 2);
+        _refuteFirst(from, by);
+        same(_bondOf(trainer(5)), BOND_WEI, "the challenger's bond");
+        same(_bondOf(address(this)), BOND_WEI, "the bond behind the second");
+        same(_bondOf(trainer(6)), BOND_WEI * 4_000 / 10_000, "the refuter's reward");
+        (uint16 settled, uint16 proposed, uint8 pending_,) = settlement.docket(run);
+        so(settled == 0 && proposed == 0 && pending_ == 0, "nothing is pending");
     }
 
     function test_the_truth_is_not_refuted_and_becomes_final() external {

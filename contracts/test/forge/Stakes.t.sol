@@ -4,7 +4,7 @@ pragma solidity ^0.8.37;
 import {IRuns} from "../../interfaces/IRuns.sol";
 import {IStakes} from "../../interfaces/IStakes.sol";
 import {IWired} from "../../interfaces/IWired.sol";
-import {Outcome, Phase, Pricing, Role} from "../../interfaces/Types.sol";
+import {Outcome, Phase, Pricing, Role, Schedule, Terms} from "../../interfaces/Types.sol";
 import {MoodyToken} from "./MoodyToken.sol";
 import {Scene} from "./Scene.sol";
 
@@ -188,6 +188,14 @@ contract StakesTest is Scene {
         rounds.cancel(run);
         vm.expectRevert(settlements);
         rounds.conclude(run, 1, 0, 0, new uint256[](0), new address[](0), true);
+        vm.expectRevert(settlements);
+        rounds.expand(run);
+        Schedule memory schedule;
+        vm.expectRevert(abi.encodeWithSelector(IWired.OnlySibling.selector, address(this), address(runs)));
+        rounds.create(run, schedule);
+        Terms memory terms;
+        vm.expectRevert(abi.encodeWithSelector(IWired.OnlySibling.selector, address(this), address(runs)));
+        settlement.create(run, terms);
     }
 
     function test_each_contract_stands_where_its_siblings_look_for_it() external {
