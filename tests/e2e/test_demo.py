@@ -116,6 +116,8 @@ def test_ctrl_c_stops_every_child(tmp_path: Path) -> None:
             "digits",
             "--trainers",
             "4",
+            "--rounds",
+            "60",  # many more than it gets to
             "--out",
             str(tmp_path / "out"),
         ],
