@@ -84,9 +84,16 @@ def test_what_was_refuted_is_proposed_anew_by_somebody_else(proposed: Played) ->
 
 def test_the_lies_took_nothing_from_anybody(proposed: Played) -> None:
     people = proposed.summary["participants"]
-    verifiers = [int(p["earned_wei"]) for p in people if p["role"] == "verifier"]
-    # The liar assessed like the others, and is paid like them; number formats differ in the last micro-nats.
-    assert 0 < max(verifiers) < 1.001 * min(verifiers)
+    # The liar assessed like the others, and is paid like those that compute in its number format, to the Wei.
+    stage = {
+        person["name"]: person["numerics"] for person in json.loads((proposed.out / "participants.json").read_text())
+    }
+    earned: dict[str, set[int]] = {}
+    for p in people:
+        if p["role"] == "verifier":
+            earned.setdefault(stage[p["name"]], set()).add(int(p["earned_wei"]))
+    assert [len(alike) for alike in earned.values()] == [1, 1]
+    assert all(wei > 0 for alike in earned.values() for wei in alike)
     assert {int(p["earned_wei"]) > 0 for p in people if p["role"] == "trainer" and p["strategy"] == "honest"} == {True}
 
 

@@ -389,19 +389,26 @@ class Demo:
         if self.plan.propose:
             broken += self._broken_proposals(found)
         honest = [row.earned_wei for row in rows if row.role == "trainer" and row.strategy == "honest"]
-        faithful = [row.earned_wei for row in rows if row.role == "verifier" and row.strategy == "honest"]
+        numerics = {person.name: person.numerics for person in self.cast}
         for row in rows:
             if row.role == "trainer" and row.strategy != "honest" and row.earned_wei >= min(honest):
                 earned = f"{row.name} ({row.strategy}) earned {row.earned_wei} wei"
                 broken.append(f"{earned}, the least-paid honest trainer {min(honest)}")
             if row.role == "verifier" and row.strategy == "liar" and row.earned_wei:
                 broken.append(f"{row.name} lied and earned {row.earned_wei} wei")
-            # Number formats differ in the last micro-nats of a gain, so honest verifiers are not paid alike to the Wei.
-            best_wei = max(faithful, default=row.earned_wei)
-            if row.role == "verifier" and row.strategy != "honest" and row.earned_wei > best_wei:
-                broken.append(
-                    f"{row.name} ({row.strategy}) earned {row.earned_wei} wei, the best-paid honest verifier {best_wei}"
-                )
+            if row.role == "verifier" and row.strategy != "honest":
+                # Who computes alike is paid alike, to the Wei; number formats differ in the last micro-nats of a gain.
+                alike = [
+                    other.earned_wei
+                    for other in rows
+                    if other.role == "verifier"
+                    and other.strategy == "honest"
+                    and numerics[other.name] == numerics[row.name]
+                ]
+                if row.earned_wei > min(alike, default=row.earned_wei):
+                    broken.append(
+                        f"{row.name} ({row.strategy}) earned {row.earned_wei} wei, an honest one {min(alike)}"
+                    )
         return broken
 
     def _broken_proposals(self, found: Audit) -> list[str]:
