@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TypeVar
 
+from ..roles.planter import Planter
 from ..roles.trainer import TrainerStrategy
 from ..roles.verifier import VerifierStrategy
 from ..spec.errors import SettingsError
@@ -20,6 +21,7 @@ TRAINERS: dict[str, type[TrainerStrategy]] = {
     strategy.name: strategy
     for strategy in (
         TrainerStrategy,
+        Planter,
         trainers.FreeRider,
         trainers.Copycat,
         trainers.Poisoner,
@@ -38,7 +40,8 @@ TRAINERS: dict[str, type[TrainerStrategy]] = {
     )
 }
 VERIFIERS: dict[str, type[VerifierStrategy]] = {
-    strategy.name: strategy for strategy in (VerifierStrategy, verifiers.Liar, verifiers.Flatterer, verifiers.Embezzler)
+    strategy.name: strategy
+    for strategy in (VerifierStrategy, verifiers.Liar, verifiers.Flatterer, verifiers.RubberStamp, verifiers.Embezzler)
 }
 
 
