@@ -205,7 +205,7 @@ def _check_stakes(head: Head, ledger: Ledger) -> None:
     seats = seats_of(ledger)
     for seat in seats:
         seized = [row for row in ledger.seized if row.account == seat.account]
-        staked_wei = seat.stake_wei + ledger.slashed_wei.get(seat.account, 0) + sum(map(lost_wei, seized))
+        staked_wei = seat.stake_wei + ledger.slashed_wei.get(seat.account, 0) + sum(row.lost_wei for row in seized)
         expected, due_wei = losses(ledger, seat.account, staked_wei)
         found = ledger.slashed_wei.get(seat.account, 0)
         if expected != found:
@@ -263,10 +263,6 @@ def seizures(ledger: Ledger, event: Exposed) -> list[tuple[Seized, int]]:
         who, whom = (", ".join(f"0x{account.hex()}" for account in some) for some in (accounts, found))
         raise Divergence(event.round, f"who lost stake for trainer {event.trainer}", who, whom, "not who was guilty")
     return [(row, record.stakes_wei[v]) for v, row in zip(guilty, rows, strict=False)]
-
-
-def lost_wei(row: Seized) -> int:
-    return row.reward_wei + row.burn_wei + row.pool_wei
 
 
 def _check_bonds(head: Head, ledger: Ledger) -> None:

@@ -177,9 +177,12 @@ def _close(desk: Desk, round_: Round) -> Duty:
 def train(desk: Desk, strategy: TrainerStrategy) -> None:
     """Serve as trainer until the run ends or the seat is gone. Raises what :meth:`Driver.perform` does."""
     desk.driver.errand = strategy.errand
-    with desk.numerics.apply():
-        _serve(desk, strategy)
-    desk.driver.see_to(strategy.errand)
+    try:
+        with desk.numerics.apply():
+            _serve(desk, strategy)
+        desk.driver.see_to(strategy.errand)
+    finally:
+        desk.driver.errand = None
 
 
 def _serve(desk: Desk, strategy: TrainerStrategy) -> None:

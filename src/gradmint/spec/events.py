@@ -147,6 +147,10 @@ class Seized(Event):
     burn_wei: int
     pool_wei: int
 
+    @property
+    def lost_wei(self) -> int:
+        return self.reward_wei + self.burn_wei + self.pool_wei
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pooled(Event):

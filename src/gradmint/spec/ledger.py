@@ -252,7 +252,7 @@ class Ledger:
         self.bonds_wei[event.beneficiary] = self.bonds_wei.get(event.beneficiary, 0) + event.reward_wei
         seat = self.seat(event.account)
         if seat is not None:
-            seat.stake_wei -= event.reward_wei + event.burn_wei + event.pool_wei
+            seat.stake_wei -= event.lost_wei
         self.seized.append(event)
 
     def _pooled(self, event: Pooled) -> None:
