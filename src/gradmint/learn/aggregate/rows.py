@@ -52,8 +52,9 @@ class Rows(ABC):
         """Sum of weight x row, float32 [dimension]. Weights are rounded to float32 first; rows of weight 0 are not
         looked at."""
 
-    def blocks(self, width: int = COLUMNS) -> Iterator[tuple[int, int, Floats]]:
-        """(start, stop, columns) from the first value to the last, ``width`` at a time."""
+    def blocks(self, width: int = 0) -> Iterator[tuple[int, int, Floats]]:
+        """(start, stop, columns) from the first value to the last, ``width`` at a time; 0: as suits the cache."""
+        width = width or COLUMNS
         for start in range(0, self.dimension, width):
             stop = min(start + width, self.dimension)
             yield start, stop, self.columns(start, stop)
