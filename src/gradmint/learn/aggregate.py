@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .codec import SparseUpdate
+from .codec import Update
 from .codec.update import Floats
 
 
-def clip_factors(updates: Mapping[int, SparseUpdate]) -> dict[int, float]:
+def clip_factors(updates: Mapping[int, Update]) -> dict[int, float]:
     """min(1, median norm / norm) for each update, float64; 1 for a zero update. Raises NotFinite.
 
     Clipping to the median makes a value independent of its update's length. Of an even number it is the upper median:
@@ -27,7 +27,7 @@ def clip_factors(updates: Mapping[int, SparseUpdate]) -> dict[int, float]:
     return {trainer: median / norm if norm > median else 1.0 for trainer, norm in norms.items()}
 
 
-def clipped_mean(updates: Mapping[int, SparseUpdate], chosen: Collection[int], dimension: int) -> Tensor:
+def clipped_mean(updates: Mapping[int, Update], chosen: Collection[int], dimension: int) -> Tensor:
     """Mean of the chosen updates, each clipped to the median norm of **all** updates, added in index order.
 
     Float32 [dimension]; zeros when nothing is chosen. Raises NotFinite, and KeyError for a chosen index without update.
@@ -35,9 +35,7 @@ def clipped_mean(updates: Mapping[int, SparseUpdate], chosen: Collection[int], d
     factors = clip_factors(updates)
     total: Floats = np.zeros(dimension, dtype=np.float32)
     for trainer in sorted(chosen):
-        update = updates[trainer]
-        values = update.values() * np.float32(factors[trainer])
-        total[update.positions] += values  # positions are distinct
+        updates[trainer].add_to(total, factors[trainer])
     if chosen:
         total *= np.float32(1 / len(chosen))
     return torch.from_numpy(total)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .aggregate import clipped_mean
-from .codec import SparseUpdate
+from .codec import Update
 from .manifest import Manifest
 from .state import State
 
@@ -24,7 +24,7 @@ def outer_rate(manifest: Manifest, round_: int) -> float:
     return manifest.outer.learning_rate * decayed(manifest, round_)
 
 
-def advance(manifest: Manifest, state: State, updates: Mapping[int, SparseUpdate], accepted: Sequence[int]) -> State:
+def advance(manifest: Manifest, state: State, updates: Mapping[int, Update], accepted: Sequence[int]) -> State:
     """One outer step with Nesterov's momentum (DiLoCo, Douillard et al., 2023), elementwise in float32.
 
     ``updates`` are all updates with verdict OK: they set the median norm. ``accepted`` are those whose consensus common
