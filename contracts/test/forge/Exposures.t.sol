@@ -120,14 +120,13 @@ contract ExposuresTest is Scene {
         refused(exposure(), abi.encodeWithSelector(IStakes.NobodyGuilty.selector, run, 1, 0));
     }
 
-    function test_rounds_of_proposing_runs_are_exposed_while_settlements_are_pending_and_after() external {
+    function test_a_proposing_run_exposes_what_was_settled_rounds_ago() external {
         beginWith(true, 2, 3);
         looked = 3;
         play();
+        settle();
         planted = "";
         play();
-        settle();
-        planted = _planted(address(this), SECRET);
         Exposure memory e = _exposure(run, 1, 0, address(this), SECRET);
         stakes.expose(run, paramsOfRun[run], recordOf[run][1], e);
         _listen();
@@ -232,8 +231,9 @@ contract ExposuresTest is Scene {
 
     function test_the_blob_is_the_trainers_first_submission() external {
         submit();
+        bytes32 second = sha256("second thoughts");
         vm.prank(trainer(0));
-        rounds.submit(run, sha256("second thoughts"), 7);
+        rounds.submit(run, second, 7);
         wait();
         rounds.poke(run);
         _listen();
@@ -241,7 +241,7 @@ contract ExposuresTest is Scene {
         bytes32 digest = sha256(planted);
         Exposure memory e = exposure();
         e.blob = "second thoughts";
-        refused(e, abi.encodeWithSelector(IStakes.BlobMismatch.selector, digest, sha256("second thoughts")));
+        refused(e, abi.encodeWithSelector(IStakes.BlobMismatch.selector, digest, second));
         e = exposure();
         e.trainer = 1;
         refused(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 from typing import TypeVar
 
-from ..roles.planter import Planter
 from ..roles.trainer import TrainerStrategy
 from ..roles.verifier import VerifierStrategy
 from ..spec.errors import SettingsError
@@ -21,7 +20,7 @@ TRAINERS: dict[str, type[TrainerStrategy]] = {
     strategy.name: strategy
     for strategy in (
         TrainerStrategy,
-        Planter,
+        trainers.Planter,
         trainers.FreeRider,
         trainers.Copycat,
         trainers.Poisoner,

@@ -423,6 +423,7 @@ def demo_json(found: Audit, people: Sequence[Mapping[str, str]], timing: Timing 
             "rounds": len(found.rounds),
         },
         "refutations": refutations(found),
+        "exposures": exposures(ledger),
         "loss_nats": found.loss_nats,
         "audit": {"ok": found.ok, "divergences": divergences(found)},
     }
