@@ -281,6 +281,7 @@ class Replica:
             )
         self.state, self.base, self.concluded, self.start = state, base, number, Start(number, source)
         self._kept = number
+        log.info("the model is taken from the %s after round %d", source, number)
         agreed = [round_ for round_ in ledger.rounds[:number] if consensus_of(ledger, round_) is not None]
         self._previous, self._unread = {}, (ledger, agreed[-1]) if agreed else None
 
