@@ -142,8 +142,8 @@ def main() -> None:
                 f"{name:7} {row['parameters']:,} parameters, {TRAINERS} updates of {row['update_bytes']:,.0f} bytes a "
                 f"round: all {row['rounds']} rounds {row['scratch_s']:.2f} s ({row['rounds_per_s']:.0f} rounds/s, "
                 f"{row['times_hashing']:.0f} times hashing the updates); {row['rebuilt']} rounds from a checkpoint "
-                f"{row['checkpoint_s']:.2f} s, of which {row['task_s']:.2f} s make the task: {row['ratio']:.1f} times as "
-                "fast",
+                f"{row['checkpoint_s']:.2f} s, of which {row['task_s']:.2f} s make the task: {row['ratio']:.1f} times "
+                "as fast",
                 flush=True,
             )
     if arguments.json:

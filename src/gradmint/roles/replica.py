@@ -17,7 +17,7 @@ from pathlib import Path
 from ..learn import blocks, outer, proof
 from ..learn.assess import sampled_trainers
 from ..learn.checks import Checked, Expected, check, limits_of, mark_duplicates
-from ..learn.codec import SparseUpdate, decode_header
+from ..learn.codec import Update, decode_header
 from ..learn.manifest import BUILT_IN, MAX_MANIFEST_BYTES, Manifest, load_task
 from ..learn.proof import Finding
 from ..learn.state import Network, State, blobs, digest, file_bytes, initial_state, layout_of, load, save
@@ -86,14 +86,16 @@ class Replica:
         self.start = Start(0, "first model")
         self.compared = 0  # models that were compared with what others say of them
         self.vouched: dict[int, bytes] = {}  # digests by round that certificates name
-        self._previous: dict[int, SparseUpdate] = {}
+        self._previous: dict[int, Update] = {}
         self._unread: tuple[Ledger, Round] | None = None
+        #: What each update of the round last concluded counts in its aggregate; None where the rule is no weighting.
+        self.weights: Mapping[int, float] | None = {}
         self._cache = cache
         self._kept = 0
         self._checked: tuple[int, dict[int, Checked]] = (0, {})
 
     @property
-    def previous(self) -> dict[int, SparseUpdate]:
+    def previous(self) -> dict[int, Update]:
         """Updates of the last round with a quorum, which duplicates are judged against. Raises BlobMissing when this
         process did not rebuild that round and its blobs are gone."""
         if self._unread is not None:
@@ -214,10 +216,16 @@ class Replica:
         """Take the outer step of a closed round, if it had a quorum. Raises as :meth:`follow`."""
         self.compared += self.confirm(ledger)
         consensus = consensus_of(ledger, round_)
+        self.weights = {}
         if consensus is not None:
             updates = valid_updates(self.check_round(ledger, round_))
             steps = [trainer for trainer in round_.accepted(consensus) if trainer in updates]
-            self.state = outer.advance(self.manifest, self.state, updates, steps)
+            combined = outer.combine(self.manifest, updates, steps)
+            self.weights = combined.weights
+            log.info(
+                "round %d: aggregated by %s, weights %s", round_.number, self.manifest.aggregation.rule, self.weights
+            )
+            self.state = outer.step(self.manifest, self.state, combined.vector)
             self.base = digest(self.state, self.layout)
             self._previous, self._unread = updates, None
         self.concluded = round_.number
@@ -294,11 +302,11 @@ class Replica:
                 found.append((int(number), bytes.fromhex(name), path))
         return sorted(found, reverse=True)
 
-    def _reread(self, ledger: Ledger, round_: Round) -> dict[int, SparseUpdate]:
+    def _reread(self, ledger: Ledger, round_: Round) -> dict[int, Update]:
         """Updates of an earlier round whose bytes were valid, by the committee's verdicts."""
         consensus = consensus_of(ledger, round_)
         base = round_.held()[1]
-        updates: dict[int, SparseUpdate] = {}
+        updates: dict[int, Update] = {}
         if consensus is None or base is None:
             return updates
         for trainer, submission in round_.first_submissions.items():
@@ -364,7 +372,7 @@ def _steps(ledger: Ledger, number: int) -> int:
     return sum(consensus_of(ledger, round_) is not None for round_ in ledger.rounds[:number])
 
 
-def valid_updates(checked: Mapping[int, Checked]) -> dict[int, SparseUpdate]:
+def valid_updates(checked: Mapping[int, Checked]) -> dict[int, Update]:
     """Updates whose bytes are OK, by trainer index: the same for everyone, proven or not."""
     return {
         trainer: item.update
