@@ -125,6 +125,9 @@ def test_catch_up_from_a_checkpoint_and_from_scratch(town: Town) -> None:
     proven = town.catch_up("--home", "anyone", "--from-scratch")
     assert proven["model"] == found["model"] and proven["start"] == {"round": 0, "source": "first model"}
     assert proven["compared"] == ROUNDS and not proven["attested"]
+    assert [row["round"] for row in proven["rounds"]] == list(range(1, ROUNDS + 1))
+    assert proven["rounds"][-1]["model"] == proven["model"] and proven["rounds"][-2:] == found["rounds"]
+    assert sum(proven["rounds"][-1]["weights"].values()) > 0
     again = town.catch_up("--home", "anyone", "--from-scratch", "--round", str(ROUNDS))
     assert again["start"] == {"round": ROUNDS, "source": "cache"} and again["model"] == proven["model"]
     earlier = town.catch_up("--home", "other", "--round", "3")

@@ -88,7 +88,15 @@ def catch_up(
         chain = Web3Chain(rpc, Deployment.read(deployment))
     ledger = Follower(chain, run_).ledger
     vouched = {} if certificate is None else dict([_vouched(certificate, run_, rpc, deployment, recorded)])
-    with _progress(as_json) as seen:
+    rounds: list[dict[str, object]] = []
+
+    def note(replica: Replica, last: int) -> None:
+        show(replica, last)
+        if replica.concluded > replica.start.round:
+            weights = None if replica.weights is None else {str(t): w for t, w in sorted(replica.weights.items())}
+            rounds.append({"round": replica.concluded, "model": f"0x{replica.base.hex()}", "weights": weights})
+
+    with _progress(as_json) as show:
         replica, found = rebuild(
             ledger,
             open_store(store),
@@ -97,7 +105,7 @@ def catch_up(
             cache=home / "lineage" / f"{chain.chain_id}-{chain.rounds_address.hex()}-{run_}",
             from_scratch=from_scratch,
             vouched=vouched,
-            seen=seen,
+            seen=note,
         )
     if out is not None:
         write_atomically(out, save(replica.state, replica.layout))
@@ -114,6 +122,7 @@ def catch_up(
         "validation": {"value": value, "unit": unit},
         "seconds": round(found.seconds, 3),
         "out": None if out is None else str(out),
+        "rounds": rounds,  # those rebuilt: what each update counted, by trainer; null where the rule is no weighting
     }
     if as_json:
         click.echo(json.dumps(row))
