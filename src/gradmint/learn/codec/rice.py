@@ -29,7 +29,10 @@ def pack(values: Integers) -> bytes:
 
 
 def unpack(stream: bytes, at: int, count: int, most: int) -> tuple[Integers, int]:
-    """``count`` values of at most ``most``, below 2^30, from byte ``at`` on, and where the next stream begins. Raises Malformed."""
+    """``count`` values of at most ``most``, which is below 2^30, from byte ``at`` on, and where the next stream begins.
+
+    Raises Malformed.
+    """
     if at >= len(stream):
         raise Malformed(f"body has {len(stream)} bytes, an array of {count} values begins at {at}; send all of it")
     low = stream[at]
