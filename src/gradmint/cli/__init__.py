@@ -14,6 +14,7 @@ from ..spec.errors import CertificateRefused, Divergence, GradmintError
 from . import (
     audit_commands,
     certificate_commands,
+    codec_commands,
     demo_command,
     docket_commands,
     lineage_commands,
@@ -102,5 +103,6 @@ for command in (
     simulate_commands.simulate_group,
     study_commands.calibrate_,
     study_commands.redteam_group,
+    codec_commands.privacy,
 ):
     main.add_command(command)

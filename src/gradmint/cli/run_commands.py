@@ -13,6 +13,7 @@ import click
 from ..spec.errors import SettingsError
 from ..spec.params import ETHER_WEI, LARGE, LOCAL, STANDARD, Params
 from .settings import (
+    codec_option,
     deployment_option,
     home_option,
     json_option,
@@ -130,6 +131,7 @@ def run_group() -> None:
     help="File of 'gradmint calibrate': words, thresholds and numeric policy come from it, the manifest pins "
     "its digest, and the store keeps it.",
 )
+@codec_option
 @click.option("--token", help="Reward and stake token; the deployment's own by default.")
 @click.option("--budget", type=click.IntRange(min=1), required=True, help="In wei, escrowed until the run's end.")
 @click.option(
@@ -156,6 +158,7 @@ def open_(
     task: str,
     seed: int,
     calibration: Path | None,
+    codec: str | None,
     token: str | None,
     budget: int,
     preset: str,
@@ -170,6 +173,7 @@ def open_(
       gradmint run open --task digits --budget 1000 --calibration calibration/calibration.json --keystore sponsor.json
     """
     from ..learn.manifest import preset as task_preset
+    from ..learn.manifest import with_codec
     from ..ports.deployment import Deployment
     from ..ports.open_store import open_store
     from ..ports.web3_chain import Web3Chain
@@ -178,6 +182,8 @@ def open_(
 
     terms = override(PRESETS[preset], overrides)
     manifest = task_preset(task, seed)
+    if codec is not None:
+        manifest = with_codec(manifest, codec)
     blobs = open_store(store)
     if calibration is not None:
         from .study_commands import calibrated, read_calibration

@@ -128,14 +128,12 @@ class Sparse(Rows):
         """At least one, of one table. Raises NotFinite."""
         self._norms = [update.norm() for update in updates]
         self._updates = updates
-        self._values = [update.values() for update in updates]
-        self._positions = [update.positions for update in updates]
         self.count = len(updates)
         self.dimension = updates[0].table.dimension
 
     @cached_property
     def gram(self) -> Doubles:
-        scales = np.array([scale(_peak(values), self.dimension) for values in self._values])
+        scales = np.array([scale(_peak(values), self.dimension) for _, values in self._entries])
         whole: Doubles = np.zeros((self.count, self.count))
         for start in range(0, self.dimension, COLUMNS):
             integers = np.zeros((self.count, min(COLUMNS, self.dimension - start)))
@@ -162,8 +160,13 @@ class Sparse(Rows):
                 update.add_to(total, weight)
         return total
 
+    @cached_property
+    def _entries(self) -> list[tuple[NDArray[np.int32], Floats]]:
+        """Positions and values of each, for rules that need more than a sum."""
+        return [(update.positions, update.values()) for update in self._updates]
+
     def _within(self, start: int, stop: int) -> Iterator[tuple[Floats, NDArray[np.int32]]]:
-        for values, positions in zip(self._values, self._positions, strict=True):
+        for positions, values in self._entries:
             first, last = np.searchsorted(positions, (start, stop))
             yield values[first:last], positions[first:last] - np.int32(start)
 
