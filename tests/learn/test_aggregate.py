@@ -185,11 +185,14 @@ def test_sparse_and_dense_rows_agree(how: AggregationSpec) -> None:
 def test_more_columns_than_a_block(how: AggregationSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     """The block size changes no bit."""
     matrix = draw(d=1_003)
-    whole = aggregate_matrix(matrix, how)
+    updates = [quantise(row, 64, 16) for row in matrix]
+    whole, sparse = aggregate_matrix(matrix, how), aggregate(Sparse(updates), how)
     for module in (coordinates, row_module):
         monkeypatch.setattr(module, "COLUMNS", 64)
+    monkeypatch.setattr(row_module, "SLAB", 256)
     parts = aggregate_matrix(matrix, how)
     assert (whole.vector == parts.vector).all() and whole.weights == parts.weights
+    assert (sparse.vector == aggregate(Sparse(updates), how).vector).all()
 
 
 # The gate and f
@@ -285,7 +288,7 @@ def test_linear_rows_are_matrix_products() -> None:
     twice = Linear(mixed, np.array([[1.0, 0, 0, -1], [0, 0.5, 0, 0]]))
     assert twice.base is base
     expected = torch.from_numpy(np.array([[1.0, 0, 0, -1], [0, 0.5, 0, 0]]) @ mixing) @ matrix.double()
-    assert near(torch.from_numpy(twice.columns(0, D)), expected.float())
+    assert near(torch.from_numpy(next(twice.blocks(D))[2]), expected.float())
     assert near(torch.from_numpy(twice.gram), expected @ expected.T)
     assert twice.norms() == pytest.approx(expected.norm(dim=1).tolist(), rel=1e-5)
     assert near(torch.from_numpy(twice.combine([2.0, 3.0])), (2 * expected[0] + 3 * expected[1]).float())

@@ -101,7 +101,7 @@ def _middle(block: Floats, low: int, high: int) -> Floats:
 
 def _each(rows: Rows, rule: Callable[[Floats], Floats]) -> Floats:
     whole: Floats = np.empty(rows.dimension, dtype=np.float32)
-    for start, stop, block in rows.blocks():
+    for start, stop, block in rows.blocks(COLUMNS):
         whole[start:stop] = rule(block)
     return whole
 

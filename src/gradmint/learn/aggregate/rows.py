@@ -25,6 +25,7 @@ Doubles: TypeAlias = NDArray[np.float64]
 
 SIGNIFICAND = 53  # bits of float64: integers up to 2^53 are exact
 MOST_BITS = 24  # a float32 has no more
+SLAB = 1 << 17  # values of each sparse row that are written out at once
 COLUMNS = 8_192  # values of each row that are worked on at once: 32 rows of them fit a core's cache
 
 
@@ -44,20 +45,27 @@ class Rows(ABC):
         """All inner products, float64 [count, count], symmetric to the bit; worked out once."""
 
     @abstractmethod
-    def columns(self, start: int, stop: int) -> Floats:
-        """Values ``start`` to ``stop`` of each row, float32 [count, stop - start]; the caller's to write to."""
+    def blocks(self, width: int) -> Iterator[tuple[int, int, Floats]]:
+        """(start, stop, values start to stop of each row: float32 [count, stop - start], the taker's to write to), from
+        the first value to the last, ``width`` of them at a time."""
 
     @abstractmethod
     def combine(self, weights: Sequence[float]) -> Floats:
         """Sum of weight x row, float32 [dimension]. Weights are rounded to float32 first; rows of weight 0 are not
         looked at."""
 
-    def blocks(self, width: int = 0) -> Iterator[tuple[int, int, Floats]]:
-        """(start, stop, columns) from the first value to the last, ``width`` at a time; 0: as suits the cache."""
-        width = width or COLUMNS
-        for start in range(0, self.dimension, width):
-            stop = min(start + width, self.dimension)
-            yield start, stop, self.columns(start, stop)
+    def _gram(self, peaks: Sequence[float]) -> Doubles:
+        """The Gram matrix of rows whose greatest values are ``peaks``, each as integers."""
+        scales = np.array([scale(peak, self.dimension) for peak in peaks])
+        whole: Doubles = np.zeros((self.count, self.count))
+        for _, _, block in self.blocks(COLUMNS):
+            integers = block.astype(np.float64)
+            integers *= scales[:, None]
+            np.rint(integers, out=integers)
+            whole += integers @ integers.T
+        whole /= scales[:, None]
+        whole /= scales
+        return whole
 
 
 class Dense(Rows):
@@ -73,23 +81,13 @@ class Dense(Rows):
     def of(cls, matrix: Tensor) -> tuple[Dense | None, list[int]]:
         """Finite rows of a float32 [N, d] matrix, None when there are none, and their indices."""
         values: Floats = matrix.detach().numpy()
-        kept = [
-            i for i, row in enumerate(values) if math.isfinite(float(row.max())) and math.isfinite(float(row.min()))
-        ]
+        ends = [(float(row.min()), float(row.max())) for row in values]  # NaN passes through both
+        kept = [i for i, (least, greatest) in enumerate(ends) if math.isfinite(least) and math.isfinite(greatest)]
         return (cls([values[i] for i in kept]) if kept else None), kept
 
     @cached_property
     def gram(self) -> Doubles:
-        scales = np.array([scale(_peak(row), self.dimension) for row in self._rows])
-        whole: Doubles = np.zeros((self.count, self.count))
-        for _, _, block in self.blocks():
-            integers = block.astype(np.float64)
-            integers *= scales[:, None]
-            np.rint(integers, out=integers)
-            whole += integers @ integers.T
-        whole /= scales[:, None]
-        whole /= scales
-        return whole
+        return self._gram([_peak(row) for row in self._rows])
 
     def norms(self) -> list[float]:
         if "gram" in self.__dict__:
@@ -105,8 +103,10 @@ class Dense(Rows):
             norms.append(math.sqrt(total / factor / factor))
         return norms
 
-    def columns(self, start: int, stop: int) -> Floats:
-        return np.stack([row[start:stop] for row in self._rows])
+    def blocks(self, width: int) -> Iterator[tuple[int, int, Floats]]:
+        for start in range(0, self.dimension, width):
+            stop = min(start + width, self.dimension)
+            yield start, stop, np.stack([row[start:stop] for row in self._rows])
 
     def combine(self, weights: Sequence[float]) -> Floats:
         total: Floats = np.zeros(self.dimension, dtype=np.float32)
@@ -127,44 +127,35 @@ class Sparse(Rows):
     def __init__(self, updates: Sequence[SparseUpdate]) -> None:
         """At least one, of one table. Raises NotFinite."""
         self._norms = [update.norm() for update in updates]
-        self._updates = updates
+        self._positions = [update.positions for update in updates]
         self._values = [update.values() for update in updates]
         self.count = len(updates)
         self.dimension = updates[0].table.dimension
 
     @cached_property
     def gram(self) -> Doubles:
-        scales = np.array([scale(_peak(values), self.dimension) for values in self._values])
-        whole: Doubles = np.zeros((self.count, self.count))
-        for start in range(0, self.dimension, COLUMNS):
-            integers = np.zeros((self.count, min(COLUMNS, self.dimension - start)))
-            for place, (values, positions) in enumerate(self._within(start, start + COLUMNS)):
-                integers[place][positions] = np.rint(values * scales[place])
-            whole += integers @ integers.T
-        whole /= scales[:, None]
-        whole /= scales
-        return whole
+        return self._gram([_peak(values) for values in self._values])
 
     def norms(self) -> list[float]:
         return self._norms
 
-    def columns(self, start: int, stop: int) -> Floats:
-        block: Floats = np.zeros((self.count, stop - start), dtype=np.float32)
-        for place, (values, positions) in enumerate(self._within(start, stop)):
-            block[place][positions] = values
-        return block
+    def blocks(self, width: int) -> Iterator[tuple[int, int, Floats]]:
+        stride = width * max(1, SLAB // width)  # many blocks are filled at once: a call costs more than its values
+        for base in range(0, self.dimension, stride):
+            slab: Floats = np.zeros((self.count, min(stride, self.dimension - base)), dtype=np.float32)
+            for row, positions, values in zip(slab, self._positions, self._values, strict=True):
+                first, last = np.searchsorted(positions, (base, base + stride))
+                row[positions[first:last] - np.int32(base)] = values[first:last]
+            for start in range(0, slab.shape[1], width):
+                block = slab[:, start : start + width]
+                yield base + start, base + start + block.shape[1], block
 
     def combine(self, weights: Sequence[float]) -> Floats:
         total: Floats = np.zeros(self.dimension, dtype=np.float32)
-        for update, values, weight in zip(self._updates, self._values, weights, strict=True):
+        for positions, values, weight in zip(self._positions, self._values, weights, strict=True):
             if np.float32(weight):
-                total[update.positions] += values * np.float32(weight)  # positions are distinct
+                total[positions] += values * np.float32(weight)  # positions are distinct
         return total
-
-    def _within(self, start: int, stop: int) -> Iterator[tuple[Floats, NDArray[np.int32]]]:
-        for update, values in zip(self._updates, self._values, strict=True):
-            first, last = np.searchsorted(update.positions, (start, stop))
-            yield values[first:last], update.positions[first:last] - np.int32(start)
 
 
 class Linear(Rows):
@@ -190,16 +181,17 @@ class Linear(Rows):
         norms = self.base.norms()  # nothing is mixed: no inner products are needed
         return [sum(abs(row[i]) * norms[i] for i in part) for row, part in zip(self.matrix, self._parts, strict=True)]
 
-    def columns(self, start: int, stop: int) -> Floats:
-        given = self.base.columns(start, stop)
-        block: Floats = np.zeros((self.count, stop - start), dtype=np.float32)
-        for made, row, part in zip(block, self.matrix.astype(np.float32), self._parts, strict=True):
-            even = len({float(row[i]) for i in part}) == 1  # then multiply once
-            for i in part:
-                made += given[i] if even else given[i] * row[i]
-            if even:
-                made *= row[part[0]]
-        return block
+    def blocks(self, width: int) -> Iterator[tuple[int, int, Floats]]:
+        weights = self.matrix.astype(np.float32)
+        for start, stop, given in self.base.blocks(width):
+            block: Floats = np.zeros((self.count, stop - start), dtype=np.float32)
+            for made, row, part in zip(block, weights, self._parts, strict=True):
+                even = len({float(row[i]) for i in part}) == 1  # then multiply once
+                for i in part:
+                    made += given[i] if even else given[i] * row[i]
+                if even:
+                    made *= row[part[0]]
+            yield start, stop, block
 
     def combine(self, weights: Sequence[float]) -> Floats:
         return self.base.combine(self.weights(weights))
