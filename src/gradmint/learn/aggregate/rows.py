@@ -71,9 +71,11 @@ class Rows(ABC):
 class Dense(Rows):
     """Rows that are whole vectors."""
 
-    def __init__(self, rows: Sequence[Floats]) -> None:
-        """``rows`` are float32 [dimension] each, at least one, and finite: :meth:`of` gates others out."""
+    def __init__(self, rows: Sequence[Floats], peaks: Sequence[float]) -> None:
+        """``rows`` are float32 [dimension] each, at least one, and finite: :meth:`of` gates others out. ``peaks`` are
+        their greatest absolute values."""
         self._rows = rows
+        self._peaks = peaks
         self.count = len(rows)
         self.dimension = len(rows[0])
 
@@ -81,20 +83,20 @@ class Dense(Rows):
     def of(cls, matrix: Tensor) -> tuple[Dense | None, list[int]]:
         """Finite rows of a float32 [N, d] matrix, None when there are none, and their indices."""
         values: Floats = matrix.detach().numpy()
-        ends = [(float(row.min()), float(row.max())) for row in values]  # NaN passes through both
-        kept = [i for i, (least, greatest) in enumerate(ends) if math.isfinite(least) and math.isfinite(greatest)]
-        return (cls([values[i] for i in kept]) if kept else None), kept
+        peaks = [_peak(row) for row in values]
+        kept = [i for i, peak in enumerate(peaks) if math.isfinite(peak)]
+        return (cls([values[i] for i in kept], [peaks[i] for i in kept]) if kept else None), kept
 
     @cached_property
     def gram(self) -> Doubles:
-        return self._gram([_peak(row) for row in self._rows])
+        return self._gram(self._peaks)
 
     def norms(self) -> list[float]:
         if "gram" in self.__dict__:
             return [math.sqrt(square) for square in self.gram.diagonal().tolist()]
         norms = []
-        for row in self._rows:
-            factor, total = scale(_peak(row), self.dimension), 0.0
+        for row, peak in zip(self._rows, self._peaks, strict=True):
+            factor, total = scale(peak, self.dimension), 0.0
             for start in range(0, self.dimension, COLUMNS):
                 integers = row[start : start + COLUMNS].astype(np.float64)
                 integers *= factor
@@ -226,4 +228,5 @@ def worker_momentum(previous: Tensor | None, matrix: Tensor, beta: float) -> Ten
 
 
 def _peak(values: Floats) -> float:
+    """Greatest absolute value; NaN if one is."""
     return max(float(values.max()), -float(values.min())) if len(values) else 0.0
