@@ -27,6 +27,7 @@ BUILT_IN = {
     "bytes": "gradmint.learn.tasks.bytes_lm:factory",
     "bytes-large": "gradmint.learn.tasks.bytes_lm:large",
     "digits": "gradmint.learn.tasks.digits:factory",
+    "folder": "gradmint.learn.tasks.folder:factory",
 }
 UNCALIBRATED = "0" * 64  # thresholds by convention
 #: Configurations that the built-in tasks' thresholds were measured between: docs/verification.md.
@@ -290,14 +291,14 @@ def load_task(manifest: Manifest) -> Task:
     if task.data_sha256 != manifest.task.data_sha256:
         raise ManifestError(
             f"task {manifest.task.factory!r}: data here hash to {task.data_sha256}, the run pinned "
-            f"{manifest.task.data_sha256}; use the sponsor's versions of Python and of the task's package"
+            f"{manifest.task.data_sha256}; use the sponsor's version of Python and of the task's package, or its folder"
         )
     manifest.numerics.admit_release()
     return task
 
 
 def preset(name: str, seed: int = 0) -> Manifest:
-    """A manifest for "bytes", "bytes-large", "digits" or "package.module:factory".
+    """A manifest for "bytes", "bytes-large", "digits", "folder" or "package.module:factory".
 
     A task object may carry ``preset(manifest) -> Manifest``, which receives the general defaults. Raises ManifestError.
     """
