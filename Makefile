@@ -22,6 +22,7 @@ bench: .venv/ready  ## every claim of the README against its peer
 	$(PY) benchmarks/economics.py
 	$(PY) benchmarks/signing.py
 	$(PY) benchmarks/exact_checks.py
+	$(PY) benchmarks/aggregators.py
 	$(PY) benchmarks/proof_of_training.py
 	$(PY) benchmarks/proof_of_training.py --task bytes --repeats 4
 
