@@ -331,9 +331,11 @@ def test_flag_is_its_definition() -> None:
     assert near(vector(draw(), spec("flag")), torch.from_numpy(expected))
 
 
-def test_gas_is_its_definition() -> None:
+@pytest.mark.parametrize("columns", [64, 8_192])
+def test_gas_is_its_definition(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coordinates, "COLUMNS", columns)
     matrix = draw()
-    for groups in (1, 7, 100, 301, 1_000):
+    for groups in (1, 4, 7, 100, 301, 1_000):
         width = -(-D // groups)
         scores = sum((part - part.quantile(0.5, dim=0)).double().norm(dim=1) for part in matrix.split(width, dim=1))
         assert isinstance(scores, Tensor)
