@@ -26,7 +26,8 @@ from gradmint.learn.aggregate import (
 )
 from gradmint.learn.aggregate import rows as row_module
 from gradmint.learn.aggregate.clipping import bounds
-from gradmint.learn.codec import quantise
+from gradmint.learn.codec import KINDS, Table, approximate, quantise
+from gradmint.learn.codec import update as update_module
 from gradmint.spec.errors import NotFinite
 
 N, D, F = 11, 301, 2
@@ -179,6 +180,25 @@ def test_sparse_and_dense_rows_agree(how: AggregationSpec) -> None:
     found = aggregate(Sparse(updates), how, [0, 1, 2, 3, 9])
     other = aggregate_matrix(torch.stack([update.dense() for update in updates]), how, [0, 1, 2, 3, 9])
     assert near(torch.from_numpy(found.vector), torch.from_numpy(other.vector), 1e-6)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_updates_of_any_kind_are_their_dense_vectors(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slabs end where an update's own blocks do not."""
+    monkeypatch.setattr(row_module, "SLAB", 300)
+    monkeypatch.setattr(row_module, "COLUMNS", 100)
+    monkeypatch.setattr(update_module, "BLOCK", 128)
+    keep = {"topk": 16, "clustered": 16, "seeded": 4, "private": 4}.get(kind, 64)
+    noise = {"levels": 4, "retain_bps": 8_000, "margin_bps": 5_000, "exponent": 2} if kind == "private" else {}
+    table = Table(dimension=1_003, chunk=64, keep=keep, kind=kind, **noise)
+    updates = [approximate(row, table) for row in draw(d=1_003)]
+    whole = torch.stack([update.dense() for update in updates])
+    sparse, dense = Sparse(updates), Dense.of(whole)[0]
+    assert dense is not None and (sparse.gram == dense.gram).all()
+    weights = [0.5, 0.0, -2.0, *(0.1 for _ in range(N - 3))]
+    assert (sparse.combine(weights) == dense.combine(weights)).all()
+    assert (np.concatenate([block for _, _, block in sparse.blocks(100)], axis=1) == whole.numpy()).all()
+    assert sparse.norms() == pytest.approx(dense.norms(), rel=1e-6)
 
 
 @every

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..codec import SparseUpdate
+from ..codec import Update
 from ..codec.update import Floats
 
 Doubles: TypeAlias = NDArray[np.float64]
@@ -124,40 +124,68 @@ class Dense(Rows):
 
 
 class Sparse(Rows):
-    """Published updates. Their Gram matrix has the bits of :class:`Dense`'s of the same vectors."""
+    """Published updates of any kind, decoded a block at a time.
 
-    def __init__(self, updates: Sequence[SparseUpdate]) -> None:
+    Their Gram matrix has the bits of :class:`Dense`'s of the same vectors.
+    """
+
+    def __init__(self, updates: Sequence[Update]) -> None:
         """At least one, of one table. Raises NotFinite."""
         self._norms = [update.norm() for update in updates]
-        self._positions = [update.positions for update in updates]
-        self._values = [update.values() for update in updates]
+        self._updates = updates
         self.count = len(updates)
         self.dimension = updates[0].table.dimension
 
     @cached_property
     def gram(self) -> Doubles:
-        return self._gram([_peak(values) for values in self._values])
+        return self._gram(
+            [max((_peak(values) for _, values in update.blocks()), default=0.0) for update in self._updates]
+        )
 
     def norms(self) -> list[float]:
         return self._norms
 
     def blocks(self, width: int) -> Iterator[tuple[int, int, Floats]]:
         stride = width * max(1, SLAB // width)  # many blocks are filled at once: a call costs more than its values
+        sources = [_Source(update) for update in self._updates]
         for base in range(0, self.dimension, stride):
             slab: Floats = np.zeros((self.count, min(stride, self.dimension - base)), dtype=np.float32)
-            for row, positions, values in zip(slab, self._positions, self._values, strict=True):
-                first, last = np.searchsorted(positions, (base, base + stride))
-                row[positions[first:last] - np.int32(base)] = values[first:last]
+            for row, source in zip(slab, sources, strict=True):
+                source.fill(row, base)
             for start in range(0, slab.shape[1], width):
                 block = slab[:, start : start + width]
                 yield base + start, base + start + block.shape[1], block
 
     def combine(self, weights: Sequence[float]) -> Floats:
         total: Floats = np.zeros(self.dimension, dtype=np.float32)
-        for positions, values, weight in zip(self._positions, self._values, weights, strict=True):
+        for update, weight in zip(self._updates, weights, strict=True):
             if np.float32(weight):
-                total[positions] += values * np.float32(weight)  # positions are distinct
+                update.add_to(total, weight)
         return total
+
+
+class _Source:
+    """One update's values, handed out from the first place to the last."""
+
+    def __init__(self, update: Update) -> None:
+        self._blocks = update.blocks()
+        self._rest: tuple[NDArray[np.int32], Floats] = (np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
+
+    def fill(self, row: Floats, base: int) -> None:
+        """Writes the values at places ``base`` and on to ``row``; all before were asked for before."""
+        end = base + len(row)
+        while True:
+            positions, values = self._rest
+            cut = int(np.searchsorted(positions, end))
+            row[positions[:cut] - np.int32(base)] = values[:cut]
+            self._rest = positions[cut:], values[cut:]
+            if cut < len(positions):
+                return
+            found = next(self._blocks, None)
+            if found is None:
+                return
+            at, values = found
+            self._rest = (np.arange(at.start, at.stop, dtype=np.int32) if isinstance(at, slice) else at), values
 
 
 class Linear(Rows):
