@@ -23,7 +23,7 @@ from gradmint.cli import main
 from gradmint.cli.settings import seal_key
 from gradmint.learn.checks import Expected, check
 from gradmint.learn.codec import Header, encode, quantise
-from gradmint.learn.manifest import Manifest, load_task, preset
+from gradmint.learn.manifest import TOLERANCES, Manifest, load_task, preset
 from gradmint.learn.proof import blank_marks
 from gradmint.learn.state import digest, initial_state, layout_of
 from gradmint.ports.chain import Commit, Open, Reveal
@@ -205,6 +205,7 @@ def test_a_run_opens_with_a_calibration(shell: Shell) -> None:
         found.report.accept_bits,
         found.report.slash_bits,
     )
+    assert {name: getattr(manifest.assessment, name) for name in TOLERANCES} == found.training.by_name
     assert store.get(bytes.fromhex(manifest.numerics.calibration), 1 << 20) == measured.read_bytes()
     code, said = unpaid(shell, "join", "--role", "trainer", "--numerics", "float32/micro=16", GRADMINT_RUN=str(run))
     assert code == 2 and "NumericsRefused" in said

@@ -38,6 +38,8 @@ ADMITTED = (
     "float32/micro=16",
 )
 MAX_ADMITTED = 32
+#: Of AssessmentSpec: what proofs of training are held against.
+TOLERANCES = ("interval_accept_bits", "norm_tolerance_bps", "own_accept_bits", "overclaim_micronats")
 FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
 
@@ -161,9 +163,13 @@ class Manifest:
         return hashlib.sha256(self.encode()).digest()
 
     def recipe(self) -> str:
-        """What a calibration is of, in hex: the digest without the initial model's seed and the calibration itself."""
+        """What a calibration is of, in hex: the digest without the initial model's seed, without the calibration itself
+        and without the tolerances that it finds."""
         general = replace(
-            self, task=replace(self.task, seed=0), numerics=replace(self.numerics, calibration=UNCALIBRATED)
+            self,
+            task=replace(self.task, seed=0),
+            assessment=replace(self.assessment, **dict.fromkeys(TOLERANCES, 0)),
+            numerics=replace(self.numerics, calibration=UNCALIBRATED),
         )
         return general.digest().hex()
 
