@@ -234,13 +234,13 @@ def test_a_calibration_is_of_one_recipe(calibration: Calibration, manifest: Mani
             calibration.require(other)
 
 
-def test_too_few_audits_are_refused(calibration: Calibration, manifest: Manifest) -> None:
-    few = replace(calibration.training.tolerances[0], value=193, audits=3)
-    wide = replace(
-        calibration, training=replace(calibration.training, tolerances=(few, *calibration.training.tolerances[1:]))
-    )
-    with pytest.raises(ManifestError, match=r"interval_accept_bits 193.*3 audits are too few.*--retrained"):
-        wide.require(manifest)
+@pytest.mark.parametrize(("value", "audits"), [(193, 3), (1, 0)])
+def test_too_few_audits_are_refused(calibration: Calibration, manifest: Manifest, value: int, audits: int) -> None:
+    few = replace(calibration.training.tolerances[0], value=value, audits=audits)
+    tolerances = (few, *calibration.training.tolerances[1:])
+    bad = replace(calibration, training=replace(calibration.training, tolerances=tolerances))
+    with pytest.raises(ManifestError, match=f"interval_accept_bits {value} from {audits} audits.*--retrained"):
+        bad.require(manifest)
 
 
 def test_the_page_is_one_by_itself(played: list[Played], tmp_path: Path) -> None:

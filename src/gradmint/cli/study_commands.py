@@ -160,7 +160,7 @@ def redteam_group() -> None:
 @click.option("--beacons", type=click.IntRange(2, 100_000), default=8, show_default=True, help="Attacked a round.")
 @click.option(
     "--trained",
-    type=click.IntRange(1, 100_000),
+    type=click.IntRange(0, 100_000),
     default=4,
     show_default=True,
     help="Audits a round, attacked.",

@@ -156,10 +156,10 @@ class Calibration:
                 f"{LEAST_PART} is safe: {self.report.scenes} scenes are too few; give 'gradmint calibrate' more "
                 "--beacons"
             )
-        for tolerance in self.training.unsafe(256 * self.words):
+        for tolerance in self.training.unsafe(256 * self.words, manifest.training.intervals):
             raise ManifestError(
-                f"the calibration tolerates {tolerance.name} {tolerance.value}, which would pass cheats: "
-                f"{tolerance.audits} audits are too few; give 'gradmint calibrate' more --retrained"
+                f"the calibration has {tolerance.name} {tolerance.value} from {tolerance.audits} audits, which are too "
+                "few; give 'gradmint calibrate' more --retrained"
             )
 
 

@@ -65,7 +65,7 @@ def write_page(path: Path, measured: Sequence[tuple[str, Calibration, Sequence[R
             policy,
             calibration,
             pictures(reports_drawn(calibration.report), f"Reports {policy}"),
-            pictures(audits_drawn(calibration.training), f"Training {policy}"),
+            pictures(audits_drawn(calibration.training), f"Training {policy}") if calibration.training.cheats else (),
             attacks,
         )
         for policy, calibration, attacks in measured

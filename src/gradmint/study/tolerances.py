@@ -65,10 +65,16 @@ class AuditFindings:
         """What :class:`AssessmentSpec` takes."""
         return {tolerance.name: tolerance.value for tolerance in self.tolerances}
 
-    def unsafe(self, own_bits: int) -> list[Tolerance]:
-        """Those that come too near to what random words, of which headers have ``own_bits``, and other norms show."""
+    def unsafe(self, own_bits: int, intervals: int) -> list[Tolerance]:
+        """Those of a run with so many ``intervals`` that were never measured, or that come too near to what random
+        words show, of which its headers have ``own_bits``."""
         most = {BITS: 256 * MARK_WORDS // LEAST_PART, NORMS: BPS // LEAST_PART, OWN_BITS: own_bits // LEAST_PART}
-        return [one for one in self.tolerances if one.value > most.get(one.name, one.value)]
+        needed = TOLERANCES if intervals else (OWN_BITS, OVERCLAIM)
+        return [
+            one
+            for one in self.tolerances
+            if (not one.audits and one.name in needed) or one.value > most.get(one.name, one.value)
+        ]
 
 
 def audit_findings_of(audits: Sequence[Audit], more: Sequence[Audit]) -> AuditFindings:
