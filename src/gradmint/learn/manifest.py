@@ -15,8 +15,10 @@ from typing import Any
 from ..spec.errors import ManifestError, NumericsRefused, SettingsError
 from ..spec.params import MAX_WORDS
 from ..spec.types import BPS, GAIN_MAX_MICRONATS
+from .aggregate import AggregationSpec
 from .codec.blob import MARK_WORDS
 from .numerics import TORCH_RELEASE, Numerics
+from .optimisers import OuterSpec
 from .tasks import Task
 
 MAX_MANIFEST_BYTES = 16_384
@@ -25,6 +27,7 @@ BUILT_IN = {
     "bytes": "gradmint.learn.tasks.bytes_lm:factory",
     "bytes-large": "gradmint.learn.tasks.bytes_lm:large",
     "digits": "gradmint.learn.tasks.digits:factory",
+    "folder": "gradmint.learn.tasks.folder:factory",
 }
 UNCALIBRATED = "0" * 64  # thresholds by convention
 #: Configurations that the built-in tasks' thresholds were measured between: docs/verification.md.
@@ -106,16 +109,6 @@ class AssessmentSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OuterSpec:
-    """Nesterov's momentum on the mean update, as in DiLoCo; the rate falls linearly to ``floor`` of itself."""
-
-    learning_rate: float
-    momentum: float
-    decay_rounds: int  # rounds until the floor
-    floor: float  # part of the rate that stays
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NumericsSpec:
     """The run's numeric policy: between which machines honest signatures were found to lie close together."""
 
@@ -150,6 +143,7 @@ class Manifest:
     training: TrainingSpec
     codec: CodecSpec
     assessment: AssessmentSpec
+    aggregation: AggregationSpec
     outer: OuterSpec
     numerics: NumericsSpec
 
@@ -188,6 +182,7 @@ class Manifest:
             training=_build(TrainingSpec, parts["training"]),
             codec=_build(CodecSpec, parts["codec"]),
             assessment=_build(AssessmentSpec, parts["assessment"]),
+            aggregation=_build(AggregationSpec, parts["aggregation"]),
             outer=_build(OuterSpec, parts["outer"]),
             numerics=_build(NumericsSpec, parts["numerics"]),
         ).check()
@@ -200,7 +195,7 @@ class Manifest:
 
     def check(self) -> Manifest:
         """Raises ManifestError naming the first range broken."""
-        t, c, a, o = self.training, self.codec, self.assessment, self.outer
+        t, c, a = self.training, self.codec, self.assessment
         rules = (
             (
                 self.task.factory in BUILT_IN or FACTORY.fullmatch(self.task.factory) is not None,
@@ -270,10 +265,8 @@ class Manifest:
                 1 <= a.norm_tolerance_bps <= BPS,
                 f"assessment.norm_tolerance_bps {a.norm_tolerance_bps} lies in 1..{BPS}",
             ),
-            (0 < o.learning_rate <= 10, f"outer.learning_rate {o.learning_rate} lies in (0, 10]"),
-            (0 <= o.momentum < 1, f"outer.momentum {o.momentum} lies in [0, 1)"),
-            (1 <= o.decay_rounds <= 1 << 20, f"outer.decay_rounds {o.decay_rounds} lies in 1..2^20"),
-            (0 <= o.floor <= 1, f"outer.floor {o.floor} lies in [0, 1]"),
+            *self.aggregation.ranges(),
+            *self.outer.ranges(),
             (
                 _are_configurations(self.numerics.admitted),
                 f"numerics.admitted {self.numerics.admitted} are 1..{MAX_ADMITTED} configurations such as "
@@ -304,14 +297,14 @@ def load_task(manifest: Manifest) -> Task:
     if task.data_sha256 != manifest.task.data_sha256:
         raise ManifestError(
             f"task {manifest.task.factory!r}: data here hash to {task.data_sha256}, the run pinned "
-            f"{manifest.task.data_sha256}; use the sponsor's versions of Python and of the task's package"
+            f"{manifest.task.data_sha256}; use the sponsor's version of Python and of the task's package, or its folder"
         )
     manifest.numerics.admit_release()
     return task
 
 
 def preset(name: str, seed: int = 0) -> Manifest:
-    """A manifest for "bytes", "bytes-large", "digits" or "package.module:factory".
+    """A manifest for "bytes", "bytes-large", "digits", "folder" or "package.module:factory".
 
     A task object may carry ``preset(manifest) -> Manifest``, which receives the general defaults. Raises ManifestError.
     """
@@ -405,7 +398,20 @@ _GENERAL = Manifest(
         interval_accept_bits=24,
         norm_tolerance_bps=120,
     ),
-    outer=OuterSpec(learning_rate=0.8, momentum=0.5, decay_rounds=200, floor=0.1),
+    aggregation=AggregationSpec(rule="mean", pre=("norm-bound", "score-gate"), byzantine_bps=2_000),
+    outer=OuterSpec(
+        optimiser="nesterov",
+        learning_rate=0.8,
+        momentum=0.5,
+        second=0.99,
+        adaptivity=0.01,
+        slow_share=1.0,
+        delay_rounds=4,
+        warmup_rounds=0,
+        schedule="linear",
+        decay_rounds=200,
+        floor=0.1,
+    ),
     numerics=NumericsSpec(),
 )
 #: 16 rounds take the held-out text to 2.12 bits a byte (2.31 by round 9) with 5 honest trainers of 8, for 0.64 CPU
