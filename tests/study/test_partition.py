@@ -58,7 +58,7 @@ def test_skew_falls_with_concentration_and_agrees_with_its_bounds() -> None:
     ]
     assert skews == sorted(skews, reverse=True)
     assert skews[0] > 0.6 and skews[-1] < 0.1
-    apart = [np.flatnonzero(DIGITS == kind) for kind in range(10)]
+    apart = [np.flatnonzero(kind == DIGITS) for kind in range(10)]
     alike = np.bincount(DIGITS) / len(DIGITS)
     assert skew(DIGITS, apart) == pytest.approx(1 - np.square(alike).sum())
     assert skew(DIGITS, [np.arange(len(DIGITS))]) == 0
@@ -98,7 +98,7 @@ def test_digits_by_their_hidden_states() -> None:
     ("labels", "parties", "concentration"), [([1.5], 2, 1.0), ([[1]], 2, 1.0), ([1], 0, 1.0), ([1], 2, 0.0)]
 )
 def test_what_cannot_be_dealt_is_refused(labels: list[object], parties: int, concentration: float) -> None:
-    with pytest.raises(SettingsError, match="expected integers|both are above 0"):
+    with pytest.raises(SettingsError, match=r"expected integers|both are above 0"):
         dirichlet(labels, parties, concentration, 0)  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="both are above 0"):
         dirichlet([1], 2, float("nan"), 0)

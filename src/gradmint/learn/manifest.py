@@ -16,7 +16,9 @@ from ..spec.errors import ManifestError, NumericsRefused, SettingsError
 from ..spec.params import MAX_WORDS
 from ..spec.types import BPS, GAIN_MAX_MICRONATS
 from .aggregate import AggregationSpec
+from .codec import Table
 from .codec.blob import MARK_WORDS
+from .codec.kinds import rules as codec_rules
 from .numerics import TORCH_RELEASE, Numerics
 from .optimisers import OuterSpec
 from .tasks import Task
@@ -73,12 +75,30 @@ class TrainingSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodecSpec:
-    """Shape and bounds of an update."""
+    """How updates are compressed (docs/codec.md), their shape and bounds."""
 
-    chunk: int  # values that share positions and levels
-    keep: int  # values kept of each chunk
+    chunk: int  # values that share positions, levels or directions
+    keep: int  # values kept of each chunk, or scalars that stand for it; the chunk, of a kind that keeps all
     max_bytes: int  # of a whole blob
     max_norm: float  # Euclidean, of the decoded update
+    kind: str = "topk"
+    levels: int = 0  # of "private": of a scalar, a power of two; as what follows 0 for the other kinds
+    retain_bps: int = 0  # chance of each inner level to be one of those that a scalar is rounded to
+    margin_bps: int = 0  # of the outermost level beyond what scalars are clipped to
+    exponent: int = 0  # levels are odd multiples of 2^exponent
+
+    def table(self, dimension: int) -> Table:
+        """The shape of updates to a model of ``dimension`` values."""
+        return Table(
+            dimension=dimension,
+            chunk=self.chunk,
+            keep=self.keep,
+            kind=self.kind,
+            levels=self.levels,
+            retain_bps=self.retain_bps,
+            margin_bps=self.margin_bps,
+            exponent=self.exponent,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +238,11 @@ class Manifest:
                 0 <= t.intervals <= min(t.steps, MAX_INTERVALS),
                 f"training.intervals {t.intervals} lies in 0..{MAX_INTERVALS}",
             ),
-            (1 <= c.keep <= c.chunk <= 1 << 16, f"1 <= codec.keep {c.keep} <= codec.chunk {c.chunk} <= 65536"),
+            *codec_rules(c.table(1)),
+            (
+                c.kind != "private" or t.intervals == 0,
+                f"training.intervals {t.intervals} is 0 with codec.kind 'private': marks and openings hide nothing",
+            ),
             (1 <= c.max_bytes <= 1 << 32, f"codec.max_bytes {c.max_bytes} lies in 1..2^32"),
             (0 < c.max_norm <= 1e6, f"codec.max_norm {c.max_norm} lies in (0, 1e6]"),
             (

@@ -71,7 +71,8 @@ def clusters(embeddings: ArrayLike, count: int, seed: int) -> Indices:
         if (fresh == kinds).all():
             break
         kinds = fresh
-    return kinds.astype(np.int64)
+    found: NDArray[np.int64] = kinds.astype(np.int64)
+    return found
 
 
 def skew(labels: ArrayLike, shares: Sequence[Indices]) -> float:
