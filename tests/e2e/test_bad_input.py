@@ -23,9 +23,10 @@ from gradmint.cli import main
 from gradmint.cli.settings import seal_key
 from gradmint.learn.checks import Expected, check
 from gradmint.learn.codec import Header, encode, quantise
-from gradmint.learn.manifest import TOLERANCES, Manifest, load_task, preset
+from gradmint.learn.manifest import Manifest, load_task, preset
 from gradmint.learn.proof import blank_marks
 from gradmint.learn.state import digest, initial_state, layout_of
+from gradmint.learn.tolerances import TOLERANCES
 from gradmint.ports.chain import Commit, Open, Reveal
 from gradmint.ports.devnet import Devnet
 from gradmint.ports.local_store import LocalStore

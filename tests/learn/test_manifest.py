@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradmint.learn.manifest import MAX_MANIFEST_BYTES, TOLERANCES, Manifest, load_task, preset
+from gradmint.learn.manifest import MAX_MANIFEST_BYTES, Manifest, load_task, preset
+from gradmint.learn.tolerances import TOLERANCES
 from gradmint.spec.errors import ManifestError, NumericsRefused
 
 

@@ -12,9 +12,10 @@ import pytest
 
 from gradmint.learn import proof
 from gradmint.learn.codec import Header
-from gradmint.learn.manifest import TOLERANCES, UNCALIBRATED, Manifest, load_task
+from gradmint.learn.manifest import UNCALIBRATED, Manifest, load_task
 from gradmint.learn.numerics import Numerics
 from gradmint.learn.signature import distance_bits
+from gradmint.learn.tolerances import TOLERANCES
 from gradmint.spec.errors import ManifestError, SettingsError
 from gradmint.study import trainers
 from gradmint.study.audits import SEAT, Audit, local_of, turns

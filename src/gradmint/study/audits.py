@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 
 from ..learn import proof
 from ..learn.codec import Mark, SparseUpdate
-from ..learn.manifest import TOLERANCES, Manifest
+from ..learn.manifest import Manifest
 from ..learn.numerics import Numerics
 from ..learn.state import Layout
 from ..learn.steps import Progress
 from ..learn.tasks import Task
+from ..learn.tolerances import TOLERANCES
 from ..learn.train import compress, local_round
 from ..spec.seeds import derive
 from .evidence import ROOT, Moment, honest_configurations

@@ -17,14 +17,15 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
 
-from ..learn.manifest import TOLERANCES, Manifest
+from ..learn.manifest import Manifest
 from ..learn.numerics import TORCH_RELEASE, Numerics
+from ..learn.tolerances import TOLERANCES, ceilings
 from ..spec.errors import ManifestError
 from .evidence import Words
 from .findings import CheatFound, Rate, formats, histogram, short
 from .samples import Collected, Sample
 from .statistics import Tail, area_under_roc
-from .tolerances import CEILINGS, AuditFindings, audit_findings_of
+from .tolerances import AuditFindings, audit_findings_of
 
 VERSION = 2
 MAX_CALIBRATION_BYTES = 1 << 20
@@ -132,10 +133,11 @@ class Calibration:
                 f"calibration has tolerances {[tolerance.name for tolerance in found.training.tolerances]}, expected "
                 f"{list(TOLERANCES)}"
             )
+        most = ceilings(found.words)
         for tolerance in found.training.tolerances:
-            if not 1 <= tolerance.value <= CEILINGS[tolerance.name]:
+            if not 1 <= tolerance.value <= most[tolerance.name]:
                 raise ManifestError(
-                    f"calibration: {tolerance.name} is {tolerance.value}, it lies in 1..{CEILINGS[tolerance.name]}"
+                    f"calibration: {tolerance.name} is {tolerance.value}, it lies in 1..{most[tolerance.name]}"
                 )
         if found.encode() != blob:
             raise ManifestError(f"calibration of {len(blob)} bytes is not canonical; write it with Calibration.encode")

@@ -13,19 +13,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..learn.codec.blob import MARK_WORDS
-from ..learn.manifest import TOLERANCES
 from ..learn.numerics import Numerics
-from ..spec.types import BPS, GAIN_MAX_MICRONATS
+from ..learn.tolerances import TOLERANCES, ceilings
+from ..spec.types import BPS
 from .audits import BITS, NORMS, OVERCLAIM, OWN_BITS, Audit, Comparison
 from .findings import CheatFound, Rate, formats, histogram, short
 from .statistics import area_under_roc, beyond_all
 
 ACCUSE_RATE = 1e-6
 LEAST_PART = 8  # of all bits and of a norm: random words differ in half
+LEAST_WORDS = 2  # of any manifest
 MOST_SCORE = 10_000  # a hundred tolerances: what is further off is as far
 COARSE = (("bf16 training", True), ("bf16 claims", False))  # where the policy admits float32 alone
-#: What any manifest takes.
-CEILINGS = {BITS: 128 * MARK_WORDS, NORMS: BPS, OWN_BITS: 256, OVERCLAIM: GAIN_MAX_MICRONATS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +122,7 @@ def _tolerance(name: str, audits: Sequence[Audit]) -> Tolerance:
     compared = sum(any(name in one.gaps for one in audit.honest) for audit in audits)
     greatest = _greatest(name, (one for audit in audits for one in audit.honest))
     value = math.ceil(beyond_all(max(1.0, greatest), compared, ACCUSE_RATE)) if compared else 1
-    return Tolerance(name=name, value=min(value, CEILINGS[name]), greatest=greatest, audits=compared)
+    return Tolerance(name=name, value=min(value, ceilings(LEAST_WORDS)[name]), greatest=greatest, audits=compared)
 
 
 def _greatest(name: str, comparisons: Iterable[Comparison]) -> float:
