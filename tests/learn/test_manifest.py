@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gradmint.learn.codec import KINDS
 from gradmint.learn.manifest import MAX_MANIFEST_BYTES, Manifest, load_task, preset, with_codec
+from gradmint.learn.tolerances import TOLERANCES
 from gradmint.spec.errors import ManifestError, NumericsRefused
 
 
@@ -141,3 +142,6 @@ def test_the_policy_is_in_the_digest_and_a_calibration_in_the_recipe_is_not() ->
     calibrated = replace(manifest, numerics=replace(manifest.numerics, calibration="ab" * 32))
     assert calibrated.digest() != manifest.digest() and calibrated.recipe() == manifest.recipe()
     assert preset("digits", seed=5).recipe() == manifest.recipe()
+    for name in TOLERANCES:  # what a calibration finds is no part of what it is of
+        wider = replace(manifest, assessment=replace(manifest.assessment, **{name: 77}))
+        assert wider.digest() != manifest.digest() and wider.recipe() == manifest.recipe()
