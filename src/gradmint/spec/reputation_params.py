@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from .errors import MalformedParams
 from .types import BPS, ONE_Q32
@@ -42,6 +42,10 @@ class ReputationParams:
             if not holds:
                 raise MalformedParams(f"reputation: {rule} does not hold")
         return self
+
+    def encode(self) -> bytes:
+        """abi.encode of the same fields as uint256: 32 bytes each."""
+        return b"".join(getattr(self, item.name).to_bytes(32, "big") for item in fields(self))
 
     @property
     def iterations(self) -> int:
