@@ -17,6 +17,7 @@ from . import (
     demo_command,
     docket_commands,
     money_commands,
+    reputation_commands,
     role_commands,
     run_commands,
     simulate_commands,
@@ -100,5 +101,6 @@ for command in (
     simulate_commands.simulate_group,
     study_commands.calibrate_,
     study_commands.redteam_group,
+    reputation_commands.reputation_group,
 ):
     main.add_command(command)

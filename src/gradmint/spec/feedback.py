@@ -28,6 +28,7 @@ from .errors import MalformedGraph
 from .ledger import Ledger
 from .mechanism import is_banned
 from .reputation_params import ReputationParams
+from .types import Role
 
 ROUND_UNITS = 1 << 16
 MAX_ROW_BITS = 32  # a row's sum; so a step of the fixed point loses less than 2^-24 of all mass at any account
@@ -137,6 +138,13 @@ def works(ledger: Ledger) -> list[Work]:
             if units
         ]
     return found
+
+
+def founders(ledger: Ledger) -> tuple[bytes, ...]:
+    """Verifiers who were seated before the run's first round, whether or not they still are: the seeds of a deployment
+    are those of its first run, unless it names others. Nobody can become one later."""
+    seats = [*ledger.seats[Role.VERIFIER], *(seat for seat in ledger.former if seat.role is Role.VERIFIER)]
+    return tuple(sorted(seat.account for seat in seats if seat.since_round == 1))
 
 
 def banned(ledger: Ledger) -> frozenset[bytes]:
