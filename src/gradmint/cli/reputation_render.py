@@ -84,7 +84,7 @@ def show_explanation(graph: Graph, params: ReputationParams, found: Explanation,
     )
     console.print(
         f"score {found.score / ONE_MASS:.3g} = hits {found.hits / ONE_MASS:.3g} x credibility "
-        f"{params.factor_q32(found.connectivity) / ONE_Q32:.4g}; walks from {seeds} seeds, graph "
+        f"{params.factor_q32(found.connectivity) / ONE_Q32:.4g}; seeds: {seeds}; graph "
         f"{found_digest(graph)[:18]}"
     )
     console.print(_why(graph, params, found))
@@ -96,7 +96,7 @@ def show_explanation(graph: Graph, params: ReputationParams, found: Explanation,
             table.add_row(short(graph.accounts[one.account]), f"{part:.1%}", f"{one.weight / ROUND_UNITS:.2f}", path)
         console.print(table)
     if found.advice:
-        table = _table("a verified round by", "would make its pay")
+        table = _table("a verified round, or a vouch, by", "would make its pay")
         for advice in found.advice:
             table.add_row(hexed(graph.accounts[advice.source]), f"x {advice.multiplier_q32 / ONE_Q32:.3f}")
         console.print(table)

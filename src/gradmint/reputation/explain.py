@@ -51,7 +51,7 @@ class Explanation:
     score: int
     reference: int
     multiplier_q32: int
-    rank: int  # 1 for the highest score of accounts with verified work; ties share the better one
+    rank: int | None  # 1 for the highest score of accounts with feedback, ties share it; None without a score
     ranked: int
     strongest: tuple[Source, ...]
     advice: tuple[Advice, ...]
@@ -77,7 +77,7 @@ def explain(graph: Graph, seeds: Collection[int], params: ReputationParams, acco
         score=score,
         reference=reference,
         multiplier_q32=rep.multiplier_q32(score, reference, params),
-        rank=1 + sum(other > score for other in scores),
+        rank=1 + sum(other > score for other in scores) if score else None,
         ranked=len(judged),
         strongest=_strongest(graph, seeds, params, account, visits),
         advice=_advice(graph, seeds, params, account, visits, reference, score),

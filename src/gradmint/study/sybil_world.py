@@ -90,6 +90,10 @@ class World:
         honest = {pair: weight for pair, weight in self.edges.items() if pair[0] not in turned}
         return State.of({**honest, **(made_up or {}), **(more or {})}, self.seeds, params, self.accounts)
 
+    def said(self, name: bytes) -> int:
+        """Sum of the account's row."""
+        return sum(weight for pair, weight in self.edges.items() if pair[0] == name)
+
     def ranked(self, params: ReputationParams) -> list[bytes]:
         """Verifiers that any walk comes by, the best first."""
         state = State.of(self.edges, self.seeds, params, self.accounts)

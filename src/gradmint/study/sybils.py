@@ -77,7 +77,8 @@ def play(
     for j in range(2, 6):
         note(_behind(world, params, f"{j} entries, woven", entries[:j], woven))
         note(_behind(world, params, f"{j} entries, parallel", entries[:j], parallel))
-    note(_fooled(world, params, entries[0], ranked[0]))
+    well_read = next(name for name in ranked if name != entries[0] and world.said(name) >= ROUND_UNITS)
+    note(_fooled(world, params, entries[0], well_read))
     note(_own_score(world, params, entries[0]), _inflated(world, params, entries[0]))
     note(*_slander(world, params, entries), _whitewashed(world, params, entries[0]))
     note(*_traitor(world, params), *_ground(world, params, entries[0]))
@@ -105,13 +106,19 @@ def _fooled(world: World, params: ReputationParams, entry: bytes, dupe: bytes) -
     made_up = {**parallel([entry], SYBILS), **{(sybil(0), sybil(i)): 1 for i in range(1, SYBILS)}}
     state = world.state(params, [entry], made_up, {(dupe, sybil(0)): 1})
     reached, _, _ = gain(state, [entry], SYBILS)
-    bound = params.factor_q32(2) / ONE_Q32 * (BPS - params.alpha_bps) / params.alpha_bps
+    least, most = state.coming_by([entry])
+    # Mass enters by two ways alone; the second is the edge's part of the dupe's row.
+    place = state.places([dupe])[0]
+    known = exact.visits(state.rows, state.seeds, params)
+    missing = -(-exact.shortfall(state.rows, state.seeds, params, known) // params.alpha_bps)
+    enters = most + -(-(int(known[place]) + missing) // state.graph.totals[place])
+    bound = params.factor_q32(2) / ONE_Q32 * (BPS - params.alpha_bps) / params.alpha_bps * enters / least
     return Played(
         name="one honest edge of weight 1",
         what="sum of made-up scores over P(a walk comes by the attacker)",
         found=reached,
         bound=bound,
-        holds=reached <= bound * (1 + 1e-3),  # what the edge brings by itself is its part of a row of 10^5
+        holds=reached <= bound,
         classic=classic_gain(state, [entry], SYBILS),
     )
 
