@@ -81,9 +81,9 @@ def median_s(work: Callable[[], object], runs: int, clock: Callable[[], float] =
 
 
 def beside_peer(rows: Rows) -> list[dict[str, Any]]:
-    sources = np.repeat(np.arange(len(rows)), rows.ends - rows.starts)
+    sources = np.repeat(np.arange(len(rows)), rows.counts)
     theirs = peer()(_digraph(sources, rows))
-    busy = np.flatnonzero(rows.ends - rows.starts >= 5)
+    busy = np.flatnonzero(rows.counts >= 5)
     egos = [int(ego) for ego in np.random.default_rng(1).choice(busy, 5, replace=False)]
     random.seed(0)
     taken: dict[str, list[float]] = {"package": [], "walks": [], "kept": []}
@@ -144,8 +144,8 @@ def _power(rows: Rows) -> np.ndarray:
     """Expected visits in floating point."""
     from scipy.sparse import csr_matrix
 
-    offsets = np.concatenate([rows.starts, rows.ends[-1:]])
-    share = rows.weights / np.repeat(np.maximum(rows.totals, 1), rows.ends - rows.starts)
+    offsets = np.concatenate([rows.heads[:, 0], rows.heads[-1:, 1]])
+    share = rows.weights / np.repeat(np.maximum(rows.totals, 1), rows.counts)
     moves = csr_matrix((share * (1 - PARAMS.alpha_bps / BPS), rows.targets, offsets), shape=(len(rows),) * 2).T.tocsr()
     mass = np.zeros(len(rows))
     mass[SEEDS] = 1 / len(SEEDS)

@@ -16,18 +16,18 @@ Places = NDArray[np.int32]
 Weights = NDArray[np.uint32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rows:
-    """Out-edges of account u are ``targets[starts[u]:ends[u]]``, ascending; ``sums`` add up a row's weights.
+    """Out-edges of account u are ``targets[a:b]``, ascending, for (a, b, sum of their weights) = ``heads[u]``.
 
-    Rows lie behind one another for a graph as it was built, anywhere for one that has grown (:class:`Growing`).
+    Rows lie behind one another for a graph as it was built, anywhere for one that has grown (:class:`Growing`). The
+    three numbers are one line of the processor's cache: a walk asks for all of them at every step.
     """
 
-    starts: Longs  # [n]
-    ends: Longs  # [n]
+    heads: Longs  # [n, 3]
     targets: Places  # [m]
     weights: Weights  # [m]
-    sums: Longs  # [m], inclusive, from each row's start on
+    sums: Weights  # [m], inclusive, from each row's start on
 
     @classmethod
     def of(cls, graph: Graph) -> Rows:
@@ -42,8 +42,8 @@ class Rows:
     def packed(cls, offsets: Longs, targets: Places, weights: Weights) -> Rows:
         """Of compressed sparse rows that are canonical already."""
         running = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(weights, dtype=np.int64)])
-        sums = running[1:] - np.repeat(running[offsets[:-1]], np.diff(offsets))
-        return cls(offsets[:-1].copy(), offsets[1:].copy(), targets, weights, sums)
+        sums = (running[1:] - np.repeat(running[offsets[:-1]], np.diff(offsets))).astype(np.uint32)
+        return cls(np.stack([offsets[:-1], offsets[1:], np.diff(running[offsets])], axis=1), targets, weights, sums)
 
     @classmethod
     def from_edges(cls, size: int, sources: Longs, targets: Longs, weights: Longs) -> Rows:
@@ -60,25 +60,25 @@ class Rows:
         )
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return len(self.heads)
 
     @property
-    def edges(self) -> int:
-        return int((self.ends - self.starts).sum())
+    def counts(self) -> Longs:
+        """Edges of each row, int64 [n]."""
+        return self.heads[:, 1] - self.heads[:, 0]
 
-    @cached_property
+    @property
     def totals(self) -> Longs:
-        """Sum of each row, 0 for an empty one."""
-        filled = self.ends > self.starts
-        totals = np.zeros(len(self), dtype=np.int64)
-        totals[filled] = self.sums[self.ends[filled] - 1]
-        return totals
+        """Sum of each row, 0 for an empty one; int64 [n]."""
+        return self.heads[:, 2]
 
     @cached_property
     def reverse(self) -> tuple[Longs, Places]:
         """Compressed sparse columns: sources of v are ``[1][[0][v]:[0][v + 1]]``, ascending."""
-        counts = self.ends - self.starts
-        edge = np.repeat(self.starts - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts) + np.arange(counts.sum())
+        counts = self.counts
+        edge = np.repeat(self.heads[:, 0] - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts) + np.arange(
+            counts.sum()
+        )
         targets, sources = self.targets[edge], np.repeat(np.arange(len(self), dtype=np.int32), counts)
         order = np.argsort(targets, kind="stable")
         offsets = np.searchsorted(targets[order], np.arange(len(self) + 1))
@@ -86,14 +86,14 @@ class Rows:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """What another process needs to have the same rows."""
-        return {name: getattr(self, name) for name in ("starts", "ends", "targets", "weights", "sums")}
+        return {name: getattr(self, name) for name in ("heads", "targets", "weights", "sums")}
 
 
 class Growing:
     """Rows that change edge by edge: a changed row is written behind all others, and the arrays double when full."""
 
     def __init__(self, rows: Rows) -> None:
-        self._starts, self._ends = rows.starts.copy(), rows.ends.copy()
+        self._heads = rows.heads.copy()
         self._pool = {name: rows.arrays()[name].copy() for name in ("targets", "weights", "sums")}
         self._used = len(rows.targets)
         self._rows = rows
@@ -111,7 +111,7 @@ class Growing:
 
     def row(self, source: int) -> Iterable[tuple[int, int]]:
         """(target, weight) of every out-edge."""
-        part = slice(self._starts[source], self._ends[source])
+        part = slice(*self._heads[source, :2])
         return zip(self._pool["targets"][part].tolist(), self._pool["weights"][part].tolist(), strict=True)
 
     def set_row(self, source: int, row: Mapping[int, int]) -> None:
@@ -128,5 +128,5 @@ class Growing:
         self._pool["targets"][begin:end] = [target for target, _ in kept]
         self._pool["weights"][begin:end] = weights
         self._pool["sums"][begin:end] = np.cumsum(weights)
-        self._starts[source], self._ends[source], self._used = begin, end, end
-        self._rows = Rows(self._starts, self._ends, **self._pool)  # type: ignore[arg-type]
+        self._heads[source], self._used = (begin, end, total), end
+        self._rows = Rows(self._heads, **self._pool)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..spec.reputation_params import ReputationParams
 from ..spec.walks import REST_BITS, Key, stop_below
 from .compiled import compiled
-from .rows import Longs, Places, Rows
+from .rows import Longs, Places, Rows, Weights
 from .spread import ranges
 from .walks import DOMAIN_WORD, _edge, _pick, block
 
@@ -25,31 +25,27 @@ Frontier = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Shard:
-    """Rows of the accounts ``first`` to ``last``; all others are empty here, and need no place but their offsets."""
+    """Rows of the accounts ``first`` to ``last``."""
 
     first: int
     last: int
-    starts: Longs  # [last - first]
-    ends: Longs
-    targets: Places
-    sums: Longs
+    rows: Rows  # account u at place u - first; targets are accounts
 
 
 def shards(rows: Rows, count: int) -> list[Shard]:
     """Cut by source. Real ones are built where their events are read; this is for one machine."""
     found = []
     for first, last in ranges(len(rows), count):
-        edges = [np.arange(rows.starts[u], rows.ends[u]) for u in range(first, last)]
-        ends = np.cumsum([len(part) for part in edges], dtype=np.int64)
-        starts = ends - np.array([len(part) for part in edges], dtype=np.int64)
-        chosen = np.concatenate(edges) if edges else np.zeros(0, dtype=np.int64)
-        found.append(Shard(first, last, starts, ends, rows.targets[chosen], rows.sums[chosen]))
+        edges = [np.arange(*rows.heads[u, :2]) for u in range(first, last)]
+        chosen = np.concatenate([*edges, np.zeros(0, dtype=np.int64)])
+        offsets = np.cumsum([0, *map(len, edges)], dtype=np.int64)
+        found.append(Shard(first, last, Rows.packed(offsets, rows.targets[chosen], rows.weights[chosen])))
     return found
 
 
 @compiled
 def _advance(
-    starts: Longs, ends: Longs, targets: Places, sums: Longs, first: int, last: int,
+    heads: Longs, targets: Places, sums: Weights, first: int, last: int,
     frontier: Frontier, words: Longs, k0: int, k1: int, stop: int, most: int, come_by: Frontier,
 ) -> tuple[int, int]:  # fmt: skip
     """Take every walk on as far as this shard can; those that left come first in ``frontier`` afterwards.
@@ -61,15 +57,15 @@ def _advance(
     for k in range(len(frontier)):
         ego, number, step, here = frontier[k]
         while step < most and first <= here < last:
-            begin, end = starts[here - first], ends[here - first]
-            if begin == end:
+            begin, end, total = heads[here - first]
+            if total == 0:
                 step = most
                 break
             b0, b1, b2 = block(np.uint64(step), np.uint64(number), np.uint64(words[ego]), DOMAIN_WORD, uk0, uk1)
             if b0 < ustop:
                 step = most
                 break
-            here = int(targets[_edge(sums, begin, end, _pick(b1, b2, np.uint64(sums[end - 1])))])
+            here = int(targets[_edge(sums, begin, end, _pick(b1, b2, np.uint64(total)))])
             step += 1
             if written == len(come_by):
                 return left, -1
@@ -89,7 +85,7 @@ def advance(
     while True:
         going, come_by = frontier.copy(), np.empty((room, 3), dtype=np.int64)
         left, written = _advance(
-            *(shard.starts, shard.ends, shard.targets, shard.sums, shard.first, shard.last),
+            *(shard.rows.heads, shard.rows.targets, shard.rows.sums, shard.first, shard.last),
             *(going, words, *key, stop_below(params), params.steps(REST_BITS), come_by),
         )
         if written >= 0:

@@ -59,7 +59,7 @@ class Processes(Pool):
         arrays = rows.arrays()
         places, at = {}, 0
         for name, array in arrays.items():
-            places[name] = (at, len(array), array.dtype.str)
+            places[name] = (at, array.shape, array.dtype.str)
             at += -(-array.nbytes // 8) * 8
         self._memory = SharedMemory(create=True, size=max(1, at))
         for array, view in zip(arrays.values(), _views(self._memory, places).values(), strict=True):
@@ -111,7 +111,7 @@ def _in_order(futures: Sequence[Future[Any]]) -> Iterator[Any]:
 _attached: tuple[SharedMemory, Rows] | None = None  # of a worker process, as long as it lives
 
 
-def _attach(name: str, places: dict[str, tuple[int, int, str]]) -> None:
+def _attach(name: str, places: dict[str, tuple[int, tuple[int, ...], str]]) -> None:
     global _attached
     memory = SharedMemory(name)
     _attached = memory, Rows(**_views(memory, places))
@@ -122,11 +122,10 @@ def _on_attached(task: Task, *part: Any) -> Any:
     return task(_attached[1], *part)
 
 
-def _views(memory: SharedMemory, places: dict[str, tuple[int, int, str]]) -> dict[str, NDArray[Any]]:
+def _views(memory: SharedMemory, places: dict[str, tuple[int, tuple[int, ...], str]]) -> dict[str, NDArray[Any]]:
     assert memory.buf is not None
     return {
-        name: np.frombuffer(memory.buf, dtype=kind, count=count, offset=at)
-        for name, (at, count, kind) in places.items()
+        name: np.ndarray(shape, dtype=kind, buffer=memory.buf, offset=at) for name, (at, shape, kind) in places.items()
     }
 
 
@@ -202,5 +201,5 @@ def pushed(rows: Rows, mass: Longs, first: int, last: int, keep: int) -> Longs:
     """A task: where the mass at accounts ``first`` to ``last`` is one step later, int64 [n]."""
     whole, after = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.int64)
     whole[first:last] = mass
-    exact.push(*(rows.starts, rows.ends, rows.targets, rows.weights, rows.totals), whole, after, first, last, keep, -1)
+    exact.push(*(rows.heads, rows.targets, rows.weights), whole, after, first, last, keep, -1)
     return after

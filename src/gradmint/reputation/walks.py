@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..spec.reputation_params import ReputationParams
 from ..spec.walks import DOMAIN, MULTIPLIERS, REST_BITS, ROUNDS, WEYL, Key, stop_below
 from .compiled import compiled
-from .rows import Growing, Longs, Places, Rows
+from .rows import Growing, Longs, Places, Rows, Weights
 
 M0, M1 = np.uint64(MULTIPLIERS[0]), np.uint64(MULTIPLIERS[1])
 W0, W1 = np.uint64(WEYL[0]), np.uint64(WEYL[1])
@@ -38,21 +38,22 @@ def _pick(high, low, total):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _edge(sums: Longs, first: int, last: int, pick: int) -> int:
-    """The first of a row's edges whose running sum exceeds ``pick``."""
-    while first < last:
-        middle = (first + last) >> 1
-        if sums[middle] > pick:
-            last = middle
-        else:
-            first = middle + 1
+def _edge(sums: Weights, first: int, last: int, pick: int) -> int:
+    """The first of a row's edges whose running sum exceeds ``pick``, which is below the last one's.
+
+    Without a branch in the loop: which half it is in is a coin's throw, and half of all guesses would be wrong.
+    """
+    count = last - first
+    while count > 1:
+        half = count >> 1
+        first += half * (sums[first + half - 1] <= pick)
+        count -= half
     return first
 
 
 @compiled
 def take(
-    starts: Longs, ends: Longs, targets: Places, sums: Longs,
-    bad_starts: Longs, bad_ends: Longs, bad_targets: Places, bad_sums: Longs,
+    heads: Longs, targets: Places, sums: Weights, bad_heads: Longs, bad_targets: Places, bad_sums: Weights,
     ego: int, word: int, number: int, k0: int, k1: int, stop: int, most: int, path: Places,
 ) -> tuple[int, int]:  # fmt: skip
     """One walk into ``path``: how many accounts it comes by, counting again whom it meets again, and whom it strikes.
@@ -62,13 +63,10 @@ def take(
     here, length = ego, 1
     path[0] = ego
     uk0, uk1, uword, unumber, ustop = np.uint64(k0), np.uint64(k1), np.uint64(word), np.uint64(number), np.uint64(stop)
-    has_bad = len(bad_starts) > 0
+    has_bad = len(bad_heads) > 0
     for step in range(most):
-        begin, end = starts[here], ends[here]
-        good = sums[end - 1] if end > begin else np.int64(0)
-        total = good
-        if has_bad and bad_ends[here] > bad_starts[here]:
-            total += bad_sums[bad_ends[here] - 1]
+        good = heads[here, 2]
+        total = good + bad_heads[here, 2] if has_bad else good
         if total == 0:
             break
         b0, b1, b2 = block(np.uint64(step), unumber, uword, DOMAIN_WORD, uk0, uk1)
@@ -76,9 +74,9 @@ def take(
             break
         pick = _pick(b1, b2, np.uint64(total))
         if pick >= good:
-            edge = _edge(bad_sums, bad_starts[here], bad_ends[here], pick - good)
+            edge = _edge(bad_sums, bad_heads[here, 0], bad_heads[here, 1], pick - good)
             return length, int(bad_targets[edge])
-        here = int(targets[_edge(sums, begin, end, pick)])
+        here = int(targets[_edge(sums, heads[here, 0], heads[here, 1], pick)])
         if length == len(path):
             return length + 1, NONE
         path[length] = here
@@ -88,18 +86,22 @@ def take(
 
 @compiled
 def _tally(
-    starts: Longs, ends: Longs, targets: Places, sums: Longs,
-    bad_starts: Longs, bad_ends: Longs, bad_targets: Places, bad_sums: Longs,
+    heads: Longs, targets: Places, sums: Weights, bad_heads: Longs, bad_targets: Places, bad_sums: Weights,
     ego: int, word: int, first: int, last: int, k0: int, k1: int, stop: int, most: int,
     hits: Longs, strikes: Longs,
 ) -> None:  # fmt: skip
-    path = np.empty(most + 1, dtype=np.int32)
+    path, seen = np.empty(most + 1, dtype=np.int32), np.full(len(heads), first - 1)
     for number in range(first, last):
         length, struck = take(
-            starts, ends, targets, sums, bad_starts, bad_ends, bad_targets, bad_sums,
+            heads, targets, sums, bad_heads, bad_targets, bad_sums,
             ego, word, number, k0, k1, stop, most, path,
         )  # fmt: skip
-        _count(path, length, struck, hits, strikes, 1)
+        for k in range(length):
+            if seen[path[k]] != number:
+                seen[path[k]] = number
+                hits[path[k]] += 1
+        if struck >= 0:
+            strikes[struck] += 1
 
 
 @compiled
@@ -117,14 +119,15 @@ def _count(path: Places, length: int, struck: int, hits: Longs, strikes: Longs, 
         strikes[struck] += sign
 
 
-NO_ROWS = Rows(*(np.zeros(0, dtype=kind) for kind in (np.int64, np.int64, np.int32, np.uint32, np.int64)))  # type: ignore[arg-type]
-
-
 def _edges(rows: Rows, bad: Rows | None) -> tuple[NDArray[np.generic], ...]:
-    other = NO_ROWS if bad is None else bad
-    return (
-        *(rows.starts, rows.ends, rows.targets, rows.sums),
-        *(other.starts, other.ends, other.targets, other.sums),
+    other = _no_rows(0) if bad is None else bad
+    return (rows.heads, rows.targets, rows.sums, other.heads, other.targets, other.sums)
+
+
+def _no_rows(size: int) -> Rows:
+    none = np.zeros(0, dtype=np.int64)
+    return Rows(
+        np.zeros((size, 3), dtype=np.int64), none.astype(np.int32), none.astype(np.uint32), none.astype(np.uint32)
     )
 
 
@@ -154,8 +157,7 @@ def tally(
 
 @compiled
 def _regrow(
-    starts: Longs, ends: Longs, targets: Places, sums: Longs,
-    bad_starts: Longs, bad_ends: Longs, bad_targets: Places, bad_sums: Longs,
+    heads: Longs, targets: Places, sums: Weights, bad_heads: Longs, bad_targets: Places, bad_sums: Weights,
     ego: int, word: int, k0: int, k1: int, stop: int, most: int,
     changed: int, paths: NDArray[np.int32], lengths: Longs, struck: Longs, hits: Longs, strikes: Longs,
 ) -> int:  # fmt: skip
@@ -176,7 +178,7 @@ def _regrow(
             continue
         again += 1
         fresh, hit = take(
-            starts, ends, targets, sums, bad_starts, bad_ends, bad_targets, bad_sums,
+            heads, targets, sums, bad_heads, bad_targets, bad_sums,
             ego, word, number, k0, k1, stop, most, path,
         )  # fmt: skip
         if fresh > paths.shape[1]:
@@ -197,7 +199,7 @@ class View:
     def __init__(
         self, rows: Rows, ego: int, word: int, walks: int, key: Key, params: ReputationParams, bad: Rows | None = None
     ) -> None:
-        self._good, self._bad = Growing(rows), Growing(_none_like(rows) if bad is None else bad)
+        self._good, self._bad = Growing(rows), Growing(_no_rows(len(rows)) if bad is None else bad)
         self._start = (ego, word, *key, stop_below(params), params.steps(REST_BITS))
         self._paths = np.zeros((walks, 16), dtype=np.int32)
         self._lengths = np.zeros(walks, dtype=np.int64)
@@ -225,8 +227,3 @@ class View:
             wider = np.zeros((len(self._lengths), max(-done, 2 * self._paths.shape[1])), dtype=np.int32)
             wider[:, : self._paths.shape[1]] = self._paths
             self._paths = wider
-
-
-def _none_like(rows: Rows) -> Rows:
-    nothing = np.zeros(len(rows), dtype=np.int64)
-    return Rows(nothing, nothing, NO_ROWS.targets, NO_ROWS.weights, NO_ROWS.sums)

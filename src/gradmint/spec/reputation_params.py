@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 from .errors import MalformedParams
 from .types import BPS, ONE_Q32
@@ -54,10 +55,7 @@ class ReputationParams:
 
     def steps(self, bits: int) -> int:
         """Least T with (1 - alpha)^T <= 2^-bits."""
-        rest, whole, count = 1, 1, 0
-        while rest << bits > whole:
-            rest, whole, count = rest * (BPS - self.alpha_bps), whole * BPS, count + 1
-        return count
+        return _steps(BPS - self.alpha_bps, bits)
 
     def factor_q32(self, paths: int) -> int:
         """1 - beta^paths, rounded down: the chance that not all of the disjoint paths are false. 0 without a path."""
@@ -72,6 +70,14 @@ class ReputationParams:
             if not kept:
                 break
         return kept
+
+
+@lru_cache
+def _steps(go_on_bps: int, bits: int) -> int:
+    rest, whole, count = 1, 1, 0
+    while rest << bits > whole:
+        rest, whole, count = rest * go_on_bps, whole * BPS, count + 1
+    return count
 
 
 STANDARD_REPUTATION = ReputationParams().check()
