@@ -14,14 +14,15 @@ import torch
 from gradmint.learn.aggregate import clip_factors, clipped_mean
 from gradmint.learn.codec import Header, SparseUpdate, encode, quantise
 from gradmint.learn.manifest import Manifest, load_task, preset
-from gradmint.learn.outer import advance, decayed, outer_rate
+from gradmint.learn.outer import advance, outer_rate
 from gradmint.learn.proof import blank_marks
 from gradmint.learn.state import State, layout_of
 
 REBUILD = """
-import sys, torch
+import hashlib, sys, torch
 torch.set_num_threads(int(sys.argv[1]))
 from pathlib import Path
+from gradmint.learn.aggregate import RULES, AggregationSpec, Sparse, aggregate, aggregate_matrix
 from gradmint.learn.checks import limits_of
 from gradmint.learn.codec import decode
 from gradmint.learn.manifest import preset, load_task
@@ -36,6 +37,12 @@ for round_ in range(5):
     updates = {i: decode(blob, limits_of(manifest, layout))[1] for i, blob in blobs.items()}
     state = advance(manifest, state, updates, [4, 0, 1, 5])
     print(digest(state, layout).hex(), updates[3].norm().hex(), *sign_words(state.theta, bytes([round_]) * 32, 2))
+matrix = torch.stack([update.dense() for update in updates.values()])
+for name in RULES:
+    for pre in ((), ("norm-bound", "nnm")):
+        spec = AggregationSpec(rule=name, pre=pre, byzantine_bps=2_000)
+        for found in (aggregate(Sparse(list(updates.values())), spec), aggregate_matrix(matrix, spec)):
+            print(name, hashlib.sha256(found.vector.tobytes()).hexdigest(), found.weights)
 """
 MACHINES = (
     {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
@@ -82,33 +89,33 @@ def test_bits_do_not_depend_on_threads_or_vector_units(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
         outputs.append(done.stdout.splitlines())
-    assert len(outputs[0]) == 5 and len(set(outputs[0])) == 5
+    assert len(outputs[0]) > 5 and len(set(outputs[0][:5])) == 5
     assert outputs[0] == outputs[1] == outputs[2]
 
 
 def test_nesterov(manifest: Manifest) -> None:
     updates = some(3, 200)
-    state = State(theta=torch.zeros(200), momentum=torch.ones(200), round=2)
+    state = State(theta=torch.zeros(200), buffers={"momentum": torch.ones(200)}, round=2)
     mean = sum(updates[i].dense() * clip_factors(updates)[i] for i in (0, 2)) / 2
     mu, rate = manifest.outer.momentum, outer_rate(manifest, 2)
     after = advance(manifest, state, updates, [0, 2])
     momentum = mu * torch.ones(200) + mean
-    assert torch.allclose(after.momentum, momentum)
+    assert torch.allclose(after.buffers["momentum"], momentum)
     assert torch.allclose(after.theta, -rate * (mean + mu * momentum))
     assert after.round == 3
-    assert not state.theta.any() and bool((state.momentum == 1).all())  # the old state is untouched
+    assert not state.theta.any() and bool((state.buffers["momentum"] == 1).all())  # the old state is untouched
 
 
 def test_a_round_without_accepted_updates_moves_nothing(manifest: Manifest) -> None:
-    state = State(theta=torch.arange(9.0), momentum=torch.ones(9), round=0)
+    state = State(theta=torch.arange(9.0), buffers={"momentum": torch.ones(9)}, round=0)
     after = advance(manifest, state, some(2, 9), [])
     assert torch.equal(after.theta, state.theta)
-    assert torch.allclose(after.momentum, torch.full((9,), manifest.outer.momentum))
+    assert torch.allclose(after.buffers["momentum"], torch.full((9,), manifest.outer.momentum))
     assert after.round == 1
 
 
 def test_order_of_acceptance_does_not_matter(manifest: Manifest) -> None:
-    state = State(theta=torch.zeros(500), momentum=torch.zeros(500), round=0)
+    state = State(theta=torch.zeros(500), buffers={"momentum": torch.zeros(500)}, round=0)
     updates = some(5, 500)
     backwards = dict(reversed(updates.items()))
     assert torch.equal(
@@ -130,4 +137,4 @@ def test_clipping_is_to_the_median_of_all_even_of_those_not_accepted() -> None:
 
 def test_the_schedule_falls_to_its_floor(manifest: Manifest) -> None:
     halved = replace(manifest, outer=replace(manifest.outer, decay_rounds=10, floor=0.5))
-    assert [decayed(halved, r) for r in (0, 5, 10, 99)] == [1.0, 0.75, 0.5, 0.5]
+    assert [halved.outer.factor(r) for r in (0, 5, 10, 99)] == [1.0, 0.75, 0.5, 0.5]

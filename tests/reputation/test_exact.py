@@ -116,3 +116,14 @@ def test_growing_rows_refuse_what_no_graph_has() -> None:
         with pytest.raises(ValueError, match="row of 0"):
             growing.set(source, target, weight)
     assert list(growing.row(0)) == [(1, 2**31)]
+
+
+@given(DRAWN, some_params, st.integers(0, 4), st.data())
+def test_visits_of_large_graphs_are_the_same_visits(
+    drawn: tuple[Graph, tuple[int, ...]], params: ReputationParams, bits: int, data: st.DataObject
+) -> None:
+    graph, seeds = drawn
+    mute = data.draw(st.none() | st.integers(0, len(graph) - 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exact, "CACHE_BITS", bits)
+        assert exact.visits(Rows.of(graph), seeds, params, mute).tolist() == rep.visits(graph, seeds, params, mute)

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..learn import outer, proof
 from ..learn.assess import sampled_trainers
 from ..learn.checks import Checked, Expected, check, limits_of, mark_duplicates
-from ..learn.codec import SparseUpdate, decode_header
+from ..learn.codec import Update, decode_header
 from ..learn.manifest import BUILT_IN, MAX_MANIFEST_BYTES, Manifest, load_task
 from ..learn.proof import Finding
 from ..learn.state import Network, digest, initial_state, layout_of, load, save
@@ -65,7 +65,9 @@ class Replica:
                 f"torch version with the manifest's {self.manifest.numerics}"
             )
         self.concluded = 0  # rounds that are behind ``state``
-        self.previous: dict[int, SparseUpdate] = {}  # updates of the last round with a quorum, for duplicates
+        #: What each update of the round last concluded counts in its aggregate; None where the rule is no weighting.
+        self.weights: Mapping[int, float] | None = {}
+        self.previous: dict[int, Update] = {}  # updates of the last round with a quorum, for duplicates
         self._cache = cache
         self._checked: tuple[int, dict[int, Checked]] = (0, {})
 
@@ -159,10 +161,16 @@ class Replica:
                 f"{self.base.hex()}; delete the cached state and start again"
             )
         consensus = consensus_of(ledger, round_)
+        self.weights = {}
         if consensus is not None:
             updates = valid_updates(self.check_round(ledger, round_))
             steps = [trainer for trainer in round_.accepted(consensus) if trainer in updates]
-            self.state = outer.advance(self.manifest, self.state, updates, steps)
+            combined = outer.combine(self.manifest, updates, steps)
+            self.weights = combined.weights
+            log.info(
+                "round %d: aggregated by %s, weights %s", round_.number, self.manifest.aggregation.rule, self.weights
+            )
+            self.state = outer.step(self.manifest, self.state, combined.vector)
             self.base = digest(self.state, self.layout)
             self.previous = updates
         self.concluded = round_.number
@@ -202,11 +210,11 @@ class Replica:
                 found.append((int(number), bytes.fromhex(name), path))
         return sorted(found, reverse=True)
 
-    def _reread(self, ledger: Ledger, round_: Round) -> dict[int, SparseUpdate]:
+    def _reread(self, ledger: Ledger, round_: Round) -> dict[int, Update]:
         """Updates of an earlier round whose bytes were valid, by the committee's verdicts."""
         consensus = consensus_of(ledger, round_)
         base = round_.held()[1]
-        updates: dict[int, SparseUpdate] = {}
+        updates: dict[int, Update] = {}
         if consensus is None or base is None:
             return updates
         for trainer, submission in round_.first_submissions.items():
@@ -264,7 +272,7 @@ def _expected(ledger: Ledger, round_: Round, trainer: int, base: bytes) -> Expec
     )
 
 
-def valid_updates(checked: Mapping[int, Checked]) -> dict[int, SparseUpdate]:
+def valid_updates(checked: Mapping[int, Checked]) -> dict[int, Update]:
     """Updates whose bytes are OK, by trainer index: the same for everyone, proven or not."""
     return {
         trainer: item.update
