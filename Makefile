@@ -21,6 +21,7 @@ bench: .venv/ready  ## every claim of the README against its peer
 	$(PY) benchmarks/valuation.py
 	$(PY) benchmarks/economics.py
 	$(PY) benchmarks/signing.py
+	$(PY) benchmarks/reputation.py
 	$(PY) benchmarks/exact_checks.py
 	$(PY) benchmarks/codec.py
 	$(PY) benchmarks/aggregators.py
@@ -41,6 +42,7 @@ check-python: .venv/ready
 	$(PY) scripts/mutate.py --check
 	$(PY) scripts/gas.py
 	$(BIN)/gradmint redteam verify --quick --quiet --out $$(mktemp -d) --expect snapshots/redteam_verify.json
+	$(BIN)/gradmint redteam reputation --quick --quiet --out $$(mktemp -d) --expect snapshots/redteam_reputation.json
 
 check-contracts: .venv/ready
 	$(FORGE) fmt --check

@@ -19,6 +19,7 @@ from . import (
     docket_commands,
     lineage_commands,
     money_commands,
+    reputation_commands,
     role_commands,
     run_commands,
     simulate_commands,
@@ -104,5 +105,6 @@ for command in (
     study_commands.calibrate_,
     study_commands.redteam_group,
     codec_commands.privacy,
+    reputation_commands.reputation_group,
 ):
     main.add_command(command)
