@@ -88,27 +88,27 @@ def test_bits_do_not_depend_on_threads_or_vector_units(tmp_path: Path) -> None:
 
 def test_nesterov(manifest: Manifest) -> None:
     updates = some(3, 200)
-    state = State(theta=torch.zeros(200), momentum=torch.ones(200), round=2)
+    state = State(theta=torch.zeros(200), buffers={"momentum": torch.ones(200)}, round=2)
     mean = sum(updates[i].dense() * clip_factors(updates)[i] for i in (0, 2)) / 2
     mu, rate = manifest.outer.momentum, outer_rate(manifest, 2)
     after = advance(manifest, state, updates, [0, 2])
     momentum = mu * torch.ones(200) + mean
-    assert torch.allclose(after.momentum, momentum)
+    assert torch.allclose(after.buffers["momentum"], momentum)
     assert torch.allclose(after.theta, -rate * (mean + mu * momentum))
     assert after.round == 3
-    assert not state.theta.any() and bool((state.momentum == 1).all())  # the old state is untouched
+    assert not state.theta.any() and bool((state.buffers["momentum"] == 1).all())  # the old state is untouched
 
 
 def test_a_round_without_accepted_updates_moves_nothing(manifest: Manifest) -> None:
-    state = State(theta=torch.arange(9.0), momentum=torch.ones(9), round=0)
+    state = State(theta=torch.arange(9.0), buffers={"momentum": torch.ones(9)}, round=0)
     after = advance(manifest, state, some(2, 9), [])
     assert torch.equal(after.theta, state.theta)
-    assert torch.allclose(after.momentum, torch.full((9,), manifest.outer.momentum))
+    assert torch.allclose(after.buffers["momentum"], torch.full((9,), manifest.outer.momentum))
     assert after.round == 1
 
 
 def test_order_of_acceptance_does_not_matter(manifest: Manifest) -> None:
-    state = State(theta=torch.zeros(500), momentum=torch.zeros(500), round=0)
+    state = State(theta=torch.zeros(500), buffers={"momentum": torch.zeros(500)}, round=0)
     updates = some(5, 500)
     backwards = dict(reversed(updates.items()))
     assert torch.equal(

@@ -32,7 +32,7 @@ def advance(manifest: Manifest, state: State, updates: Mapping[int, SparseUpdate
     theta stays and m <- mu m. Raises NotFinite, and KeyError when an accepted index has no update.
     """
     mean = clipped_mean(updates, accepted, len(state.theta)).numpy()
-    momentum = state.momentum.numpy() * np.float32(manifest.outer.momentum)
+    momentum = state.buffers["momentum"].numpy() * np.float32(manifest.outer.momentum)
     theta = state.theta.numpy()
     if accepted:
         momentum += mean
@@ -40,4 +40,6 @@ def advance(manifest: Manifest, state: State, updates: Mapping[int, SparseUpdate
         step += mean
         step *= np.float32(outer_rate(manifest, state.round))
         theta = theta - step
-    return State(theta=torch.from_numpy(theta.copy()), momentum=torch.from_numpy(momentum), round=state.round + 1)
+    return State(
+        theta=torch.from_numpy(theta.copy()), buffers={"momentum": torch.from_numpy(momentum)}, round=state.round + 1
+    )

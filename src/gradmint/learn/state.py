@@ -1,10 +1,11 @@
-"""The global model as one flat float32 vector, its layout, its digest and its file."""
+"""The global model as one flat float32 vector, its layout, its file, and its digest, which is the file's."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +19,7 @@ from .numerics import current
 from .tasks import Batch, Task
 
 MAX_HEADER_BYTES = 1 << 20
+OUTER = "outer."  # what names of the outer optimiser's buffers begin with in a file, and no parameter's name does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,8 @@ class Layout:
 
     @classmethod
     def of(cls, model: nn.Module) -> Layout:
-        """Raises ManifestError for a model with buffers, or with parameters that are not float32."""
+        """Raises ManifestError for a model with buffers, with parameters that are not float32, or with names that the
+        outer optimiser's buffers have in a checkpoint."""
         buffers = [name for name, _ in model.named_buffers()]
         if buffers:
             raise ManifestError(f"model keeps buffers {buffers}, expected none; turn them into parameters or constants")
@@ -50,15 +53,19 @@ class Layout:
         odd = [f"{name}: {parameter.dtype}" for name, parameter in named if parameter.dtype != torch.float32]
         if odd or not named:
             raise ManifestError(f"model has parameters {odd or 'none'}, expected float32; call .float() in build()")
+        taken = [name for name, _ in named if name.startswith(OUTER)]
+        if taken:
+            raise ManifestError(f"model has parameters {taken}, names of the outer optimiser's; rename that module")
         return cls(names=tuple(n for n, _ in named), shapes=tuple(tuple(p.shape) for _, p in named))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """The global model between rounds: parameters and outer momentum, both float32 [d]; ``round`` outer steps taken."""
+    """The global model between rounds: parameters and the outer optimiser's buffers by name, all float32 [d];
+    ``round`` outer steps taken."""
 
     theta: Tensor
-    momentum: Tensor
+    buffers: Mapping[str, Tensor]
     round: int
 
 
@@ -125,29 +132,29 @@ def layout_of(task: Task, manifest: Manifest) -> Layout:
 
 
 def initial_state(task: Task, manifest: Manifest) -> State:
-    """The model that a run starts from, at round 0 with momentum 0. Raises ManifestError as :meth:`Layout.of`."""
+    """The model that a run starts from, at round 0 with buffers of zeros. Raises ManifestError as :meth:`Layout.of`."""
     theta = Network(task, manifest.task.seed).theta
-    return State(theta=theta, momentum=torch.zeros_like(theta), round=0)
+    return State(theta=theta, buffers={"momentum": torch.zeros_like(theta)}, round=0)
 
 
 def digest(state: State, layout: Layout) -> bytes:
-    """sha2-256(layout digest || round uint64 || parameters || momentum), numbers little-endian: 32 bytes.
+    """sha2-256 of :func:`save`'s file, 32 bytes, without a copy of the model: what a committee attests names a blob.
 
-    Raises ManifestError when the state does not have the layout's dimension.
+    Raises ManifestError as :func:`save`.
     """
-    whole = hashlib.sha256(layout.digest + state.round.to_bytes(8, "little"))
-    for vector in (state.theta, state.momentum):
-        whole.update(_floats(vector, layout))
+    whole = hashlib.sha256()
+    for piece in _pieces(state, layout):
+        whole.update(piece)
     return whole.digest()
 
 
 def save(state: State, layout: Layout) -> bytes:
-    """A safetensors file: parameters under their own names, outer momentum under ``outer.momentum``.
+    """The one safetensors file of a state: parameters under their own names, buffers as ``outer.<name>``, in the order
+    of all names.
 
-    Any safetensors reader opens it. Raises ManifestError when the state does not have the layout's dimension.
+    Any safetensors reader opens it. Raises ManifestError when a vector does not have the layout's dimension.
     """
-    header = _header(layout, state.round)
-    return header + _floats(state.theta, layout) + _floats(state.momentum, layout)
+    return b"".join(_pieces(state, layout))
 
 
 def load(blob: bytes, layout: Layout) -> State:
@@ -156,39 +163,60 @@ def load(blob: bytes, layout: Layout) -> State:
     if len(blob) < 8 or room > min(MAX_HEADER_BYTES, len(blob) - 8):
         raise ManifestError(f"checkpoint of {len(blob)} bytes announces a header of {room}; fetch it again")
     try:
-        round_ = int(json.loads(blob[8 : 8 + room])["__metadata__"]["round"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ManifestError(f"checkpoint header of {room} bytes names no round ({error!r}); fetch it again") from error
-    header = _header(layout, round_) if 0 <= round_ < 1 << 64 else b""
+        table = json.loads(blob[8 : 8 + room])
+        round_ = int(table["__metadata__"]["round"])
+        buffers = [name.removeprefix(OUTER) for name in table if name.startswith(OUTER)]
+        header = _header(layout, buffers, round_) if 0 <= round_ < 1 << 64 else b""
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise ManifestError(f"checkpoint header of {room} bytes is none ({error!r}); fetch it again") from error
     if blob[: 8 + room] != header:
         raise ManifestError(
             f"checkpoint header of {room} bytes is not that of layout {layout.digest.hex()[:16]} at round {round_}; "
             "it belongs to another model: delete it and rebuild"
         )
-    expected = 8 + room + 8 * layout.dimension
+    expected = 8 + room + 4 * layout.dimension * (1 + len(buffers))
     if len(blob) != expected:
         raise ManifestError(f"checkpoint has {len(blob)} bytes, expected {expected}; delete it and rebuild")
-    values = np.frombuffer(blob, dtype="<f4", offset=8 + room).astype(np.float32)
-    whole = torch.from_numpy(values)
-    return State(theta=whole[: layout.dimension].clone(), momentum=whole[layout.dimension :].clone(), round=round_)
+    theta = torch.empty(layout.dimension)
+    vectors = {name: torch.empty(layout.dimension) for name in buffers}
+    at = 8 + room
+    for _, part in _parts(layout, theta, vectors):
+        part.numpy()[:] = np.frombuffer(blob, dtype="<f4", count=len(part), offset=at)
+        at += 4 * len(part)
+    return State(theta=theta, buffers=vectors, round=round_)
 
 
-def _header(layout: Layout, round_: int) -> bytes:
-    table: dict[str, object] = {"__metadata__": {"layout": layout.digest.hex(), "round": str(round_)}}
+def _parts(layout: Layout, theta: Tensor, buffers: Mapping[str, Tensor]) -> list[tuple[str, Tensor]]:
+    """Name in the file and values of each tensor, flat, in the file's order."""
     ends = (*layout.offsets[1:], layout.dimension)
-    for name, shape, start, end in zip(layout.names, layout.shapes, layout.offsets, ends, strict=True):
-        table[name] = {"dtype": "F32", "shape": shape, "data_offsets": [4 * start, 4 * end]}
-    momentum_at = [4 * layout.dimension, 8 * layout.dimension]
-    table["outer.momentum"] = {"dtype": "F32", "shape": [layout.dimension], "data_offsets": momentum_at}
-    text = json.dumps(table, separators=(",", ":")).encode()
+    parts = [(name, theta[at:end]) for name, at, end in zip(layout.names, layout.offsets, ends, strict=True)]
+    return sorted([*parts, *((OUTER + name, vector) for name, vector in buffers.items())], key=lambda part: part[0])
+
+
+def _pieces(state: State, layout: Layout) -> Iterator[bytes | memoryview]:
+    """The file, in pieces that are views of the state where the machine is little-endian."""
+    for vector in (state.theta, *state.buffers.values()):
+        if vector.shape != (layout.dimension,) or vector.dtype != torch.float32:
+            raise ManifestError(
+                f"state holds {vector.dtype} of shape {tuple(vector.shape)}, expected float32 of ({layout.dimension},)"
+            )
+    yield _header(layout, state.buffers, state.round)
+    for _, part in _parts(layout, state.theta, state.buffers):
+        values: NDArray[np.float32] = part.detach().numpy()
+        yield np.ascontiguousarray(values, dtype="<f4").data
+
+
+def _header(layout: Layout, buffers: Iterable[str], round_: int) -> bytes:
+    """As the safetensors library writes it, but that the metadata's order, which it leaves to chance, is by key."""
+    shapes = dict(zip(layout.names, layout.shapes, strict=True)) | {
+        OUTER + name: (layout.dimension,) for name in buffers
+    }
+    table: dict[str, object] = {"__metadata__": {"layout": layout.digest.hex(), "round": str(round_)}}
+    at = 0
+    for name in sorted(shapes):
+        end = at + 4 * math.prod(shapes[name])
+        table[name] = {"dtype": "F32", "shape": shapes[name], "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(table, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # the format aligns tensors to 8 bytes
     return len(text).to_bytes(8, "little") + text
-
-
-def _floats(vector: Tensor, layout: Layout) -> bytes:
-    if vector.shape != (layout.dimension,) or vector.dtype != torch.float32:
-        raise ManifestError(
-            f"state holds {vector.dtype} of shape {tuple(vector.shape)}, expected float32 of ({layout.dimension},)"
-        )
-    values: NDArray[np.float32] = vector.detach().numpy()
-    return values.astype("<f4", copy=False).tobytes()

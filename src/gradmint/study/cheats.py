@@ -238,7 +238,7 @@ def _other_shard(scene: Scene, _: Words) -> Words:
 
 def _replayed(scene: Scene, _: Words) -> Words:
     """Where the outer momentum points: the mean of the last rounds' updates, no gradient computed."""
-    return scene.sign_training(scene.moment.state.momentum)
+    return scene.sign_training(scene.moment.state.buffers["momentum"])
 
 
 def _last_update(scene: Scene, _: Words) -> Words:
