@@ -12,6 +12,7 @@ import click
 
 from ..spec.errors import CertificateRefused, Divergence, GradmintError
 from . import (
+    attack_commands,
     audit_commands,
     certificate_commands,
     demo_command,
@@ -102,3 +103,4 @@ for command in (
     study_commands.redteam_group,
 ):
     main.add_command(command)
+study_commands.redteam_group.add_command(attack_commands.train)

@@ -16,7 +16,7 @@ NARROW = 120
 
 
 def show_findings(calibration: Calibration) -> None:
-    console = _console()
+    console = new_console()
     for name, findings in (("reports", calibration.report), ("training", calibration.training)):
         console.print(
             f"[bold]{name}[/bold]: accept {findings.accept_bits}, slash {findings.slash_bits} of "
@@ -27,7 +27,7 @@ def show_findings(calibration: Calibration) -> None:
 
 
 def _cheats(findings: Findings) -> Table:
-    table = _table("cheat", "bits", "AUC", "caught in scenes (95%)", "beyond slash")
+    table = new_table("cheat", "bits", "AUC", "caught in scenes (95%)", "beyond slash")
     for cheat in findings.cheats:
         table.add_row(
             *(cheat.name, reach(cheat), f"{cheat.auc:.4f}", rate_text(cheat.caught), rate_text(cheat.slashed)),
@@ -37,14 +37,14 @@ def _cheats(findings: Findings) -> Table:
 
 
 def show_attacks(teams: Sequence[RedTeam]) -> None:
-    console = _console()
+    console = new_console()
     for team in teams:
         console.print(
             f"[bold]{team.policy}[/bold]: accept {team.accept_bits}, slash {team.slash_bits} bits; honest called wrong "
             f"by one {rate_text(team.alarms.one)}, by two of three {rate_text(team.alarms.three)}, left out of the "
             f"cluster {rate_text(team.alarms.quorum)}"
         )
-        table = _table("attack", "one verifier", "two of three", "out of the cluster")
+        table = new_table("attack", "one verifier", "two of three", "out of the cluster")
         for row in team.attacks:
             table.add_row(
                 *(row.name, rate_text(row.one), rate_text(row.three), rate_text(row.quorum)),
@@ -55,7 +55,7 @@ def show_attacks(teams: Sequence[RedTeam]) -> None:
         console.print(table)
 
 
-def _table(first: str, *rest: str) -> Table:
+def new_table(first: str, *rest: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     table.add_column(first, no_wrap=True)
     for name in rest:
@@ -63,7 +63,7 @@ def _table(first: str, *rest: str) -> Table:
     return table
 
 
-def _console() -> Console:
+def new_console() -> Console:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, NARROW)

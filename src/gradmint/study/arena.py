@@ -37,6 +37,9 @@ from .partition import dirichlet_labels
 from .peers import Peers
 
 ROOT = b"gradmint attack table".ljust(32, b"\0")
+TASK = "digits"
+DEFAULT = "default"
+RULES = (DEFAULT,)
 IID, DIRICHLET = "iid", "dirichlet"
 ALPHA = 0.3  # of the Dirichlet distribution: most peers see two or three of the ten digits
 BUDGET_WEI = 10**24
@@ -46,9 +49,10 @@ LAST_ROUNDS = 4  # whose models' accuracies are averaged
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One run. ``attack`` is a name of ATTACKS, or empty: then ``attackers`` seats are merely looked at."""
+    """One run. ``attack`` is a name of ATTACKS, or empty for nobody's; ``rule`` one of RULES, told of ``attackers``."""
 
     attack: str = ""
+    rule: str = DEFAULT
     attackers: int = 0
     skew: str = IID
     seed: int = 0
@@ -83,11 +87,22 @@ def task() -> DigitsTask:
     return DigitsTask(read_scans())
 
 
-@lru_cache(maxsize=8)
-def recipe(seed: int) -> Manifest:
-    """The preset, no exact checks: they touch no report."""
-    manifest = preset("digits", seed)
+@lru_cache(maxsize=64)
+def plain(seed: int) -> Manifest:
+    """The preset, without exact checks: they touch no report."""
+    manifest = preset(TASK, seed)
     return replace(manifest, assessment=replace(manifest.assessment, exact_votes=0))
+
+
+@lru_cache(maxsize=256)
+def recipe(rule: str, attackers: int, peers: int, seed: int) -> Manifest:
+    """The preset with a rule that is told how many of so many peers attack."""
+    return plain(seed)
+
+
+def declares(rule: str) -> bool:
+    """Whether the rule is told how many attackers to expect."""
+    return False
 
 
 @lru_cache(maxsize=8)
@@ -104,25 +119,23 @@ def _beacon(seed: int, purpose: str, round_: int = 0) -> bytes:
 @lru_cache(maxsize=4_096)
 def shard(seed: int, skew: str, peers: int, round_: int, trainer: int) -> tuple[int, ...]:
     """Sample indices in training order: the protocol's where data are alike, else a draw from the trainer's part."""
-    manifest, beacon = recipe(seed), _beacon(seed, "training", round_)
+    manifest, beacon = plain(seed), _beacon(seed, "training", round_)
     if skew == IID:
         return tuple(assigned_indices(task(), manifest, beacon, trainer))
     part = _parts(seed, peers)[trainer]
-    return tuple(
-        part[i] for i in draw_distinct(derive(beacon, "shard", trainer), manifest.training.shard, len(part))
-    )
+    return tuple(part[i] for i in draw_distinct(derive(beacon, "shard", trainer), manifest.training.shard, len(part)))
 
 
 @lru_cache(maxsize=4_096)
 def _assigned_sample(seed: int, skew: str, peers: int, round_: int, trainer: int) -> tuple[int, ...]:
     own = shard(seed, skew, peers, round_, trainer)
     drawn = derive(_beacon(seed, "assessment", round_), "assigned sample", trainer)
-    return tuple(own[i] for i in draw_distinct(drawn, recipe(seed).assessment.assigned_samples, len(own)))
+    return tuple(own[i] for i in draw_distinct(drawn, plain(seed).assessment.assigned_samples, len(own)))
 
 
 @lru_cache(maxsize=256)
 def _common(seed: int, round_: int) -> tuple[int, ...]:
-    one, other = draw(task(), recipe(seed).assessment, _beacon(seed, "assessment", round_)).halves
+    one, other = draw(task(), plain(seed).assessment, _beacon(seed, "assessment", round_)).halves
     return (*one, *other)
 
 
@@ -131,7 +144,7 @@ class Arena:
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        self.manifest = recipe(setting.seed)
+        self.manifest = recipe(setting.rule, setting.attackers, setting.peers, setting.seed)
         self.peers = Peers(task(), self.manifest)
         self.network = Network(task(), self.manifest.task.seed)
         self.state: State = initial_state(task(), self.manifest)
@@ -162,9 +175,7 @@ class Arena:
         valid = {i: item.update for i, item in sorted(checked.items()) if item.update is not None}
         report = self.report(round_, checked, valid, self.unproven(round_, order))
         budget_wei = round_budget_wei(self.unpaid_wei, round_ + 1, setting.rounds)
-        settlement = settle(
-            STANDARD, round_ + 1, budget_wei, self.trainers, self.verifiers, [STAKE_WEI], [report]
-        )
+        settlement = settle(STANDARD, round_ + 1, budget_wei, self.trainers, self.verifiers, [STAKE_WEI], [report])
         steps = tuple(i for i in accepted(settlement.consensus, barred) if i in valid)
         self.best.append(max(range(setting.peers), key=lambda i: report.rows[i].gain_micronats))
         self.trainers, self.verifiers = settlement.trainers, settlement.verifiers
@@ -176,19 +187,21 @@ class Arena:
 
     def updates(self, round_: int) -> list[SparseUpdate]:
         """What each seat publishes."""
-        setting, codec = self.setting, self.manifest.codec
+        setting = self.setting
         shards = [self.shard(round_, i) for i in range(setting.peers)]
         flipped = self.members if self.attack and self.attack.flips else ()
-        deltas = self.peers.train(self.state.theta, shards, flipped)
+        thin = self.members if self.attack and self.attack.thin else ()
+        deltas = self.peers.train(self.state.theta, shards, flipped, thin)
         updates: dict[int, SparseUpdate] = {}
         for i in self.honest:
             updates[i], self.residuals[i] = compress(deltas[i], self.residuals.get(i), self.manifest)
         if self.attack:
             rows = self.attack.forge(self.view(round_, updates, deltas))
-            updates |= {
-                i: quantise(row, codec.chunk, codec.keep) for i, row in zip(self.members, rows, strict=True)
-            }
+            updates |= {i: self.quantised(row) for i, row in zip(self.members, rows, strict=True)}
         return [updates[i] for i in range(setting.peers)]
+
+    def quantised(self, row: Tensor) -> SparseUpdate:
+        return quantise(row, self.manifest.codec.chunk, self.manifest.codec.keep)
 
     def view(self, round_: int, honest: Mapping[int, SparseUpdate], deltas: Tensor) -> View:
         rate = outer.outer_rate(self.manifest, self.state.round)
@@ -208,6 +221,7 @@ class Arena:
             best=self.best,
             models=self.models,
             draws=self.draws,
+            publish=lambda given: torch.stack([self.quantised(row).dense() for row in given]),
             combine=lambda given: self.combine(given, slope()),
             slope=slope,
         )
@@ -227,7 +241,7 @@ class Arena:
         attack, spec = self.attack, self.manifest
         if attack is None or attack.idle_from is None or round_ < attack.idle_from:
             return []
-        idle = self.members[1:] if attack.one_machine else self.members
+        idle = self.members[1:] if attack.one_machine and not attack.thin else self.members
         beacon = _beacon(self.setting.seed, "hold", round_)
         audited = proof.audits(beacon, submitted, spec.assessment.audited_trainers, spec.training.intervals)
         return [i for i in idle if i in audited]
@@ -235,7 +249,7 @@ class Arena:
     def report(
         self, round_: int, checked: Mapping[int, Checked], valid: Mapping[int, SparseUpdate], unproven: Collection[int]
     ) -> Report:
-        """The rows of :func:`gradmint.learn.assess.assess`, all shards' gradients in one batch; words that say nothing."""
+        """The rows of :func:`gradmint.learn.assess.assess`, with all shards' gradients in one batch; no words."""
         setting, manifest = self.setting, self.manifest
         beacon = _beacon(setting.seed, "assessment", round_)
         loss = self.peers.mean_loss(self.state.theta)
@@ -253,9 +267,7 @@ class Arena:
                 _assigned_sample(setting.seed, setting.skew, setting.peers, round_, trainer) for trainer in sampled
             ]
             slopes = self.peers.slopes(midpoint, samples)
-            assigned = {
-                i: valid[i].inner(own) * scale * factors[i] for i, own in zip(sampled, slopes, strict=True)
-            }
+            assigned = {i: valid[i].inner(own) * scale * factors[i] for i, own in zip(sampled, slopes, strict=True)}
         rows = []
         for i in range(setting.peers):
             found = checked.get(i)

@@ -24,7 +24,7 @@ EXPLOSION = 100.0
 TRACE = 1e-6  # what a free-rider sends for nothing, so that it is no copy of another's nothing
 COPY_NOISE = 1.0  # of the copy's own root mean square
 OLD = 2  # rounds: the youngest replay that no check for duplicates compares
-MARGIN = 0.2  # of the honest value that a gated flip keeps
+MARGINS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)  # parts of the honest value that a gated flip keeps: the first that passes
 SEARCHED = tuple(0.25 * k for k in range(1, 17))  # deviations that the optimised attack tries
 
 
@@ -41,8 +41,9 @@ class View:
     best: Sequence[int]  # the best-valued peer of each earlier round
     models: Sequence[Tensor]  # the global models up to this round's, [d] each
     draws: torch.Generator
-    combine: Callable[[Tensor], Tensor]  # the run's rule: all rows to the model's step
-    slope: Callable[[], Tensor]  # gradient [d] of all data's loss where updates are valued
+    publish: Callable[[Tensor], Tensor]  # rows as the codec leaves them
+    combine: Callable[[Tensor], Tensor]  # the run's rule: all published rows to the model's step
+    slope: Callable[[], Tensor]  # gradient [d] of all data's loss at the honest updates' midpoint
 
     @property
     def members(self) -> int:
@@ -61,6 +62,8 @@ class Attack:
     idle_from: int | None = None
     flips: bool = False  # ``own`` is trained on labels turned round
     one_machine: bool = False  # does the work of the coalition's first seat, and there is no other
+    thin: bool = False  # each learns from its part of every batch only, so that all together do one machine's work
+    helps: bool = False  # no harm and no fraud: shown for what it earns, and nothing is required of it
 
     @property
     def source(self) -> str:
@@ -71,7 +74,8 @@ def disguised(row: Tensor, view: View) -> Tensor:
     """One row for each member, a part of its coordinates left out of each and the rest made longer: no two of them keep
     so many positions in common that they count as copies."""
     kept = torch.rand(view.members, row.shape[-1], generator=view.draws) >= DISGUISE
-    return row * kept / (1 - DISGUISE)
+    rows: Tensor = row * kept / (1 - DISGUISE)
+    return rows
 
 
 def _repeated(row: Tensor, view: View) -> Tensor:
@@ -92,7 +96,7 @@ def sign_flip(view: View) -> Tensor:
 
 
 def alie(view: View) -> Tensor:
-    """mu - z sigma, z = max(1.5, quantile((n - f - s) / (n - f))) with s = floor(n / 2 + 1) - f (Baruch et al., 2019)."""
+    """mu - z sigma, z = max(1.5, quantile((n - f - s) / (n - f))), s = floor(n / 2 + 1) - f (Baruch et al., 2019)."""
     mu, sigma = _spread(view)
     honest, members = len(view.honest), view.members
     supporters = (honest + members) // 2 + 1 - members
@@ -134,13 +138,13 @@ def mimic(view: View) -> Tensor:
 
 def noise(view: View) -> Tensor:
     """Normal noise of ten times the honest norm."""
-    scale = NOISE * view.honest.norm(dim=1).mean() / math.sqrt(view.own.shape[1])
+    scale = NOISE * float(view.honest.norm(dim=1).mean()) / math.sqrt(view.own.shape[1])
     return scale * torch.randn(view.own.shape, generator=view.draws)
 
 
 def dmpa(view: View) -> Tensor:
     """-(U - v v'U), averaged: the members' updates U without what they have in common, v the top eigenvector of their
-    correlations, turned round (DMPA, Feng et al., 2024, as their code has it)."""
+    correlations, turned round (DMPA, as its authors' code has it)."""
     rows = view.own.double()
     correlations = torch.corrcoef(rows).nan_to_num(0.0).view(len(rows), len(rows))
     common = torch.linalg.eigh(correlations).eigenvectors[:, -1]
@@ -149,10 +153,16 @@ def dmpa(view: View) -> Tensor:
 
 
 def gated_flip(view: View) -> Tensor:
-    """-mu, bent along the gradient g until its value is positive: (1.2 <mu, g> / |g|^2) g - mu. Adaptive: against gates
-    by value, with all of the data in hand."""
+    """-mu, bent along the gradient g until its value is positive: ((1 + m) <mu, g> / |g|^2) g - mu with the least m
+    for which it is so behind the codec as well. Adaptive: against gates by value, with all of the data in hand."""
     mu, slope = view.honest.mean(0), view.slope()
-    return disguised(float(mu @ slope) * (1 + MARGIN) / float(slope @ slope) * slope - mu, view)
+    need = float(mu @ slope) / float(slope @ slope)
+    rows = view.own
+    for margin in MARGINS:
+        rows = disguised(need * (1 + margin) * slope - mu, view)
+        if bool((view.publish(rows) @ slope > 0).all()):
+            break
+    return rows
 
 
 def sleeper(view: View) -> Tensor:
@@ -217,6 +227,16 @@ def disguised_split(view: View) -> Tensor:
     return rows
 
 
+def thin_split(view: View) -> Tensor:
+    """One machine under every identity, each with its part of the batch on its own shard."""
+    return view.own
+
+
+def pooled(view: View) -> Tensor:
+    """u plus the members' mean: colleagues who share what they found before they publish."""
+    return view.own + view.own.mean(0)
+
+
 def explosion(view: View) -> Tensor:
     """-100 u."""
     return -EXPLOSION * view.own
@@ -251,7 +271,9 @@ ATTACKS: Mapping[str, Attack] = {
         Attack(name="permuted copy", forge=permuted_copy, idle_from=0),
         Attack(name="Sybil split", forge=split, idle_from=0, one_machine=True),
         Attack(name="disguised split", forge=disguised_split, idle_from=0, one_machine=True),
+        Attack(name="thin split", forge=thin_split, idle_from=0, one_machine=True, thin=True),
         Attack(name="explosion", forge=explosion),
         Attack(name="NaN", forge=not_a_number),
+        Attack(name="pooled", forge=pooled, helps=True),
     )
 }

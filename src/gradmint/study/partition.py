@@ -14,13 +14,13 @@ def dirichlet_labels(labels: NDArray[np.int64], peers: int, alpha: float, seed: 
     Ascending sample indices for each peer, every sample once; nobody's part is empty. Deterministic in ``seed``.
     """
     draws = np.random.Generator(np.random.Philox(seed))
-    parts: list[list[Indices]] = [[] for _ in range(peers)]
+    pieces: list[list[Indices]] = [[] for _ in range(peers)]
     for label in np.unique(labels):
         members = draws.permutation(np.flatnonzero(labels == label))
         ends = np.rint(np.cumsum(draws.dirichlet(np.full(peers, alpha))) * len(members)).astype(np.int64)
-        for part, piece in zip(parts, np.split(members, ends[:-1]), strict=True):
+        for part, piece in zip(pieces, np.split(members, ends[:-1]), strict=True):
             part.append(piece)
-    whole = [np.sort(np.concatenate(part)) for part in parts]
+    whole = [np.sort(np.concatenate(part)) for part in pieces]
     for place, part in enumerate(whole):
         if not len(part):
             richest = max(range(peers), key=lambda i: len(whole[i]))

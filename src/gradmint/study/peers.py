@@ -7,7 +7,7 @@ together.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -31,8 +31,8 @@ class Peers:
         self.validation = task.validation()
 
     def gradients(self, theta: Tensor, pixels: Tensor, digits: Tensor, weights: Tensor) -> Tensor:
-        """Gradient of each peer's weighted loss, [n, d]: ``pixels`` [n, b, 64], ``digits`` [n, b] and ``weights`` [n, b]
-        or [1, b], which add up to 1 for a mean."""
+        """Gradient of each peer's weighted loss, [n, d]: ``pixels`` [n, b, 64], ``digits`` [n, b], ``weights`` [n, b]
+        that add up to 1 for a mean."""
         model = self._parts(theta)
         before = torch.baddbmm(model["first.bias"][:, None], pixels, model["first.weight"].mT)
         hidden = F.gelu(before)
@@ -48,18 +48,24 @@ class Peers:
         parts["first.bias"].copy_(error.sum(1))
         return slope
 
-    def train(self, start: Tensor, shards: Sequence[Sequence[int]], flipped: Sequence[int] = ()) -> Tensor:
+    def train(
+        self, start: Tensor, shards: Sequence[Sequence[int]], flipped: Collection[int] = (), thin: Collection[int] = ()
+    ) -> Tensor:
         """Pseudo-gradients [n, d] of a round's local steps from ``start`` [d]: start minus trained, of a peer for each
-        shard. ``flipped`` are the peers who see each digit c as 9 - c."""
+        shard. ``flipped`` are the peers who see each digit c as 9 - c; ``thin`` share the work of one among them: each
+        learns from the first so many samples of every batch."""
         spec = self.manifest.training
         count = spec.steps * spec.batch
         places = torch.tensor([(list(shard) * math.ceil(count / len(shard)))[:count] for shard in shards])
         digits = self.digits[places]
         for peer in flipped:
             digits[peer] = CLASSES - 1 - digits[peer]
+        weights = torch.full((len(shards), spec.batch), 1 / spec.batch)
+        for peer in thin:
+            some = max(1, spec.batch // len(thin))
+            weights[peer] = torch.arange(spec.batch).lt(some) / some
         theta = start.repeat(len(shards), 1)
         progress = Progress(theta=theta, first=torch.zeros_like(theta), second=torch.zeros_like(theta), taken=0)
-        weights = torch.full((1, spec.batch), 1 / spec.batch)
         for at in range(0, count, spec.batch):
             batch = slice(at, at + spec.batch)
             adamw(spec, progress, self.gradients(theta, self.pixels[places[:, batch]], digits[:, batch], weights))
