@@ -14,7 +14,7 @@ import torch
 from gradmint.learn.aggregate import clip_factors, clipped_mean
 from gradmint.learn.codec import Header, SparseUpdate, encode, quantise
 from gradmint.learn.manifest import Manifest, load_task, preset
-from gradmint.learn.outer import advance, decayed, outer_rate
+from gradmint.learn.outer import advance, outer_rate
 from gradmint.learn.proof import blank_marks
 from gradmint.learn.state import State, layout_of
 
@@ -130,4 +130,4 @@ def test_clipping_is_to_the_median_of_all_even_of_those_not_accepted() -> None:
 
 def test_the_schedule_falls_to_its_floor(manifest: Manifest) -> None:
     halved = replace(manifest, outer=replace(manifest.outer, decay_rounds=10, floor=0.5))
-    assert [decayed(halved, r) for r in (0, 5, 10, 99)] == [1.0, 0.75, 0.5, 0.5]
+    assert [halved.outer.factor(r) for r in (0, 5, 10, 99)] == [1.0, 0.75, 0.5, 0.5]

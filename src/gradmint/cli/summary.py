@@ -362,6 +362,7 @@ def round_summary(round_: RoundAudit) -> dict[str, Any]:
         "reasons": list(round_.reasons),
         "common_gains_micronats": list(round_.common_gains_micronats),
         "assigned_gains_micronats": [None if gain == UNSAMPLED else gain for gain in assigned],
+        "weights": None if round_.weights is None else list(round_.weights),
         "paid_wei": {hexed(account): str(amount_wei) for account, amount_wei in round_.paid_wei.items()},
         "slashed_wei": {hexed(account): str(amount_wei) for account, amount_wei in round_.slashed_wei.items()},
         "base": hexed(round_.base),

@@ -15,8 +15,10 @@ from typing import Any
 from ..spec.errors import ManifestError, NumericsRefused, SettingsError
 from ..spec.params import MAX_WORDS
 from ..spec.types import BPS, GAIN_MAX_MICRONATS
+from .aggregate import AggregationSpec
 from .codec.blob import MARK_WORDS
 from .numerics import TORCH_RELEASE, Numerics
+from .optimisers import OuterSpec
 from .tasks import Task
 
 MAX_MANIFEST_BYTES = 16_384
@@ -104,16 +106,6 @@ class AssessmentSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OuterSpec:
-    """Nesterov's momentum on the mean update, as in DiLoCo; the rate falls linearly to ``floor`` of itself."""
-
-    learning_rate: float
-    momentum: float
-    decay_rounds: int  # rounds until the floor
-    floor: float  # part of the rate that stays
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NumericsSpec:
     """The run's numeric policy: between which machines honest signatures were found to lie close together."""
 
@@ -148,6 +140,7 @@ class Manifest:
     training: TrainingSpec
     codec: CodecSpec
     assessment: AssessmentSpec
+    aggregation: AggregationSpec
     outer: OuterSpec
     numerics: NumericsSpec
 
@@ -182,6 +175,7 @@ class Manifest:
             training=_build(TrainingSpec, parts["training"]),
             codec=_build(CodecSpec, parts["codec"]),
             assessment=_build(AssessmentSpec, parts["assessment"]),
+            aggregation=_build(AggregationSpec, parts["aggregation"]),
             outer=_build(OuterSpec, parts["outer"]),
             numerics=_build(NumericsSpec, parts["numerics"]),
         ).check()
@@ -194,7 +188,7 @@ class Manifest:
 
     def check(self) -> Manifest:
         """Raises ManifestError naming the first range broken."""
-        t, c, a, o = self.training, self.codec, self.assessment, self.outer
+        t, c, a = self.training, self.codec, self.assessment
         rules = (
             (
                 self.task.factory in BUILT_IN or FACTORY.fullmatch(self.task.factory) is not None,
@@ -264,10 +258,8 @@ class Manifest:
                 1 <= a.norm_tolerance_bps <= BPS,
                 f"assessment.norm_tolerance_bps {a.norm_tolerance_bps} lies in 1..{BPS}",
             ),
-            (0 < o.learning_rate <= 10, f"outer.learning_rate {o.learning_rate} lies in (0, 10]"),
-            (0 <= o.momentum < 1, f"outer.momentum {o.momentum} lies in [0, 1)"),
-            (1 <= o.decay_rounds <= 1 << 20, f"outer.decay_rounds {o.decay_rounds} lies in 1..2^20"),
-            (0 <= o.floor <= 1, f"outer.floor {o.floor} lies in [0, 1]"),
+            *self.aggregation.ranges(),
+            *self.outer.ranges(),
             (
                 _are_configurations(self.numerics.admitted),
                 f"numerics.admitted {self.numerics.admitted} are 1..{MAX_ADMITTED} configurations such as "
@@ -399,7 +391,20 @@ _GENERAL = Manifest(
         interval_accept_bits=24,
         norm_tolerance_bps=120,
     ),
-    outer=OuterSpec(learning_rate=0.8, momentum=0.5, decay_rounds=200, floor=0.1),
+    aggregation=AggregationSpec(rule="mean", pre=("norm-bound", "score-gate"), byzantine_bps=2_000),
+    outer=OuterSpec(
+        optimiser="nesterov",
+        learning_rate=0.8,
+        momentum=0.5,
+        second=0.99,
+        adaptivity=1e-3,
+        slow_share=1.0,
+        delay_rounds=4,
+        warmup_rounds=0,
+        schedule="linear",
+        decay_rounds=200,
+        floor=0.1,
+    ),
     numerics=NumericsSpec(),
 )
 #: 16 rounds take the held-out text to 2.12 bits a byte (2.31 by round 9) with 5 honest trainers of 8, for 0.64 CPU

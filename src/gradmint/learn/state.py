@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..spec.errors import ManifestError
 from .manifest import Manifest
 from .numerics import current
+from .optimisers import OPTIMISERS
 from .tasks import Batch, Task
 
 MAX_HEADER_BYTES = 1 << 20
@@ -134,7 +135,8 @@ def layout_of(task: Task, manifest: Manifest) -> Layout:
 def initial_state(task: Task, manifest: Manifest) -> State:
     """The model that a run starts from, at round 0 with buffers of zeros. Raises ManifestError as :meth:`Layout.of`."""
     theta = Network(task, manifest.task.seed).theta
-    return State(theta=theta, buffers={"momentum": torch.zeros_like(theta)}, round=0)
+    buffers = {name: torch.zeros_like(theta) for name in OPTIMISERS[manifest.outer.optimiser].buffers}
+    return State(theta=theta, buffers=buffers, round=0)
 
 
 def digest(state: State, layout: Layout) -> bytes:

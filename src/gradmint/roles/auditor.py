@@ -45,6 +45,8 @@ class RoundAudit:
     base: bytes  # model the round started from
     gas: dict[str, int]  # per kind of transaction
     own_distance_bits: int | None  # the auditor's own assessment to the medoid, when it assessed
+    #: What each trainer's update counts in the aggregate that moved the model; None where the rule is no weighting.
+    weights: tuple[float, ...] | None = ()
     barred: frozenset[int] = frozenset()  # trainers who sat it out
     committee: tuple[int, ...] = ()  # verifiers whose reports counted
     attempts: int = 1  # 2: those drawn first had no quorum, everyone was called in
@@ -169,6 +171,9 @@ def _audit_round(chain: ChainReader, replay: Replay, replica: Replica, round_: R
         base=base,
         gas=gas,
         own_distance_bits=own_distance,
+        weights=replica.weights
+        if replica.weights is None
+        else tuple(replica.weights.get(trainer, 0.0) for trainer in range(len(consensus.rows) if consensus else 0)),
         barred=round_.barred,
         committee=tuple(v for v, stake_wei in enumerate(round_.stakes_wei) if stake_wei),
         attempts=round_.attempt,

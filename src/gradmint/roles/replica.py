@@ -65,6 +65,8 @@ class Replica:
                 f"torch version with the manifest's {self.manifest.numerics}"
             )
         self.concluded = 0  # rounds that are behind ``state``
+        #: What each update of the round last concluded counts in its aggregate; None where the rule is no weighting.
+        self.weights: Mapping[int, float] | None = {}
         self.previous: dict[int, SparseUpdate] = {}  # updates of the last round with a quorum, for duplicates
         self._cache = cache
         self._checked: tuple[int, dict[int, Checked]] = (0, {})
@@ -159,10 +161,16 @@ class Replica:
                 f"{self.base.hex()}; delete the cached state and start again"
             )
         consensus = consensus_of(ledger, round_)
+        self.weights = {}
         if consensus is not None:
             updates = valid_updates(self.check_round(ledger, round_))
             steps = [trainer for trainer in round_.accepted(consensus) if trainer in updates]
-            self.state = outer.advance(self.manifest, self.state, updates, steps)
+            combined = outer.combine(self.manifest, updates, steps)
+            self.weights = combined.weights
+            log.info(
+                "round %d: aggregated by %s, weights %s", round_.number, self.manifest.aggregation.rule, self.weights
+            )
+            self.state = outer.step(self.manifest, self.state, combined.vector)
             self.base = digest(self.state, self.layout)
             self.previous = updates
         self.concluded = round_.number

@@ -1,0 +1,25 @@
+"""Robust aggregation: many updates in, one vector out, the same bits for everybody.
+
+In reading order: rows (what is aggregated, sparse or dense, and its one Gram matrix), weightings (rules that are a
+weighting of rows), coordinates (rules that look at each coordinate by itself), pipeline (which of them a run uses),
+clipping (the fixed mean that values are measured in, whatever the rule).
+"""
+
+from .clipping import clip_factors, clipped_mean
+from .pipeline import PRE, RULES, Aggregate, AggregationSpec, aggregate
+from .rows import Dense, Linear, Rows, Sparse, worker_momentum
+
+__all__ = [
+    "PRE",
+    "RULES",
+    "Aggregate",
+    "AggregationSpec",
+    "Dense",
+    "Linear",
+    "Rows",
+    "Sparse",
+    "aggregate",
+    "clip_factors",
+    "clipped_mean",
+    "worker_momentum",
+]
