@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import count
 
 import torch
 from torch import Tensor
 
 from ..learn import outer, proof
-from ..learn.aggregate import clip_factors
+from ..learn.aggregate import AggregationSpec, Dense, aggregate, clip_factors
 from ..learn.assess import draw, midpoint_of, sampled_trainers
 from ..learn.checks import Checked, mark_duplicates
 from ..learn.codec import SparseUpdate, quantise
@@ -31,15 +32,35 @@ from ..spec.errors import NotFinite
 from ..spec.mechanism import is_banned, round_budget_wei, settle
 from ..spec.params import STANDARD
 from ..spec.seeds import derive, draw_distinct
-from ..spec.types import ABSENT_ROW, UNSAMPLED, Report, Role, Row, Standing, Verdict
+from ..spec.types import ABSENT_ROW, BPS, UNSAMPLED, Report, Role, Row, Standing, Verdict
 from .attacks import ATTACKS, Attack, View
-from .partition import dirichlet_labels
+from .partition import dirichlet
 from .peers import Peers
 
 ROOT = b"gradmint attack table".ljust(32, b"\0")
 TASK = "digits"
 DEFAULT = "default"
-RULES = (DEFAULT,)
+#: What may make one step of the round's updates: the rule, and what happens to them before it.
+RULES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    DEFAULT: ("mean", ("norm-bound", "score-gate")),
+    "score gate": ("mean", ("score-gate",)),
+    "norm bound": ("mean", ("norm-bound",)),
+    "mean": ("mean", ()),
+    "trimmed mean": ("trimmed-mean", ()),
+    "median": ("median", ()),
+    "geometric median": ("geometric-median", ()),
+    "Krum": ("krum", ()),
+    "Multi-Krum": ("multi-krum", ()),
+    "CenteredClip": ("centered-clip", ()),
+    "MoNNA": ("monna", ()),
+    "Flag": ("flag", ()),
+    "GAS": ("gas", ()),
+    "sign majority": ("sign-majority", ()),
+    "NNM, trimmed mean": ("trimmed-mean", ("nnm",)),
+    "NNM, geometric median": ("geometric-median", ("nnm",)),
+    "gate, NNM, geo. median": ("geometric-median", ("norm-bound", "score-gate", "nnm")),
+}
+DECLARING = {"trimmed-mean", "krum", "multi-krum", "monna", "gas", "nnm"}
 IID, DIRICHLET = "iid", "dirichlet"
 ALPHA = 0.3  # of the Dirichlet distribution: most peers see two or three of the ten digits
 BUDGET_WEI = 10**24
@@ -97,18 +118,26 @@ def plain(seed: int) -> Manifest:
 @lru_cache(maxsize=256)
 def recipe(rule: str, attackers: int, peers: int, seed: int) -> Manifest:
     """The preset with a rule that is told how many of so many peers attack."""
-    return plain(seed)
+    name, pre = RULES[rule]
+    byzantine_bps = -(-attackers * BPS // peers)
+    return replace(plain(seed), aggregation=AggregationSpec(rule=name, pre=pre, byzantine_bps=byzantine_bps)).check()
 
 
 def declares(rule: str) -> bool:
     """Whether the rule is told how many attackers to expect."""
-    return False
+    name, pre = RULES[rule]
+    return name in DECLARING or bool(DECLARING.intersection(pre))
 
 
 @lru_cache(maxsize=8)
 def _parts(seed: int, peers: int) -> tuple[tuple[int, ...], ...]:
+    """Every peer's part of skewed data: the first deal that leaves nobody with less than an eighth of an even share."""
     _, labels = task().batch(range(task().samples))
-    return tuple(tuple(part.tolist()) for part in dirichlet_labels(labels.numpy(), peers, ALPHA, seed))
+    for deal in count():
+        parts = dirichlet(labels.numpy(), peers, ALPHA, seed + (deal << 32))
+        if min(map(len, parts)) * peers * 8 >= task().samples:
+            return tuple(tuple(part.tolist()) for part in parts)
+    raise AssertionError
 
 
 @lru_cache(maxsize=1_024)
@@ -228,10 +257,11 @@ class Arena:
 
     def combine(self, rows: Tensor, slope: Tensor) -> Tensor:
         """What the rule makes of dense rows [n, d], as well as a coalition can tell before the round is valued."""
-        norms = rows.norm(dim=1)
-        clipped = rows * (norms.median() / norms.clamp(min=1e-12)).clamp(max=1.0)[:, None]
-        valued = clipped @ slope > 0
-        return clipped[valued].mean(0) if valued.any() else torch.zeros_like(slope)
+        spec = self.manifest.aggregation
+        valued = torch.nonzero(rows @ slope > 0)[:, 0].tolist()
+        given, kept = Dense.of(rows)
+        assert given is not None and len(kept) == len(rows)
+        return torch.from_numpy(aggregate(given, spec, valued).vector)
 
     def shard(self, round_: int, trainer: int) -> tuple[int, ...]:
         return shard(self.setting.seed, self.setting.skew, self.setting.peers, round_, trainer)

@@ -25,7 +25,7 @@ TRACE = 1e-6  # what a free-rider sends for nothing, so that it is no copy of an
 COPY_NOISE = 1.0  # of the copy's own root mean square
 OLD = 2  # rounds: the youngest replay that no check for duplicates compares
 MARGINS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)  # parts of the honest value that a gated flip keeps: the first that passes
-SEARCHED = tuple(0.25 * k for k in range(1, 17))  # deviations that the optimised attack tries
+SEARCHED = tuple(0.5 * k for k in range(1, 9))  # deviations that the optimised attack tries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ def foe(view: View) -> Tensor:
 
 
 def optimised_alie(view: View) -> Tensor:
-    """mu - z sigma with the z of 0.25 .. 4 that moves the rule's outcome furthest from mu (Shejwalkar and Houmansadr,
+    """mu - z sigma with the z of 0.5 .. 4 that moves the rule's outcome furthest from mu (Shejwalkar and Houmansadr,
     2021)."""
     mu, sigma = _spread(view)
 
@@ -238,7 +238,7 @@ def pooled(view: View) -> Tensor:
 
 
 def explosion(view: View) -> Tensor:
-    """-100 u."""
+    """-100 u, for rules that bound no norm."""
     return -EXPLOSION * view.own
 
 
