@@ -25,12 +25,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradmint.learn.aggregate import clip_factors, clipped_mean
-from gradmint.learn.assess import exact_gain, parts_of
+from gradmint.learn.assess import exact_gain, midpoint_of, parts_of, scales_of
 from gradmint.learn.budget import VOTES, Budget, sign
-from gradmint.learn.codec import SparseUpdate, quantise
+from gradmint.learn.codec import Update, quantise
 from gradmint.learn.manifest import Manifest, load_task, preset
-from gradmint.learn.outer import advance, outer_rate
+from gradmint.learn.outer import advance
 from gradmint.learn.state import Network, State, initial_state
 from gradmint.learn.tasks import Task
 from gradmint.learn.train import compress, local_round
@@ -59,18 +58,15 @@ def beacon(name: str) -> bytes:
 
 
 def measure(
-    task: Task, manifest: Manifest, state: State, updates: Mapping[int, SparseUpdate], seed: bytes
+    task: Task, manifest: Manifest, state: State, updates: Mapping[int, Update], seed: bytes
 ) -> dict[int, Measured]:
     """Cheap and exact gains of a round's updates, as ``assess`` computes them."""
     network = Network(task, manifest.task.seed)
-    rate = outer_rate(manifest, state.round)
-    midpoint = state.theta - clipped_mean(updates, updates, len(state.theta)) * (rate / 2)
+    network.theta.copy_(midpoint_of(manifest, state, updates))
     common = draw_distinct(derive(seed, "common batch"), manifest.assessment.common_samples, task.samples)
-    factors = clip_factors(updates)
-    scales = {trainer: rate / len(updates) * factor for trainer, factor in factors.items()}
+    scales = scales_of(manifest, state, updates)
 
     def cheap(samples: list[int]) -> dict[int, float]:
-        network.theta.copy_(midpoint)
         slope = network.gradient(task.batch(samples))
         return {trainer: update.inner(slope) * scales[trainer] for trainer, update in updates.items()}
 
@@ -80,7 +76,7 @@ def measure(
         t: Measured(
             whole[t],
             [
-                (of_part[t], exact_gain(network, midpoint, update, scales[t], part))
+                (of_part[t], exact_gain(network, update, scales[t], part))
                 for of_part, part in zip(of_parts, parts, strict=True)
             ],
         )

@@ -16,6 +16,7 @@ from gradmint.ports.devnet import Devnet, find_anvil
 pytestmark = pytest.mark.xdist_group("demo")
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "operating.md"
+TASKS = DOCUMENT.with_name("writing-a-task.md")
 
 
 def walk(folder: Path, **environment: str) -> str:
@@ -27,20 +28,24 @@ def walk(folder: Path, **environment: str) -> str:
     # The chain runs on a free port here; whoever types starts it and sees that it is ready.
     script = "\n".join(["set -e", *(line for line in lines if line not in devnet)])
     with Devnet() as chain:
-        done = subprocess.run(
-            ["bash", "-c", script],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            env={
-                **os.environ,
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                "GRADMINT_RPC": chain.rpc_url,
-                "ANVIL": find_anvil(),
-                **environment,
-            },
-        )
+        return type_in(folder, script, GRADMINT_RPC=chain.rpc_url, **environment)
+
+
+def type_in(folder: Path, script: str, **environment: str) -> str:
+    """What a shell says to ``script``."""
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "ANVIL": find_anvil(),
+            **environment,
+        },
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -74,3 +79,10 @@ def test_the_demo_folder_can_be_gone_on_with(tmp_path: Path) -> None:
         rpc = Rpc(chain.rpc_url)
         assert int(rpc.call("eth_getBalance", "0x" + "77" * 20, "latest"), 16) == 12_345
         rpc.close()
+
+
+def test_a_task_folder_as_documented(tmp_path: Path) -> None:
+    """A transformer of Hugging Face's, a few thousand parameters, in a whole run on a real chain."""
+    [script] = re.findall(r"```sh\n(.*?)```", TASKS.read_text(), re.DOTALL)
+    said = type_in(tmp_path, f"set -e\n{script}")
+    assert "audit clean" in said

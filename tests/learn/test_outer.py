@@ -19,9 +19,10 @@ from gradmint.learn.proof import blank_marks
 from gradmint.learn.state import State, layout_of
 
 REBUILD = """
-import sys, torch
+import hashlib, sys, torch
 torch.set_num_threads(int(sys.argv[1]))
 from pathlib import Path
+from gradmint.learn.aggregate import RULES, AggregationSpec, Sparse, aggregate, aggregate_matrix
 from gradmint.learn.checks import limits_of
 from gradmint.learn.codec import decode
 from gradmint.learn.manifest import preset, load_task
@@ -36,6 +37,12 @@ for round_ in range(5):
     updates = {i: decode(blob, limits_of(manifest, layout))[1] for i, blob in blobs.items()}
     state = advance(manifest, state, updates, [4, 0, 1, 5])
     print(digest(state, layout).hex(), updates[3].norm().hex(), *sign_words(state.theta, bytes([round_]) * 32, 2))
+matrix = torch.stack([update.dense() for update in updates.values()])
+for name in RULES:
+    for pre in ((), ("norm-bound", "nnm")):
+        spec = AggregationSpec(rule=name, pre=pre, byzantine_bps=2_000)
+        for found in (aggregate(Sparse(list(updates.values())), spec), aggregate_matrix(matrix, spec)):
+            print(name, hashlib.sha256(found.vector.tobytes()).hexdigest(), found.weights)
 """
 MACHINES = (
     {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
@@ -82,7 +89,7 @@ def test_bits_do_not_depend_on_threads_or_vector_units(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
         outputs.append(done.stdout.splitlines())
-    assert len(outputs[0]) == 5 and len(set(outputs[0])) == 5
+    assert len(outputs[0]) > 5 and len(set(outputs[0][:5])) == 5
     assert outputs[0] == outputs[1] == outputs[2]
 
 

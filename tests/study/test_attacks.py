@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gradmint.learn.assess import assess
 from gradmint.learn.checks import mark_duplicates
-from gradmint.learn.codec import quantise
+from gradmint.learn.codec import approximate
 from gradmint.learn.manifest import Manifest
 from gradmint.learn.shards import assigned_indices
 from gradmint.learn.state import Network
@@ -59,7 +59,8 @@ def rows(count: int, dimension: int = 4_810, seed: int = 0) -> Tensor:
 def test_peers_take_the_trainers_steps() -> None:
     manifest, state, beacon = plain(0), Arena(SMALL).state, b"\x07" * 32
     shards = [assigned_indices(task(), manifest, beacon, trainer) for trainer in range(3)]
-    together = Peers(task(), manifest).train(state.theta, shards)
+    peers = Peers(task(), manifest)
+    together = peers.train(state.theta, peers.walks(shards))
     for trainer, delta in enumerate(together):
         alone = local_round(task(), manifest, state, beacon, trainer).delta
         assert float((delta - alone).norm() / alone.norm()) < 1e-3
@@ -69,14 +70,14 @@ def test_flipped_and_thin_peers_learn_from_what_they_should() -> None:
     manifest = plain(0)
     one_step = replace(manifest, training=replace(manifest.training, steps=1, warmup_steps=0))
     peers, start = Peers(task(), one_step), Arena(SMALL).state.theta
-    shard = list(range(64))
-    honest, flipped, thin, rest = peers.train(start, [shard] * 4, flipped=[1], thin=[2, 3])
+    places = peers.walks([range(64)] * 4)
+    honest, flipped, thin, rest = peers.train(start, places, flipped=[1], thin=[2, 3])
     batch = one_step.training.batch
     assert torch.equal(thin, rest) and not torch.equal(thin, honest)
     short = replace(one_step, training=replace(one_step.training, batch=batch // 2))
-    assert torch.allclose(thin, Peers(task(), short).train(start, [shard])[0], atol=1e-7)
+    assert torch.allclose(thin, Peers(task(), short).train(start, places[:1, : batch // 2])[0], atol=1e-7)
     peers.digits = CLASSES - 1 - peers.digits
-    assert torch.allclose(flipped, peers.train(start, [shard])[0], atol=1e-7)
+    assert torch.allclose(flipped, peers.train(start, places[:1])[0], atol=1e-7)
 
 
 def test_slopes_of_uneven_samples_are_the_networks() -> None:
@@ -109,7 +110,7 @@ def test_an_arenas_rows_are_a_verifiers(monkeypatch: pytest.MonkeyPatch) -> None
         assert abs(own.loss_micronats - theirs.loss_micronats) <= 1
         for mine, row in zip(own.rows, theirs.rows, strict=True):
             assert mine.verdict is row.verdict
-            assert mine.common_gain_micronats == row.common_gain_micronats
+            assert abs(mine.common_gain_micronats - row.common_gain_micronats) <= 1
             assert abs(mine.assigned_gain_micronats - row.assigned_gain_micronats) <= 1
         seen.append(round_)
         return own
@@ -219,7 +220,7 @@ def test_a_gated_flip_passes_the_gate_and_points_back() -> None:
     slope = honest.mean(0) + 0.02 * torch.randn(4_810, generator=torch.Generator().manual_seed(3))
 
     def publish(given: Tensor) -> Tensor:
-        return torch.stack([quantise(row, 4_096, 512).dense() for row in given])
+        return torch.stack([approximate(row, plain(0).codec.table(4_810)).dense() for row in given])
 
     sent = ATTACKS["gated flip"].forge(view(honest, rows(3, seed=9), slope=lambda: slope, publish=publish))
     assert bool((publish(sent) @ slope > 0).all())
@@ -255,7 +256,7 @@ def test_disguised_copies_are_no_duplicates_and_plain_ones_are() -> None:
         ("plain", row.expand(3, -1), [Verdict.OK, Verdict.DUPLICATE, Verdict.DUPLICATE]),
         ("disguised", disguised(row, seen), [Verdict.OK] * 3),
     ):
-        updates = {i: quantise(one, manifest.codec.chunk, manifest.codec.keep) for i, one in enumerate(sent)}
+        updates = {i: approximate(one, manifest.codec.table(len(one))) for i, one in enumerate(sent)}
         checked = {i: inspected(update, manifest) for i, update in updates.items()}
         marked = mark_duplicates(checked, [0, 1, 2], {}, manifest)
         assert [marked[i].verdict for i in range(3)] == found, name

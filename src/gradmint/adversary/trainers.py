@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..learn import proof
-from ..learn.codec import SparseUpdate, quantise
+from ..learn.codec import Update, approximate
 from ..learn.steps import LocalSteps, Progress
 from ..learn.train import compress
 from ..roles.rounds import consensus_of
@@ -30,12 +30,12 @@ class FreeRider(TrainerStrategy):
         said = self.claims(round_, update)
         return self.seal(round_, update, said.gain_micronats, said.words)
 
-    def _noise(self, round_: Round) -> SparseUpdate:
+    def _noise(self, round_: Round) -> Update:
         manifest = self.desk.replica.manifest
         seed = int.from_bytes(derive(round_.training_beacon, "free-rider", self.desk.seat.index)[:8], "big")
         noise = np.random.Generator(np.random.Philox(seed)).standard_normal(self.desk.replica.layout.dimension)
         scaled = torch.from_numpy((NOISE * noise).astype(np.float32))
-        return quantise(scaled, manifest.codec.chunk, manifest.codec.keep)
+        return approximate(scaled, manifest.codec.table(len(scaled)))
 
 
 class Copycat(TrainerStrategy):
@@ -50,7 +50,7 @@ class Copycat(TrainerStrategy):
         said = self.claims(round_, update)
         return self.seal(round_, update, said.gain_micronats, said.words)
 
-    def _loot(self) -> SparseUpdate | None:
+    def _loot(self) -> Update | None:
         ledger = self.desk.ledger
         agreed = [consensus for round_ in ledger.rounds if (consensus := consensus_of(ledger, round_)) is not None]
         updates = {i: u for i, u in self.desk.replica.previous.items() if i != self.desk.seat.index}
@@ -206,7 +206,7 @@ class Braggart(TrainerStrategy):
     name = "braggart"
     EXTRA_MICRONATS = 100_000
 
-    def claims(self, round_: Round, update: SparseUpdate) -> proof.Claims:
+    def claims(self, round_: Round, update: Update) -> proof.Claims:
         true = super().claims(round_, update)
         return replace(true, gain_micronats=2 * max(0, true.gain_micronats) + self.EXTRA_MICRONATS)
 
@@ -216,7 +216,7 @@ class Parrot(TrainerStrategy):
 
     name = "parrot"
 
-    def claims(self, round_: Round, update: SparseUpdate) -> proof.Claims:
+    def claims(self, round_: Round, update: Update) -> proof.Claims:
         replica, other = self.desk.replica, self.desk.seat.index + 1
         theirs = proof.claims(replica.task, replica.manifest, replica.state, update, round_.training_beacon, other)
         return replace(super().claims(round_, update), words=theirs.words)

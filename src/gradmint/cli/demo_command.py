@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from .settings import json_option
+from .settings import json_option, task_path_option
 
 ADVERSARIES = "free-rider,copycat,poisoner"
 BAD_VERIFIERS = "liar"
@@ -21,8 +21,9 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 
 @click.command()
 @click.option(
-    "--task", default="bytes", show_default=True, help="bytes, bytes-large, digits, or package.module:factory."
+    "--task", default="bytes", show_default=True, help="bytes, bytes-large, digits, folder, or package.module:factory."
 )
+@task_path_option
 @click.option("--rounds", type=click.IntRange(1, 65_535), help="Exactly so many; by default until the task's target.")
 @click.option("--trainers", type=click.IntRange(1, 64), default=8, show_default=True, help="Adversaries included.")
 @click.option("--verifiers", type=click.IntRange(1, 8), default=4, show_default=True, help="Bad ones included.")

@@ -21,6 +21,7 @@ from .settings import (
     rpc_option,
     run_option,
     store_option,
+    task_path_option,
 )
 
 PRESETS = {"large": LARGE, "local": LOCAL, "standard": STANDARD}
@@ -119,8 +120,9 @@ def run_group() -> None:
     envvar="GRADMINT_TASK",
     default="digits",
     show_default=True,
-    help="bytes, bytes-large, digits, or one's own as package.module:factory.",
+    help="bytes, bytes-large, digits, folder, or one's own as package.module:factory.",
 )
+@task_path_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the initial model.")
 @click.option(
     "--calibration",

@@ -18,6 +18,7 @@ from ..spec.errors import SettingsError
 SETTINGS_FILE = "gradmint.toml"
 PRIVATE_KEY = "GRADMINT_PRIVATE_KEY"
 PASSWORD = "GRADMINT_PASSWORD"
+TASK_PATH = "GRADMINT_TASK_PATH"
 MAX_SETTINGS_BYTES = 64 * 1024
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -130,11 +131,29 @@ def home_option(command: F) -> F:
 
 
 def task_option(command: F) -> F:
+    """--task for whoever joins or checks a run, and --task-path."""
     return click.option(
         "--task",
         envvar="GRADMINT_TASK",
         help="For a run on somebody's own task: package.module:factory, once you have read that code.",
+    )(task_path_option(command))
+
+
+def task_path_option(command: F) -> F:
+    """Passed on in the environment: tasks are made wherever a model is needed, also by the processes of a demo."""
+    return click.option(
+        "--task-path",
+        envvar=TASK_PATH,
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        expose_value=False,
+        callback=_note_task_path,
+        help="For the task 'folder': where text and model lie on this machine (docs/writing-a-task.md).",
     )(command)
+
+
+def _note_task_path(_: click.Context, __: click.Parameter, path: Path | None) -> None:
+    if path is not None:
+        os.environ[TASK_PATH] = str(path.resolve())
 
 
 def numerics_option(command: F) -> F:

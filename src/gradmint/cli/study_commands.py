@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..spec.errors import SettingsError
-from .settings import F, json_option
+from .settings import F, json_option, task_path_option
 
 if TYPE_CHECKING:
     from ..learn.manifest import Manifest
@@ -75,8 +75,9 @@ def progress(scenes: int, quiet: bool) -> Iterator[Callable[[str], None]]:
 
 @click.command("calibrate")
 @click.option(
-    "--task", default="bytes", show_default=True, help="bytes, bytes-large, digits, or package.module:factory."
+    "--task", default="bytes", show_default=True, help="bytes, bytes-large, digits, folder, or package.module:factory."
 )
+@task_path_option
 @click.option("--rounds", type=click.IntRange(1, 1_000), default=3, show_default=True, help="Of one training run.")
 @click.option("--beacons", type=click.IntRange(2, 100_000), default=4, show_default=True, help="Assessments a round.")
 @click.option(
@@ -143,8 +144,9 @@ def redteam_group() -> None:
 
 @redteam_group.command("verify")
 @click.option(
-    "--task", default="digits", show_default=True, help="bytes, bytes-large, digits, or package.module:factory."
+    "--task", default="digits", show_default=True, help="bytes, bytes-large, digits, folder, or package.module:factory."
 )
+@task_path_option
 @click.option("--rounds", type=click.IntRange(1, 1_000), default=4, show_default=True, help="Of one training run.")
 @click.option("--beacons", type=click.IntRange(2, 100_000), default=8, show_default=True, help="Attacked a round.")
 @click.option(

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from ..spec.seeds import derive, draw_distinct
 from ..spec.types import ABSENT_ROW, UNSAMPLED, Report, Row, Verdict
-from .aggregate import clip_factors, clipped_mean
+from .aggregate import clip_factors
 from .budget import VOTES, Budget
 from .checks import Checked, Expected, check, mark_duplicates
-from .codec import SparseUpdate
+from .codec import Update
 from .manifest import AssessmentSpec, Manifest
 from .outer import outer_rate
 from .shards import assigned_indices
@@ -114,9 +114,21 @@ def observe(network: Network, start: Tensor, midpoint: Tensor, drawn: Drawn) -> 
     return Evidence(moved=moved, slopes=(one, other))
 
 
-def midpoint_of(manifest: Manifest, state: State, updates: Mapping[int, SparseUpdate]) -> Tensor:
-    """Half way to where the mean of all clipped updates would lead at the outer step's rate: float32 [d]."""
-    return state.theta - clipped_mean(updates, updates, len(state.theta)) * (outer_rate(manifest, state.round) / 2)
+def midpoint_of(manifest: Manifest, state: State, updates: Mapping[int, Update]) -> Tensor:
+    """Half way to where the mean of all clipped updates would lead at the outer step's rate: float32 [d].
+
+    The updates are taken off one after the other in trainers' order, each by its own float32 factor.
+    """
+    midpoint = state.theta.clone()
+    for trainer, scale in scales_of(manifest, state, updates).items():
+        updates[trainer].add_to(midpoint.numpy(), -scale / 2)
+    return midpoint
+
+
+def scales_of(manifest: Manifest, state: State, updates: Mapping[int, Update]) -> dict[int, float]:
+    """By what each update moves the model where all are averaged: outer rate / N, clipped. In trainers' order."""
+    rate = outer_rate(manifest, state.round)
+    return {trainer: rate / len(updates) * factor for trainer, factor in sorted(clip_factors(updates).items())}
 
 
 def assess(
@@ -141,15 +153,13 @@ def assess(
     started = time.perf_counter()
     spec = manifest.assessment
     updates = {t: c.update for t, c in checked.items() if c.verdict == Verdict.OK and c.update is not None}
-    rate = outer_rate(manifest, state.round)
-    scales = {trainer: rate / len(updates) * factor for trainer, factor in clip_factors(updates).items()}
+    scales = scales_of(manifest, state, updates)
     network = Network(task, manifest.task.seed)
     network.theta.copy_(state.theta)
     loss_nats = network.mean_loss(task.validation())
 
     drawn = draw(task, spec, assessment_beacon)
-    midpoint = midpoint_of(manifest, state, updates)
-    evidence = observe(network, state.theta, midpoint, drawn)
+    evidence = observe(network, state.theta, midpoint_of(manifest, state, updates), drawn)
     common = [*drawn.halves[0], *drawn.halves[1]]
     one, other = evidence.slopes
     slope = (one * len(drawn.halves[0]) + other * len(drawn.halves[1])) / len(common)
@@ -163,7 +173,7 @@ def assess(
     budget = Budget(
         gains, doubts or {}, len(parts_of(common)), spec.exact_votes, derive(assessment_beacon, "exact checks")
     )
-    _vote(budget, network, midpoint, updates, scales, common)
+    _vote(budget, network, updates, scales, common)
     exact = tuple(
         ExactCheck(
             trainer=trainer,
@@ -233,21 +243,22 @@ def _assigned_slope(
 def _vote(
     budget: Budget,
     network: Network,
-    midpoint: Tensor,
-    updates: Mapping[int, SparseUpdate],
+    updates: Mapping[int, Update],
     scales: Mapping[int, float],
     common: list[int],
 ) -> None:
-    """Gives the budget the votes it asks for. Each part's own cheap values take one gradient, whoever votes on it."""
+    """Gives the budget the votes it asks for, by a network that is left as it was, at the midpoint.
+
+    Each part's own cheap values take one gradient, whoever votes on it.
+    """
     parts = parts_of(common)
     cheap: dict[int, dict[int, float]] = {}
     while (wanted := budget.next()) is not None:
         trainer, part = wanted
         if part not in cheap:
-            network.theta.copy_(midpoint)
             slope = network.gradient(network.task.batch(parts[part]))
             cheap[part] = {t: update.inner(slope) * scales[t] for t, update in updates.items()}
-        gain = exact_gain(network, midpoint, updates[trainer], scales[trainer], parts[part])
+        gain = exact_gain(network, updates[trainer], scales[trainer], parts[part])
         budget.record(trainer, gain - cheap[part][trainer])
 
 
@@ -258,14 +269,17 @@ def parts_of(common: list[int]) -> list[list[int]]:
     return [common[start:end] for start, end in itertools.pairwise(ends)]
 
 
-def exact_gain(network: Network, midpoint: Tensor, update: SparseUpdate, scale: float, samples: list[int]) -> float:
-    """Loss half the update before the midpoint minus half after: leave-one-in where the cheap value is taken."""
-    batch = network.task.batch(samples)
-    half = update.dense() * (scale / 2)
-    network.theta.copy_(midpoint + half)
-    before = network.mean_loss(batch)
-    network.theta.copy_(midpoint - half)
-    return before - network.mean_loss(batch)
+def exact_gain(network: Network, update: Update, scale: float, samples: list[int]) -> float:
+    """Loss half the update before the midpoint minus half after: leave-one-in where the cheap value is taken.
+
+    ``network`` is at the midpoint, and there again to the bit when this returns.
+    """
+    batch, theta = network.task.batch(samples), network.theta.numpy()
+    with update.applied(theta, scale / 2):
+        before = network.mean_loss(batch)
+    with update.applied(theta, -scale / 2):
+        after = network.mean_loss(batch)
+    return before - after
 
 
 def _drawn(task: Task, beacon: bytes, purpose: str, count: int) -> list[int]:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..spec.errors import BlobError, Malformed, NotFinite, OverNorm, Oversize, WrongBase
 from ..spec.types import BPS, Verdict
-from .codec import Header, Limits, SparseUpdate, Table, decode
+from .codec import Header, Limits, Update, decode
 from .manifest import Manifest
 from .state import Layout
 
@@ -39,17 +40,15 @@ class Checked:
 
     verdict: Verdict
     reason: str
-    update: SparseUpdate | None
+    update: Update | None
     header: Header | None
 
 
 def limits_of(manifest: Manifest, layout: Layout) -> Limits:
     """What the decoder accepts in this run."""
-    codec = manifest.codec
-    table = Table(dimension=layout.dimension, chunk=codec.chunk, keep=codec.keep)
     return Limits(
-        max_bytes=codec.max_bytes,
-        table=table,
+        max_bytes=manifest.codec.max_bytes,
+        table=manifest.codec.table(layout.dimension),
         words=manifest.assessment.words,
         marks=manifest.training.intervals,
     )
@@ -76,37 +75,61 @@ def check(blob: bytes | None, expected: Expected, manifest: Manifest, layout: La
 
 
 def mark_duplicates(
-    checked: Mapping[int, Checked], order: Sequence[int], previous: Mapping[int, SparseUpdate], manifest: Manifest
+    checked: Mapping[int, Checked], order: Sequence[int], previous: Mapping[int, Update], manifest: Manifest
 ) -> dict[int, Checked]:
     """DUPLICATE for every OK update too close to an earlier one; the rest as it was.
 
     ``order``: trainer indices in chain order of their submissions; the earliest keeps its verdict. ``previous``: last
     round's well-formed updates by trainer index. One's own previous update counts as well: a replay is no work.
-    Overlap is the number of positions kept in both with the same sign, in parts of all kept: integers only.
+    Overlap is the number of places at which both have values of the same sign, in parts of all values of the one that
+    has fewer, zeros not counted: integers only. Of updates that keep all values, unrelated ones overlap by a half.
     """
     threshold = manifest.assessment.duplicate_overlap_bps
-    earlier = [(f"trainer {trainer}'s update of the previous round", u) for trainer, u in sorted(previous.items())]
-    dense = [_signs(update) for _, update in earlier]
+    mine = [trainer for trainer in order if (found := checked.get(trainer)) is not None and found.update is not None]
+    names = [f"trainer {trainer}'s update of the previous round" for trainer in sorted(previous)]
+    updates = [previous[trainer] for trainer in sorted(previous)]
+    names += [f"trainer {trainer}'s earlier submission" for trainer in mine]
+    updates += [update for trainer in mine if (update := checked[trainer].update) is not None]
+    same = overlaps(updates, len(previous))
     marked = dict(checked)
-    for trainer in order:
-        found = checked.get(trainer)
-        if found is None or found.update is None:
-            continue
-        mine = found.update
-        positions, signs = mine.positions, _value_signs(mine)
-        for (whose, other), theirs in zip(earlier, dense, strict=True):
-            same = int(np.count_nonzero(theirs[positions] == signs))
-            overlap_bps = same * BPS // min(mine.table.kept, other.table.kept)
+    for at, trainer in enumerate(mine, start=len(previous)):
+        for other in range(at):
+            values = min(same[at, at], same[other, other])
+            both_zero = same[at, at] == same[other, other] == 0
+            overlap_bps = BPS if both_zero else int(same[at, other]) * BPS // int(max(1, values))
             if overlap_bps > threshold:
                 reason = (
-                    f"{same} of {mine.table.kept} positions and signs are those of {whose}: "
+                    f"{same[at, other]} of {values} positions and signs are those of {names[other]}: "
                     f"{overlap_bps} bps, at most {threshold} are allowed"
                 )
-                marked[trainer] = Checked(verdict=Verdict.DUPLICATE, reason=reason, update=None, header=found.header)
+                header = checked[trainer].header
+                marked[trainer] = Checked(verdict=Verdict.DUPLICATE, reason=reason, update=None, header=header)
                 break
-        earlier.append((f"trainer {trainer}'s earlier submission", mine))
-        dense.append(_signs(mine))
     return marked
+
+
+def overlaps(updates: Sequence[Update], known: int = 0) -> NDArray[np.int64]:
+    """At how many places update i and an earlier one j have values of the same sign: int64 [n, n], below the diagonal.
+
+    The diagonal counts the values that are not zero. Pairs among the first ``known`` are left at 0. All are of one
+    table, and walked through together: a block of each is in memory, whatever the model's size.
+    """
+    same = np.zeros((len(updates), len(updates)), dtype=np.int64)
+    if not updates:
+        return same
+    table = updates[0].table
+    walks = [update.blocks() for update in updates]
+    for first, chunks, length, _ in table.parts():
+        dense = np.zeros((len(updates), chunks * length), dtype=np.int8)
+        for i, (at, values) in enumerate(map(next, walks)):
+            signs = (values > 0).astype(np.int8) + 2 * (values < 0).astype(np.int8)
+            same[i, i] += np.count_nonzero(signs)
+            places = slice(None) if isinstance(at, slice) else at - first * table.chunk
+            dense[i, places] = signs
+            signs[signs == 0] = 3  # like nothing
+            for j in range(i if i >= known else 0):
+                same[i, j] += np.count_nonzero(dense[j, places] == signs)
+    return same
 
 
 def _check_header(header: Header, expected: Expected, layout: Layout) -> None:
@@ -125,13 +148,3 @@ def _check_header(header: Header, expected: Expected, layout: Layout) -> None:
             f"round {expected.round}: update is based on model {header.base.hex()}, this round starts from "
             f"{expected.base.hex()}; rebuild the model from the public updates"
         )
-
-
-def _value_signs(update: SparseUpdate) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
-    return 1 + (update.codes >> 1).astype(np.int8)  # 1 positive, 2 negative, so that 0 is "not kept"
-
-
-def _signs(update: SparseUpdate) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
-    dense = np.zeros(update.table.dimension, dtype=np.int8)
-    dense[update.positions] = _value_signs(update)
-    return dense

@@ -10,7 +10,7 @@ import torch
 
 from ..spec.errors import ManifestError
 from .aggregate import Sparse, aggregate
-from .codec import SparseUpdate
+from .codec import Update
 from .codec.update import Floats
 from .manifest import Manifest
 from .optimisers import OPTIMISERS
@@ -34,7 +34,7 @@ def outer_rate(manifest: Manifest, round_: int) -> float:
     return manifest.outer.learning_rate * manifest.outer.factor(round_)
 
 
-def combine(manifest: Manifest, updates: Mapping[int, SparseUpdate], accepted: Sequence[int]) -> Combined:
+def combine(manifest: Manifest, updates: Mapping[int, Update], accepted: Sequence[int]) -> Combined:
     """Aggregates the updates with verdict OK by the run's rule.
 
     ``accepted`` are those whose consensus common gain is positive: a run with a score gate aggregates them alone, the
@@ -81,6 +81,6 @@ def step(manifest: Manifest, state: State, vector: Floats | None) -> State:
     )
 
 
-def advance(manifest: Manifest, state: State, updates: Mapping[int, SparseUpdate], accepted: Sequence[int]) -> State:
+def advance(manifest: Manifest, state: State, updates: Mapping[int, Update], accepted: Sequence[int]) -> State:
     """:func:`combine`, then :func:`step`."""
     return step(manifest, state, combine(manifest, updates, accepted).vector)

@@ -21,7 +21,7 @@ from torch import Tensor
 from ..spec.errors import Malformed
 from ..spec.seeds import derive, draw_below, draw_distinct
 from ..spec.types import BPS
-from .codec import Header, Mark, SparseUpdate
+from .codec import Header, Mark, Update
 from .codec.blob import MARK_PARTS, MARK_WORDS
 from .manifest import Manifest
 from .shards import assigned_indices
@@ -108,7 +108,7 @@ def boundary(manifest: Manifest, interval: int) -> int:
     return manifest.training.steps * interval // manifest.training.intervals
 
 
-def claims(task: Task, manifest: Manifest, state: State, update: SparseUpdate, beacon: bytes, trainer: int) -> Claims:
+def claims(task: Task, manifest: Manifest, state: State, update: Update, beacon: bytes, trainer: int) -> Claims:
     """Two forward passes over the head of the trainer's shard. ``beacon`` is the training phase's."""
     shard = assigned_indices(task, manifest, beacon, trainer)
     own = task.batch(shard[: manifest.assessment.assigned_samples])
@@ -116,7 +116,7 @@ def claims(task: Task, manifest: Manifest, state: State, update: SparseUpdate, b
     network = Network(task, manifest.task.seed)
     network.theta.copy_(state.theta)
     loss_before, hidden_before = network.mean_loss(own), network.hidden(probe)
-    network.theta.copy_(state.theta - update.dense())
+    update.add_to(network.theta.numpy(), -1)
     moved = network.hidden(probe) - hidden_before
     return Claims(
         gain_micronats=micronats(loss_before - network.mean_loss(own)),

@@ -25,31 +25,40 @@ OUTER = "outer."  # what names of the outer optimiser's buffers begin with in a 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Where each named parameter lies in the flat vector. Canonical order: by name, row-major inside."""
+    """Where each named parameter lies in the flat vector. Canonical order: by name, row-major inside.
+
+    Weights that are tied are one parameter, under the first of their names. ``constants`` are the model's buffers, name
+    and kind: what a configuration makes them is left to the machine, like the kernels that use them.
+    """
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
+    constants: tuple[tuple[str, str], ...] = ()  # name and dtype with shape, by name
     offsets: tuple[int, ...] = field(init=False)  # in values
     dimension: int = field(init=False)
-    digest: bytes = field(init=False)  # sha2-256 of names and shapes
+    digest: bytes = field(init=False)  # sha2-256 of names, shapes and constants
 
     def __post_init__(self) -> None:
         offsets, at = [], 0
         for shape in self.shapes:
             offsets.append(at)
             at += int(np.prod(shape, dtype=np.int64))
-        table = json.dumps([self.names, self.shapes], separators=(",", ":")).encode()
+        parts = [self.names, self.shapes, *([self.constants] if self.constants else [])]
+        table = json.dumps(parts, separators=(",", ":")).encode()
         object.__setattr__(self, "offsets", tuple(offsets))
         object.__setattr__(self, "dimension", at)
         object.__setattr__(self, "digest", hashlib.sha256(table).digest())
 
     @classmethod
     def of(cls, model: nn.Module) -> Layout:
-        """Raises ManifestError for a model with buffers, with parameters that are not float32, or with names that the
-        outer optimiser's buffers have in a checkpoint."""
-        buffers = [name for name, _ in model.named_buffers()]
-        if buffers:
-            raise ManifestError(f"model keeps buffers {buffers}, expected none; turn them into parameters or constants")
+        """Raises ManifestError for a model with buffers in its state, parameters that are not float32, or names that
+        the outer optimiser's buffers have in a checkpoint."""
+        buffers = dict(sorted(model.named_buffers()))
+        if kept := sorted(buffers.keys() & model.state_dict().keys()):
+            raise ManifestError(
+                f"model keeps buffers {kept} in its state, expected none; turn them into parameters, or register "
+                "constants with persistent=False"
+            )
         named = sorted(model.named_parameters())
         odd = [f"{name}: {parameter.dtype}" for name, parameter in named if parameter.dtype != torch.float32]
         if odd or not named:
@@ -57,7 +66,11 @@ class Layout:
         taken = [name for name, _ in named if name.startswith(OUTER)]
         if taken:
             raise ManifestError(f"model has parameters {taken}, names of the outer optimiser's; rename that module")
-        return cls(names=tuple(n for n, _ in named), shapes=tuple(tuple(p.shape) for _, p in named))
+        return cls(
+            names=tuple(n for n, _ in named),
+            shapes=tuple(tuple(p.shape) for _, p in named),
+            constants=tuple((n, f"{b.dtype} {list(b.shape)}") for n, b in buffers.items()),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +108,8 @@ class Network:
                 self.theta[at : at + size] = parameter.flatten()
                 parameter.data = self._theta[at : at + size].view(shape)
                 parameter.grad = self._slope[at : at + size].view(shape)
+        if not at_home:
+            self.module.to(self.numerics.device)  # the constants: parameters are there
 
     def gradient(self, batch: Batch) -> Tensor:
         """Gradient of the batch's mean loss, float32 [d]: the same storage at every call."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from . import proof
-from .codec import Mark, SparseUpdate, quantise
+from .codec import Mark, Update, approximate
 from .manifest import Manifest
 from .shards import assigned_indices
 from .state import State
@@ -58,13 +58,16 @@ def local_round(
     return Trained(delta=state.theta - progress.theta, marks=tuple(marks))
 
 
-def compress(delta: Tensor, residual: Tensor | None, manifest: Manifest) -> tuple[SparseUpdate, Tensor]:
+def compress(delta: Tensor, residual: Tensor | None, manifest: Manifest) -> tuple[Update, Tensor]:
     """Q(TopK(beta e + delta)) and the new residual e <- beta e + delta - decoded (SparseLoCo, 2025).
 
-    ``residual`` is float32 [d], None before the first update. A delta that is not finite leaves a residual of zero.
+    ``residual`` is float32 [d], None before the first update. A delta that is not finite leaves a residual of zero, and
+    so does an update quantised at random, whose mean is right already: fed back, its noise would outgrow the delta.
     """
     whole = delta if residual is None else residual * manifest.training.error_feedback + delta
-    update = quantise(whole, manifest.codec.chunk, manifest.codec.keep)
-    if not update.finite:
+    update = approximate(whole, manifest.codec.table(len(whole)))
+    if not update.finite or manifest.codec.kind == "private":
         return update, torch.zeros_like(delta)
-    return update, whole - update.dense()
+    left = whole.clone() if whole is delta else whole
+    update.add_to(left.numpy(), -1)
+    return update, left

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..learn import outer, proof
 from ..learn.assess import sampled_trainers
 from ..learn.checks import Checked, Expected, check, limits_of, mark_duplicates
-from ..learn.codec import SparseUpdate, decode_header
+from ..learn.codec import Update, decode_header
 from ..learn.manifest import BUILT_IN, MAX_MANIFEST_BYTES, Manifest, load_task
 from ..learn.proof import Finding
 from ..learn.state import Network, digest, initial_state, layout_of, load, save
@@ -67,7 +67,7 @@ class Replica:
         self.concluded = 0  # rounds that are behind ``state``
         #: What each update of the round last concluded counts in its aggregate; None where the rule is no weighting.
         self.weights: Mapping[int, float] | None = {}
-        self.previous: dict[int, SparseUpdate] = {}  # updates of the last round with a quorum, for duplicates
+        self.previous: dict[int, Update] = {}  # updates of the last round with a quorum, for duplicates
         self._cache = cache
         self._checked: tuple[int, dict[int, Checked]] = (0, {})
 
@@ -210,11 +210,11 @@ class Replica:
                 found.append((int(number), bytes.fromhex(name), path))
         return sorted(found, reverse=True)
 
-    def _reread(self, ledger: Ledger, round_: Round) -> dict[int, SparseUpdate]:
+    def _reread(self, ledger: Ledger, round_: Round) -> dict[int, Update]:
         """Updates of an earlier round whose bytes were valid, by the committee's verdicts."""
         consensus = consensus_of(ledger, round_)
         base = round_.held()[1]
-        updates: dict[int, SparseUpdate] = {}
+        updates: dict[int, Update] = {}
         if consensus is None or base is None:
             return updates
         for trainer, submission in round_.first_submissions.items():
@@ -272,7 +272,7 @@ def _expected(ledger: Ledger, round_: Round, trainer: int, base: bytes) -> Expec
     )
 
 
-def valid_updates(checked: Mapping[int, Checked]) -> dict[int, SparseUpdate]:
+def valid_updates(checked: Mapping[int, Checked]) -> dict[int, Update]:
     """Updates whose bytes are OK, by trainer index: the same for everyone, proven or not."""
     return {
         trainer: item.update

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..learn import proof
-from ..learn.codec import Header, Mark, SparseUpdate, encode
+from ..learn.codec import Header, Mark, Update, encode
 from ..learn.steps import LocalSteps
 from ..learn.train import Trained, compress, local_round
 from ..ports.chain import Close, Submit
@@ -76,7 +76,7 @@ class TrainerStrategy:
             keep=lambda interval, opening: desk.journal.put(round_.number, _state(interval), opening.pack()),
         )
 
-    def claims(self, round_: Round, update: SparseUpdate) -> proof.Claims:
+    def claims(self, round_: Round, update: Update) -> proof.Claims:
         """What is true of ``update``."""
         replica, index = self.desk.replica, self.desk.seat.index
         return proof.claims(replica.task, replica.manifest, replica.state, update, round_.training_beacon, index)
@@ -93,7 +93,7 @@ class TrainerStrategy:
     def seal(
         self,
         round_: Round,
-        update: SparseUpdate,
+        update: Update,
         claimed_gain_micronats: int,
         words: tuple[int, ...],
         marks: tuple[Mark, ...] | None = None,

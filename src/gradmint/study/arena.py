@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from ..learn import outer, proof
-from ..learn.aggregate import AggregationSpec, Dense, aggregate, clip_factors
-from ..learn.assess import draw, midpoint_of, sampled_trainers
+from ..learn.aggregate import AggregationSpec, Dense, aggregate
+from ..learn.assess import draw, midpoint_of, sampled_trainers, scales_of
 from ..learn.checks import Checked, mark_duplicates
-from ..learn.codec import SparseUpdate, quantise
+from ..learn.codec import Update, approximate
 from ..learn.manifest import Manifest, preset
 from ..learn.shards import assigned_indices
 from ..learn.state import Network, State, initial_state
@@ -155,6 +155,11 @@ def shard(seed: int, skew: str, peers: int, round_: int, trainer: int) -> tuple[
     return tuple(part[i] for i in draw_distinct(derive(beacon, "shard", trainer), manifest.training.shard, len(part)))
 
 
+@lru_cache(maxsize=256)
+def _walks(seed: int, skew: str, peers: int, round_: int) -> Tensor:
+    return Peers(task(), plain(seed)).walks([shard(seed, skew, peers, round_, i) for i in range(peers)])
+
+
 @lru_cache(maxsize=4_096)
 def _assigned_sample(seed: int, skew: str, peers: int, round_: int, trainer: int) -> tuple[int, ...]:
     own = shard(seed, skew, peers, round_, trainer)
@@ -182,7 +187,7 @@ class Arena:
         self.honest = [i for i in range(setting.peers) if i not in self.members]
         self.draws = torch.Generator().manual_seed(setting.seed)
         self.residuals: dict[int, Tensor] = {}
-        self.previous: dict[int, SparseUpdate] = {}
+        self.previous: dict[int, Update] = {}
         self.past: list[Tensor] = []
         self.best: list[int] = []
         self.models = [self.state.theta]
@@ -214,14 +219,14 @@ class Arena:
         self.models.append(self.state.theta)
         return report, steps
 
-    def updates(self, round_: int) -> list[SparseUpdate]:
+    def updates(self, round_: int) -> list[Update]:
         """What each seat publishes."""
         setting = self.setting
-        shards = [self.shard(round_, i) for i in range(setting.peers)]
+        places = _walks(setting.seed, setting.skew, setting.peers, round_)
         flipped = self.members if self.attack and self.attack.flips else ()
         thin = self.members if self.attack and self.attack.thin else ()
-        deltas = self.peers.train(self.state.theta, shards, flipped, thin)
-        updates: dict[int, SparseUpdate] = {}
+        deltas = self.peers.train(self.state.theta, places, flipped, thin)
+        updates: dict[int, Update] = {}
         for i in self.honest:
             updates[i], self.residuals[i] = compress(deltas[i], self.residuals.get(i), self.manifest)
         if self.attack:
@@ -229,10 +234,10 @@ class Arena:
             updates |= {i: self.quantised(row) for i, row in zip(self.members, rows, strict=True)}
         return [updates[i] for i in range(setting.peers)]
 
-    def quantised(self, row: Tensor) -> SparseUpdate:
-        return quantise(row, self.manifest.codec.chunk, self.manifest.codec.keep)
+    def quantised(self, row: Tensor) -> Update:
+        return approximate(row, self.manifest.codec.table(len(row)))
 
-    def view(self, round_: int, honest: Mapping[int, SparseUpdate], deltas: Tensor) -> View:
+    def view(self, round_: int, honest: Mapping[int, Update], deltas: Tensor) -> View:
         rate = outer.outer_rate(self.manifest, self.state.round)
         rows = torch.stack([honest[i].dense() for i in self.honest])
 
@@ -263,9 +268,6 @@ class Arena:
         assert given is not None and len(kept) == len(rows)
         return torch.from_numpy(aggregate(given, spec, valued).vector)
 
-    def shard(self, round_: int, trainer: int) -> tuple[int, ...]:
-        return shard(self.setting.seed, self.setting.skew, self.setting.peers, round_, trainer)
-
     def unproven(self, round_: int, submitted: Collection[int]) -> list[int]:
         """Of those whom the beacon audits, the ones who have no training to show."""
         attack, spec = self.attack, self.manifest
@@ -277,7 +279,7 @@ class Arena:
         return [i for i in idle if i in audited]
 
     def report(
-        self, round_: int, checked: Mapping[int, Checked], valid: Mapping[int, SparseUpdate], unproven: Collection[int]
+        self, round_: int, checked: Mapping[int, Checked], valid: Mapping[int, Update], unproven: Collection[int]
     ) -> Report:
         """The rows of :func:`gradmint.learn.assess.assess`, with all shards' gradients in one batch; no words."""
         setting, manifest = self.setting, self.manifest
@@ -286,18 +288,17 @@ class Arena:
         common: dict[int, float] = {}
         assigned: dict[int, float] = {}
         if valid:
-            scale = outer.outer_rate(manifest, self.state.round) / len(valid)
-            factors = clip_factors(valid)
+            scales = scales_of(manifest, self.state, valid)
             midpoint = midpoint_of(manifest, self.state, valid)
             self.network.theta.copy_(midpoint)
             slope = self.network.gradient(task().batch(_common(setting.seed, round_)))
-            common = {i: update.inner(slope) * scale * factors[i] for i, update in valid.items()}
+            common = {i: update.inner(slope) * scales[i] for i, update in valid.items()}
             sampled = [i for i in sampled_trainers(manifest, beacon, setting.peers) if i in valid]
             samples = [
                 _assigned_sample(setting.seed, setting.skew, setting.peers, round_, trainer) for trainer in sampled
             ]
             slopes = self.peers.slopes(midpoint, samples)
-            assigned = {i: valid[i].inner(own) * scale * factors[i] for i, own in zip(sampled, slopes, strict=True)}
+            assigned = {i: valid[i].inner(own) * scales[i] for i, own in zip(sampled, slopes, strict=True)}
         rows = []
         for i in range(setting.peers):
             found = checked.get(i)
@@ -313,7 +314,7 @@ class Arena:
         return Report(loss_micronats=loss_micronats(loss), words=(0,) * manifest.assessment.words, rows=tuple(rows))
 
 
-def inspected(update: SparseUpdate, manifest: Manifest) -> Checked:
+def inspected(update: Update, manifest: Manifest) -> Checked:
     """What :func:`gradmint.learn.checks.check` says of an update whose bytes are in order."""
     try:
         norm = update.norm()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from ..learn.assess import Drawn, Evidence, draw, midpoint_of, observe
-from ..learn.codec import SparseUpdate
+from ..learn.codec import Update
 from ..learn.manifest import Manifest
 from ..learn.numerics import Numerics
 from ..learn.outer import advance
@@ -36,7 +36,7 @@ class Moment:
 
     state: State
     midpoint: Tensor  # float32 [d]
-    updates: Mapping[int, SparseUpdate]
+    updates: Mapping[int, Update]
     early: Mapping[int, Tensor]  # midpoints of the updates as they were so many local steps before the end
     previous: Moment | None
     training_beacon: bytes

@@ -62,7 +62,7 @@ def clusters(embeddings: ArrayLike, count: int, seed: int) -> Indices:
         total = nearest.sum()
         chances = nearest / total if total > 0 else None  # fewer distinct points than clusters
         centres = np.vstack([centres, points[rng.choice(len(points), p=chances)]])
-    kinds: Indices = _squared(points, centres).argmin(1)
+    kinds = _squared(points, centres).argmin(1)
     for _ in range(ITERATIONS):
         for kind in range(count):
             if (kinds == kind).any():
@@ -71,7 +71,8 @@ def clusters(embeddings: ArrayLike, count: int, seed: int) -> Indices:
         if (fresh == kinds).all():
             break
         kinds = fresh
-    return kinds
+    found: NDArray[np.int64] = kinds.astype(np.int64)
+    return found
 
 
 def skew(labels: ArrayLike, shares: Sequence[Indices]) -> float:
@@ -93,5 +94,4 @@ def _generator(seed: int) -> np.random.Generator:
 
 def _squared(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:
     """Squared distances [n, k], a centre at a time: no array is larger than the points."""
-    distances: NDArray[np.float64] = np.stack([np.square(points - centre).sum(1) for centre in centres], axis=1)
-    return distances
+    return np.stack([np.square(points - centre).sum(1) for centre in centres], axis=1)

@@ -48,27 +48,28 @@ class Peers:
         parts["first.bias"].copy_(error.sum(1))
         return slope
 
-    def train(
-        self, start: Tensor, shards: Sequence[Sequence[int]], flipped: Collection[int] = (), thin: Collection[int] = ()
-    ) -> Tensor:
+    def walks(self, shards: Sequence[Sequence[int]]) -> Tensor:
+        """Sample indices in the order in which a round's local steps take them, [n, steps x batch], by shard."""
+        count = self.manifest.training.steps * self.manifest.training.batch
+        return torch.tensor([(list(shard) * math.ceil(count / len(shard)))[:count] for shard in shards])
+
+    def train(self, start: Tensor, places: Tensor, flipped: Collection[int] = (), thin: Collection[int] = ()) -> Tensor:
         """Pseudo-gradients [n, d] of a round's local steps from ``start`` [d]: start minus trained, of a peer for each
-        shard. ``flipped`` are the peers who see each digit c as 9 - c; ``thin`` share the work of one among them: each
-        learns from the first so many samples of every batch."""
+        row of ``places``, which :meth:`walks` makes. ``flipped`` are the peers who see each digit c as 9 - c; ``thin``
+        share the work of one among them: each learns from the first so many samples of every batch."""
         spec = self.manifest.training
-        count = spec.steps * spec.batch
-        places = torch.tensor([(list(shard) * math.ceil(count / len(shard)))[:count] for shard in shards])
-        digits = self.digits[places]
+        steps = places.view(len(places), spec.steps, spec.batch).transpose(0, 1)
+        pixels, digits = self.pixels[steps], self.digits[steps]
         for peer in flipped:
-            digits[peer] = CLASSES - 1 - digits[peer]
-        weights = torch.full((len(shards), spec.batch), 1 / spec.batch)
+            digits[:, peer] = CLASSES - 1 - digits[:, peer]
+        weights = torch.full((len(places), spec.batch), 1 / spec.batch)
         for peer in thin:
             some = max(1, spec.batch // len(thin))
             weights[peer] = torch.arange(spec.batch).lt(some) / some
-        theta = start.repeat(len(shards), 1)
+        theta = start.repeat(len(places), 1)
         progress = Progress(theta=theta, first=torch.zeros_like(theta), second=torch.zeros_like(theta), taken=0)
-        for at in range(0, count, spec.batch):
-            batch = slice(at, at + spec.batch)
-            adamw(spec, progress, self.gradients(theta, self.pixels[places[:, batch]], digits[:, batch], weights))
+        for seen, shown in zip(pixels, digits, strict=True):
+            adamw(spec, progress, self.gradients(theta, seen, shown, weights))
         return start - theta
 
     def slopes(self, theta: Tensor, samples: Sequence[Sequence[int]]) -> Tensor:

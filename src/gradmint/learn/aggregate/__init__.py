@@ -6,7 +6,7 @@ clipping (the fixed mean that values are measured in, whatever the rule).
 """
 
 from .clipping import clip_factors, clipped_mean
-from .pipeline import PRE, RULES, Aggregate, AggregationSpec, aggregate
+from .pipeline import PRE, RULES, Aggregate, AggregationSpec, aggregate, aggregate_matrix
 from .rows import Dense, Linear, Rows, Sparse, worker_momentum
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Rows",
     "Sparse",
     "aggregate",
+    "aggregate_matrix",
     "clip_factors",
     "clipped_mean",
     "worker_momentum",

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..codec import SparseUpdate
+from ..codec import Update
 from .rows import Sparse
 
 
@@ -21,7 +21,7 @@ def bounds(norms: Sequence[float]) -> list[float]:
     return [median / norm if norm > median else 1.0 for norm in norms]
 
 
-def clip_factors(updates: Mapping[int, SparseUpdate]) -> dict[int, float]:
+def clip_factors(updates: Mapping[int, Update]) -> dict[int, float]:
     """min(1, median norm / norm) for each update, float64; 1 for a zero update. Raises NotFinite.
 
     Clipping to the median makes a value independent of its update's length.
@@ -29,7 +29,7 @@ def clip_factors(updates: Mapping[int, SparseUpdate]) -> dict[int, float]:
     return dict(zip(updates, bounds([update.norm() for update in updates.values()]), strict=True))
 
 
-def clipped_mean(updates: Mapping[int, SparseUpdate], chosen: Collection[int], dimension: int) -> Tensor:
+def clipped_mean(updates: Mapping[int, Update], chosen: Collection[int], dimension: int) -> Tensor:
     """Mean of the chosen updates, each clipped to the median norm of **all** updates, added in index order.
 
     The game that updates are valued in, whatever rule the run aggregates by. Float32 [dimension]; zeros when nothing

@@ -44,7 +44,8 @@ def gas(rows: Rows, f: int, groups: int = GROUPS) -> Doubles:
     scores: list[list[float]] = [[] for _ in range(rows.count)]
     low, high = (rows.count - 1) // 2, rows.count // 2
     for start, stop, block in rows.blocks(width * max(1, COLUMNS // width)):
-        apart = (block - _middle(block.copy(), low, high)).astype(np.float64)
+        apart = block.astype(np.float64)
+        apart -= _middle(block, low, high)
         apart *= apart
         whole = (stop - start) // width * width
         parts = [apart[:, :whole].reshape(rows.count, -1, width), apart[:, None, whole:]]

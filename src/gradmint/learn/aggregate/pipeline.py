@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from torch import Tensor
 
 from ...spec.types import BPS
 from ..codec.update import Floats
 from . import coordinates, weightings
 from .clipping import bounds
-from .rows import Doubles, Linear, Rows
+from .rows import Dense, Doubles, Linear, Rows
 
 Weigh: TypeAlias = Callable[[Rows, int], Doubles]
 Vector: TypeAlias = Callable[[Rows, int], Floats]
@@ -114,3 +115,17 @@ def aggregate(rows: Rows, spec: AggregationSpec, accepted: Collection[int] | Non
         weights = made.weights(weights)
     published = tuple(np.array(weights, dtype=np.float32).tolist())
     return Aggregate(vector=rows.combine(published), weights=published)
+
+
+def aggregate_matrix(matrix: Tensor, spec: AggregationSpec, accepted: Collection[int] | None = None) -> Aggregate:
+    """As :func:`aggregate`, of a float32 [N, d] matrix. Rows that are not finite are gated out: as if they were not
+    there, at weight 0. Zeros where no row is finite."""
+    rows, kept = Dense.of(matrix)
+    if rows is None:
+        return Aggregate(vector=np.zeros(matrix.shape[1], dtype=np.float32), weights=(0.0,) * len(matrix))
+    chosen = None if accepted is None else [place for place, i in enumerate(kept) if i in accepted]
+    found = aggregate(rows, spec, chosen)
+    if found.weights is None or len(kept) == len(matrix):
+        return found
+    weights = dict(zip(kept, found.weights, strict=True))
+    return Aggregate(vector=found.vector, weights=tuple(weights.get(i, 0.0) for i in range(len(matrix))))

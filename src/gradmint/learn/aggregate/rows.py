@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..codec import SparseUpdate
+from ..codec import Update
 from ..codec.update import Floats
 
 Doubles: TypeAlias = NDArray[np.float64]
@@ -52,8 +52,9 @@ class Rows(ABC):
         """Sum of weight x row, float32 [dimension]. Weights are rounded to float32 first; rows of weight 0 are not
         looked at."""
 
-    def blocks(self, width: int = COLUMNS) -> Iterator[tuple[int, int, Floats]]:
-        """(start, stop, columns) from the first value to the last, ``width`` at a time."""
+    def blocks(self, width: int = 0) -> Iterator[tuple[int, int, Floats]]:
+        """(start, stop, columns) from the first value to the last, ``width`` at a time; 0: as suits the cache."""
+        width = width or COLUMNS
         for start in range(0, self.dimension, width):
             stop = min(start + width, self.dimension)
             yield start, stop, self.columns(start, stop)
@@ -121,13 +122,14 @@ class Dense(Rows):
 
 
 class Sparse(Rows):
-    """Published updates. Their Gram matrix has the bits of :class:`Dense`'s of the same vectors."""
+    """Published updates of any kind. Their Gram matrix has the bits of :class:`Dense`'s of the same vectors."""
 
-    def __init__(self, updates: Sequence[SparseUpdate]) -> None:
+    def __init__(self, updates: Sequence[Update]) -> None:
         """At least one, of one table. Raises NotFinite."""
         self._norms = [update.norm() for update in updates]
         self._updates = updates
         self._values = [update.values() for update in updates]
+        self._positions = [update.positions for update in updates]
         self.count = len(updates)
         self.dimension = updates[0].table.dimension
 
@@ -155,15 +157,15 @@ class Sparse(Rows):
 
     def combine(self, weights: Sequence[float]) -> Floats:
         total: Floats = np.zeros(self.dimension, dtype=np.float32)
-        for update, values, weight in zip(self._updates, self._values, weights, strict=True):
+        for update, weight in zip(self._updates, weights, strict=True):
             if np.float32(weight):
-                total[update.positions] += values * np.float32(weight)  # positions are distinct
+                update.add_to(total, weight)
         return total
 
     def _within(self, start: int, stop: int) -> Iterator[tuple[Floats, NDArray[np.int32]]]:
-        for update, values in zip(self._updates, self._values, strict=True):
-            first, last = np.searchsorted(update.positions, (start, stop))
-            yield values[first:last], update.positions[first:last] - np.int32(start)
+        for values, positions in zip(self._values, self._positions, strict=True):
+            first, last = np.searchsorted(positions, (start, stop))
+            yield values[first:last], positions[first:last] - np.int32(start)
 
 
 class Linear(Rows):

@@ -26,11 +26,6 @@ def distances(gram: Doubles) -> Doubles:
     return apart
 
 
-def mean(gram: Doubles, f: int = 0) -> Doubles:
-    """1/n each."""
-    return np.full(len(gram), 1 / len(gram))
-
-
 def krum_scores(gram: Doubles, f: int, neighbours: int | None = None) -> list[float]:
     """Sum of squared distances to the nearest n - f - 2 others (Blanchard et al., 2017), at least one."""
     near = max(1, len(gram) - f - 2 if neighbours is None else neighbours)
@@ -59,14 +54,32 @@ def nearest_neighbours(gram: Doubles, f: int) -> Doubles:
     return np.stack([_equal(_least(row.tolist(), len(gram) - f), len(gram)) for row in distances(gram)])
 
 
+def core(gram: Doubles) -> Doubles:
+    """Where iterations start: the mean of the majority nearest to the row whose median distance from all is least.
+
+    That is among honest rows while fewer than half are not, so that nothing has to be known of earlier rounds.
+    """
+    apart = distances(gram)
+    middle = len(gram) // 2
+    heart = _least(np.sort(apart, axis=1)[:, middle].tolist(), 1)[0]
+    return _equal(_least(apart[heart].tolist(), middle + 1), len(gram))
+
+
 def geometric_median(
     gram: Doubles, f: int = 0, *, steps: int = 8, floor: float = 1e-6, start: Doubles | None = None
 ) -> Doubles:
-    """The point with the least sum of distances, by ``steps`` of smoothed Weiszfeld (RFA, Pillutla et al., 2022): no
-    distance counts as less than ``floor``. Starts at the mean, or at the weighted sum of rows ``start``."""
-    weights = mean(gram) if start is None else start
+    """The point with the least sum of distances, by ``steps`` of smoothed Weiszfeld (RFA, Pillutla et al., 2022).
+
+    No distance counts as less than ``floor`` times their upper median. Starts at the :func:`core`, or at the weighted
+    sum of rows ``start``: from the mean a far row takes more steps than there are.
+    """
+    weights = core(gram) if start is None else start
     for _ in range(steps):
-        pulls = [1 / max(floor, math.sqrt(square)) for square in _from(gram, weights)]
+        apart = [math.sqrt(square) for square in _from(gram, weights)]
+        unit = sorted(apart)[len(apart) // 2]
+        if unit == 0:  # most rows are where it is already
+            break
+        pulls = [1 / max(floor * unit, length) for length in apart]
         whole = math.fsum(pulls)
         weights = np.array([pull / whole for pull in pulls])
     return weights
@@ -77,16 +90,13 @@ def centered_clip(
 ) -> Doubles:
     """v <- v + mean[(u - v) min(1, radius / |u - v|)], ``steps`` times (Karimireddy, He, Jaggi, 2021).
 
-    The radius is each step's upper median of |u - v|. Starts at the row whose median distance from all is least, which
-    is an honest one or near one while fewer than half are not, so that nothing has to be known of earlier rounds.
+    The radius is each step's upper median of |u - v|. Starts at the :func:`core`, or at the weighted sum of rows
+    ``start``.
     """
-    middle = len(gram) // 2
-    if start is None:
-        start = _equal(_least(np.sort(distances(gram), axis=1)[:, middle].tolist(), 1), len(gram))
-    weights = start
+    weights = core(gram) if start is None else start
     for _ in range(steps):
         apart = [math.sqrt(square) for square in _from(gram, weights)]
-        bound = sorted(apart)[middle] if radius is None else radius
+        bound = sorted(apart)[len(apart) // 2] if radius is None else radius
         pulls = [bound / length if length > bound else 1.0 for length in apart]
         weights = weights * (1 - math.fsum(pulls) / len(pulls)) + np.array(pulls) / len(pulls)
     return weights

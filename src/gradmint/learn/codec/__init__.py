@@ -1,16 +1,22 @@
-"""The update blob. In reading order: update (what one is), quantise (making one), rice (bits), blob (bytes)."""
+"""The update blob: a header and a body, which a kind of compression makes.
 
-from .blob import CODEC, Header, Limits, Mark, decode, decode_header, encode
-from .quantise import quantise
-from .update import SparseUpdate, Table
+In reading order: update (what one is), topk (making one; the other kinds beside it), kinds (their names), blob (bytes).
+"""
+
+from .blob import Header, Limits, Mark, decode, decode_header, encode
+from .kinds import KINDS, approximate
+from .topk import SparseUpdate, quantise
+from .update import Table, Update
 
 __all__ = [
-    "CODEC",
+    "KINDS",
     "Header",
     "Limits",
     "Mark",
     "SparseUpdate",
     "Table",
+    "Update",
+    "approximate",
     "decode",
     "decode_header",
     "encode",

@@ -1,8 +1,16 @@
-"""A sparse update: per chunk of the flat vector, the positions kept, a sign and a magnitude bit each, two levels."""
+"""What an update is, whichever way it was compressed: values at places of the flat vector, a block at a time.
+
+Everything here costs what the update keeps, not what the model has, and needs a block of scratch. Values are applied
+elementwise in float32, multiplication and addition as separate numpy calls, so no library may fuse or reorder them:
+every machine and thread count gets the same bits.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,28 +23,23 @@ from ...spec.errors import NotFinite
 
 Bytes: TypeAlias = NDArray[np.uint8]
 Floats: TypeAlias = NDArray[np.float32]
+Index: TypeAlias = slice | NDArray[np.int32]  # places of a flat vector: a range, or ascending positions
 
-#: Level ``code`` is ``EIGHTHS[(code - 1) % 8] * 2**((code - 1) // 8 - 47)``: eight steps an octave from 2^-24 to 2^7.6.
-#: 24-bit significands, so that every level is a float32 and its square an exact integer. Code 0 is zero, 255 is NaN.
-EIGHTHS = (8_388_608, 9_147_842, 9_975_792, 10_878_679, 11_863_283, 12_937_002, 14_107_901, 15_384_775)
-LEAST_EXPONENT = -47
-NOT_A_NUMBER = 255
-LEVELS: Floats = np.array(
-    [0.0, *(math.ldexp(EIGHTHS[i % 8], i // 8 + LEAST_EXPONENT) for i in range(254)), math.nan], dtype=np.float32
-)
-SQUARES = (0, *((EIGHTHS[i % 8] << i // 8) ** 2 for i in range(254)))  # in units of 2^(2 * LEAST_EXPONENT)
-
-SIGN = 2  # bit of a code: set when the value is negative
-HIGH = 1  # bit of a code: set when the magnitude is the chunk's upper level
+BLOCK = 1 << 18  # values of the flat vector handled at once: they stay in a core's cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """The shape of an update, known before any byte of it is read."""
+    """The shape of an update, known before any byte of it is read. What a kind does not need is left out."""
 
     dimension: int  # values of the flat vector
     chunk: int
-    keep: int
+    keep: int  # of each chunk: values, or scalars that stand for it
+    kind: str = "topk"  # a name of gradmint.learn.codec.kinds
+    levels: int = 0  # of "private", as is what follows
+    retain_bps: int = 0
+    margin_bps: int = 0
+    exponent: int = 0
 
     @property
     def chunks(self) -> int:
@@ -44,66 +47,118 @@ class Table:
         return -(-self.dimension // self.chunk)
 
     @property
+    def last(self) -> int:
+        """Length of the last chunk."""
+        return self.dimension - (self.chunks - 1) * self.chunk
+
+    @property
     def keep_last(self) -> int:
-        """Values kept of the last chunk: in proportion to its length, at least one."""
-        return max(1, self.keep * (self.dimension - (self.chunks - 1) * self.chunk) // self.chunk)
+        """Kept of the last chunk: in proportion to its length, at least one."""
+        return max(1, self.keep * self.last // self.chunk)
 
     @property
     def kept(self) -> int:
-        """Values kept in all."""
+        """Kept in all."""
         return (self.chunks - 1) * self.keep + self.keep_last
 
+    def parts(self) -> Iterator[tuple[int, int, int, int]]:
+        """(first chunk, chunks, length of each, kept of each): blocks of whole chunks, and the last one by itself."""
+        step = max(1, BLOCK // self.chunk)
+        for first in range(0, self.chunks - 1, step):
+            yield first, min(step, self.chunks - 1 - first), self.chunk, self.keep
+        yield self.chunks - 1, 1, self.last, self.keep_last
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SparseUpdate:
-    """``positions`` int32 [kept], ascending; ``codes`` uint8 [kept] of SIGN and HIGH; ``levels`` uint8 [chunks, 2], low
-    and high. One update has one such form, and one form one encoding."""
+
+class Update(ABC):
+    """A decoded update. One update has one form, and one form one encoding.
+
+    A kind says what :attr:`finite`, :meth:`blocks`, :meth:`pack` and :meth:`norm` are; the rest follows.
+    """
+
+    __slots__ = ()
 
     table: Table
-    positions: NDArray[np.int32]
-    codes: Bytes
-    levels: Bytes
 
     @property
+    @abstractmethod
     def finite(self) -> bool:
-        """False when a level is the code for "not a number", which a diverged trainer publishes."""
-        return not bool((self.levels == NOT_A_NUMBER).any())
+        """False for what a diverged trainer publishes. Such an update has no norm and is not to be applied."""
+
+    @abstractmethod
+    def blocks(self) -> Iterator[tuple[Index, Floats]]:
+        """Where and what, float32, ascending and without repetition: at most BLOCK values or a chunk's at once."""
+
+    @abstractmethod
+    def pack(self) -> bytes:
+        """The body of its blob."""
+
+    @abstractmethod
+    def norm(self) -> float:
+        """Euclidean norm: an exact sum of squares, rounded once by its conversion and once by the root, so the same
+        bits everywhere. Raises NotFinite."""
+
+    @property
+    def positions(self) -> NDArray[np.int32]:
+        """Where :meth:`values` are, int32, ascending; all places for a kind that keeps all."""
+        return np.arange(self.table.dimension, dtype=np.int32)
 
     def values(self) -> Floats:
-        """Value at each position, float32 [kept]; exact products of a sign and a level."""
-        magnitudes = LEVELS[self._level_codes()]
-        return np.where(self.codes & SIGN, -magnitudes, magnitudes)
+        """Value at each position, float32."""
+        return np.concatenate([values for _, values in self.blocks()])
 
     def dense(self) -> Tensor:
         """The flat vector, float32 [dimension]."""
         vector = torch.zeros(self.table.dimension)
-        vector.numpy()[self.positions] = self.values()
+        self.add_to(vector.numpy())
         return vector
 
     def inner(self, vector: Tensor) -> float:
-        """Inner product with a float32 [dimension] vector, summed in float64; touches only the positions kept."""
-        return float(np.dot(vector.detach().numpy()[self.positions].astype(np.float64), self.values()))
+        """Inner product with a float32 [dimension] vector, summed in float64."""
+        whole = vector.detach().numpy()
+        return math.fsum(float(np.dot(whole[at].astype(np.float64), values)) for at, values in self.blocks())
 
-    def norm(self) -> float:
-        """Euclidean norm: an exact integer sum of squares, rounded once by its conversion and once by the root, so the
-        same bits everywhere. Raises NotFinite."""
-        if not self.finite:
-            broken = int((self.levels == NOT_A_NUMBER).sum())
-            raise NotFinite(f"update has {broken} levels that are no numbers, expected 0; the training diverged")
-        counts = np.bincount(self._level_codes(), minlength=256).tolist()
-        total = sum(count * square for count, square in zip(counts, SQUARES, strict=False))
-        return math.ldexp(math.sqrt(total), LEAST_EXPONENT)
+    def add_to(self, vector: Floats, factor: float = 1.0) -> None:
+        """``vector`` += ``factor`` x the update, in place; the factor is rounded to float32, then each product is."""
+        for at, values in self._scaled(factor):
+            vector[at] += values  # positions are distinct
 
-    def sign_keys(self) -> NDArray[np.int32]:
-        """Position and sign of each value in one number, 2 * position + negative, ascending."""
-        return 2 * self.positions + (self.codes >> 1)
+    @contextlib.contextmanager
+    def applied(self, vector: Floats, factor: float = 1.0) -> Iterator[None]:
+        """``vector`` + ``factor`` x the update while the context lasts.
 
-    def _level_codes(self) -> Bytes:
-        last = self.table.kept - self.table.keep_last
-        high = (self.codes & HIGH).astype(np.intp)
-        flat = self.levels.reshape(-1)
-        chosen = np.empty(self.table.kept, dtype=np.uint8)
-        whole = high[:last].reshape(-1, self.table.keep)
-        chosen[:last] = flat[whole + 2 * np.arange(len(whole))[:, None]].reshape(-1)
-        chosen[last:] = self.levels[-1][high[last:]]
-        return chosen
+        What stood at the places kept is put back behind it, so the vector is what it was to the bit.
+        """
+        saved: list[tuple[Index, Floats]] = []
+        try:
+            for at, values in self._scaled(factor):
+                saved.append((at, vector[at].copy()))
+                vector[at] += values
+            yield
+        finally:
+            for at, values in saved:
+                vector[at] = values
+
+    def sign_keys(self) -> NDArray[np.int64]:
+        """Position and sign of each value but zeros in one number, 2 * position + negative, ascending."""
+        values = self.values()
+        kept = values != 0
+        keys: NDArray[np.int64] = 2 * self.positions[kept].astype(np.int64) + (values[kept] < 0)
+        return keys
+
+    def _scaled(self, factor: float) -> Iterator[tuple[Index, Floats]]:
+        scale = np.float32(factor)
+        for at, values in self.blocks():
+            yield at, values if scale == 1 else values * scale
+
+
+def root_of(squares: Iterable[tuple[int, int]]) -> float:
+    """Square root of the sum of ``count`` x 2^``exponent``, summed in integers."""
+    terms = [(count, exponent) for count, exponent in squares if count]
+    if not terms:
+        return 0.0
+    least = min(exponent for _, exponent in terms) & ~1  # even, so that its root is a power of two
+    return math.ldexp(math.sqrt(sum(count << (exponent - least) for count, exponent in terms)), least // 2)
+
+
+def refuse_not_finite(what: str) -> None:
+    raise NotFinite(f"update has {what}, expected numbers only; the training diverged")

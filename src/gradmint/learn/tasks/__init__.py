@@ -28,7 +28,7 @@ class Task(Protocol):
     samples: int
 
     def build(self, seed: int) -> nn.Module:
-        """A fresh float32 model on the CPU, the same bits for the same seed on every machine; no buffers."""
+        """A fresh float32 model on the CPU, the same bits for a seed on every machine; no buffers but constants."""
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """Training samples by index, never held-out ones."""

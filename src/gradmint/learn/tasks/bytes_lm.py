@@ -10,7 +10,6 @@ import gzip
 import hashlib
 import importlib.util
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...spec.errors import ManifestError
-from . import Batch, fill, task_factory
+from . import fill, task_factory
+from .text import TextTask
 
-BLOCK_BYTES = 1_024  # the text is cut into blocks ...
-HELD_OUT_EVERY = 16  # ... and every 16th is held out, so that validation text is of the same kind as training text
 CONTEXT = 64
 RECENT = 4  # bytes embedded at each place: the newest and three before it, which spares attention the short range
-VALIDATION_WINDOWS = 128
 
 
 def read_text() -> bytes:
@@ -94,10 +91,10 @@ class Block(nn.Module):
 class ByteModel(nn.Module):
     """Decoder-only transformer over bytes; output weights tied to the newest byte's embedding."""
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, size: Size, context: int = CONTEXT) -> None:
         super().__init__()
         self.recent = nn.ModuleList(nn.Embedding(256, size.width) for _ in range(RECENT))
-        self.place = nn.Embedding(CONTEXT, size.width)
+        self.place = nn.Embedding(context, size.width)
         self.blocks = nn.ModuleList(Block(size.width, size.heads) for _ in range(size.layers))
         self.norm = nn.LayerNorm(size.width)
 
@@ -112,65 +109,46 @@ class ByteModel(nn.Module):
         return hidden
 
 
-class BytesTask:
-    """Samples are windows of 64 bytes at every offset of the training text; loss is the mean over a window's bytes."""
+class Bytes:
+    """Architecture of :class:`ByteModel`."""
 
-    def __init__(self, text: bytes, size: Size = SMALL) -> None:
-        self.name = "bytes" if size == SMALL else "bytes-large"
+    def __init__(self, size: Size, context: int = CONTEXT) -> None:
         self.size = size
-        self.data_sha256 = hashlib.sha256(text).hexdigest()
-        blocks = [text[at : at + BLOCK_BYTES] for at in range(0, len(text), BLOCK_BYTES)]
-        held_out = blocks[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
-        training = [block for i, block in enumerate(blocks) if (i + 1) % HELD_OUT_EVERY]
-        self._text = torch.frombuffer(bytearray(b"".join(training)), dtype=torch.uint8)
-        self.samples = len(self._text) - CONTEXT
-        unseen = torch.frombuffer(bytearray(b"".join(held_out)), dtype=torch.uint8)
-        starts = [i * (len(unseen) - CONTEXT - 1) // (VALIDATION_WINDOWS - 1) for i in range(VALIDATION_WINDOWS)]
-        self._validation = _windows(unseen, starts)
+        self.context = context
 
     def build(self, seed: int) -> nn.Module:
-        model = fill(ByteModel(self.size), seed)
+        model = fill(ByteModel(self.size, self.context), seed)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if parameter.dim() == 2 and ("mix" in name or "narrow" in name):
                     parameter.mul_(1 / math.sqrt(2 * self.size.layers))  # residual branches start small
         return model
 
-    def batch(self, indices: Sequence[int]) -> Batch:
-        return _windows(self._text, indices)
+    def states(self, model: nn.Module, text: Tensor) -> Tensor:
+        hidden: Tensor = model(text)
+        return hidden
 
-    def validation(self) -> Batch:
-        return self._validation
+    def logits(self, model: nn.Module, text: Tensor) -> Tensor:
+        logits: Tensor = self.states(model, text) @ model.recent[0].weight.T  # type: ignore[index,union-attr]
+        return logits
 
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        text, following = batch
-        hidden = model(text)
-        logits = hidden.flatten(0, 1) @ model.recent[0].weight.T  # type: ignore[index,union-attr]
-        return F.cross_entropy(logits, following.flatten(), reduction="none").view(text.shape).mean(1)
 
-    def hidden(self, model: nn.Module, batch: Batch) -> Tensor:
-        pooled: Tensor = model(batch[0])[:, -16:].mean(1)
-        return pooled
+class BytesTask(TextTask):
+    """The text's bytes, in windows of 64."""
 
-    def metric(self, loss_nats: float) -> tuple[float, str]:
-        return loss_nats / math.log(2), "bits/byte"
+    def __init__(self, text: bytes, size: Size = SMALL) -> None:
+        super().__init__(
+            name="bytes" if size == SMALL else "bytes-large",
+            data_sha256=hashlib.sha256(text).hexdigest(),
+            architecture=Bytes(size),
+            tokens=torch.frombuffer(bytearray(text), dtype=torch.uint8),
+            context=CONTEXT,
+        )
 
     def reference(self) -> tuple[float, str]:
         """What gzip makes of the whole topics text, in nats a byte: less than of the distinct paragraphs."""
         text = read_text()
         return 8 * len(gzip.compress(text, compresslevel=9)) / len(text) * math.log(2), "gzip -9"
-
-    def describe(self, model: nn.Module) -> str:
-        with torch.no_grad():
-            bits, unit = self.metric(float(self.loss(model, self._validation).double().mean()))
-        return f"{bits:.3f} {unit} on {self._validation[0].numel():,} held-out bytes"
-
-
-def _windows(text: Tensor, starts: Sequence[int]) -> Batch:
-    """Windows and the bytes that follow each of theirs, both int64 [n, CONTEXT]."""
-    span = torch.as_tensor(list(starts), dtype=torch.int64)[:, None] + torch.arange(CONTEXT + 1)
-    window = text[span].long()
-    return window[:, :-1], window[:, 1:]
 
 
 @task_factory
