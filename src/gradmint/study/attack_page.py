@@ -83,7 +83,7 @@ def spread(values: Sequence[float], form: str = "{:.1f}") -> str:
 
 
 def draw_heat(cells: Sequence[Cell]) -> Figure:
-    """Points lost, attacks by rules, one panel for each kind of data."""
+    """Points lost, attacks by rules, one panel for each kind of data; with the rule its accuracy without attackers."""
     skews, attacks, rules = _axes(cells, "skew"), _axes(cells, "attack"), _axes(cells, "rule")
     lost = {(cell.skew, cell.attack, cell.rule): mean(cell.lost) for cell in cells}
     height = LINE * len(attacks) + 130
@@ -96,15 +96,22 @@ def draw_heat(cells: Sequence[Cell]) -> Figure:
                 if np.isfinite(value):
                     colour = "white" if value > 0.6 * MOST_SHOWN else INK
                     weight = "bold" if value > MOST_POINTS else "normal"
-                    axes.text(j, i, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=9, weight=weight)
+                    axes.text(j, i, str(round(value)), ha="center", va="center", color=colour, fontsize=9, weight=weight)
             axes.set_title(SKEWS.get(skew, skew))
-            axes.set_xticks(range(len(rules)), rules, rotation=60, ha="right", rotation_mode="anchor")
+            clean = [_clean([c for c in cells if (c.skew, c.rule) == (skew, rule)]) for rule in rules]
+            labels = [f"{rule} ({honest:.0f}%)" for rule, honest in zip(rules, clean, strict=True)]
+            axes.set_xticks(range(len(rules)), labels, rotation=60, ha="right", rotation_mode="anchor")
             axes.set_yticks(range(len(attacks)), attacks if axes is figure.axes[0] else [""] * len(attacks))
             axes.tick_params(length=0)
             axes.grid(False)
             for side in axes.spines.values():
                 side.set_visible(False)
     return figure
+
+
+def _clean(cells: Sequence[Cell]) -> float:
+    """Accuracy without attackers, per cent; the same for all cells of one rule, data and strength."""
+    return mean(cells[0].accuracy) + mean(cells[0].lost) if cells else float("nan")
 
 
 def draw_rules(cells: Sequence[Cell]) -> Figure:

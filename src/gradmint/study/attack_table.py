@@ -189,7 +189,7 @@ def collect(grid: Grid, path: Path, jobs: int = 1, tick: Callable[[str], None] =
 
     ``tick`` is called with each run's attack when it is there. Raises SettingsError when the file is of another study.
     """
-    runs = _read(path)
+    runs = read(path)
     wanted = grid.settings()
     for setting in wanted:
         if setting in runs:
@@ -237,7 +237,7 @@ def head() -> dict[str, str]:
     }
 
 
-def _read(path: Path) -> dict[Setting, Run]:
+def read(path: Path) -> dict[Setting, Run]:
     """What the journal holds; a line cut off by a crash is dropped. Raises SettingsError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = path.read_text() if path.exists() else ""
