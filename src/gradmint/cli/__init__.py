@@ -12,6 +12,7 @@ import click
 
 from ..spec.errors import CertificateRefused, Divergence, GradmintError
 from . import (
+    attack_commands,
     audit_commands,
     certificate_commands,
     codec_commands,
@@ -108,3 +109,4 @@ for command in (
     reputation_commands.reputation_group,
 ):
     main.add_command(command)
+study_commands.redteam_group.add_command(attack_commands.train)

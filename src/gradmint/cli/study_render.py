@@ -17,12 +17,12 @@ NARROW = 120
 
 
 def show_findings(calibration: Calibration) -> None:
-    console, report, training = _console(), calibration.report, calibration.training
+    console, report, training = new_console(), calibration.report, calibration.training
     console.print(
         f"[bold]reports[/bold]: accept {report.accept_bits}, slash {report.slash_bits} of {256 * calibration.words} "
         f"bits; false alarms {rate_text(report.comparisons)} of honest pairs, fitted {report.fitted_alarm_rate:.2g}"
     )
-    table = _table("cheat", "bits", "AUC", "caught in scenes (95%)", "beyond slash")
+    table = new_table("cheat", "bits", "AUC", "caught in scenes (95%)", "beyond slash")
     for cheat in report.cheats:
         table.add_row(*_row(cheat), rate_text(cheat.slashed), style=_style(cheat.caught))
     console.print(table)
@@ -31,7 +31,7 @@ def show_findings(calibration: Calibration) -> None:
         f"[bold]training[/bold]: {limits}; false alarms {rate_text(training.comparisons)} of honest comparisons, "
         f"{rate_text(training.alarms)} of audits"
     )
-    table = _table("cheat", "% of the tolerance", "AUC", "caught in audits (95%)")
+    table = new_table("cheat", "% of the tolerance", "AUC", "caught in audits (95%)")
     for audited in training.cheats:
         table.add_row(*_row(audited), style=_style(audited.caught))
     console.print(table)
@@ -46,7 +46,7 @@ def _style(rate: Rate) -> str:
 
 
 def show_attacks(teams: Sequence[RedTeam]) -> None:
-    console = _console()
+    console = new_console()
     for team in teams:
         limits = ", ".join(f"{name} {limit}" for name, limit in team.limits.items())
         console.print(
@@ -54,7 +54,7 @@ def show_attacks(teams: Sequence[RedTeam]) -> None:
             f"three {rate_text(team.alarms.three)}, by the protocol's agreement {rate_text(team.alarms.quorum)}, in "
             f"{rate_text(team.alarm_scenes)} of scenes"
         )
-        table = _table("attack", "one verifier", "two of three", "agreement")
+        table = new_table("attack", "one verifier", "two of three", "agreement")
         for row in team.attacks:
             table.add_row(
                 *(row.name, rate_text(row.one), rate_text(row.three), rate_text(row.quorum)),
@@ -65,7 +65,7 @@ def show_attacks(teams: Sequence[RedTeam]) -> None:
         console.print(table)
 
 
-def _table(first: str, *rest: str) -> Table:
+def new_table(first: str, *rest: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     table.add_column(first, no_wrap=True)
     for name in rest:
@@ -73,7 +73,7 @@ def _table(first: str, *rest: str) -> Table:
     return table
 
 
-def _console() -> Console:
+def new_console() -> Console:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, NARROW)
