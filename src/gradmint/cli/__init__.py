@@ -12,12 +12,15 @@ import click
 
 from ..spec.errors import CertificateRefused, Divergence, GradmintError
 from . import (
+    attack_commands,
     audit_commands,
     certificate_commands,
+    codec_commands,
     demo_command,
     docket_commands,
     lineage_commands,
     money_commands,
+    reputation_commands,
     role_commands,
     run_commands,
     simulate_commands,
@@ -102,5 +105,8 @@ for command in (
     simulate_commands.simulate_group,
     study_commands.calibrate_,
     study_commands.redteam_group,
+    codec_commands.privacy,
+    reputation_commands.reputation_group,
 ):
     main.add_command(command)
+study_commands.redteam_group.add_command(attack_commands.train)
