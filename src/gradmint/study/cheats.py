@@ -237,8 +237,10 @@ def _other_shard(scene: Scene, _: Words) -> Words:
 
 
 def _replayed(scene: Scene, _: Words) -> Words:
-    """Where the outer momentum points: the mean of the last rounds' updates, no gradient computed."""
-    return scene.sign_training(scene.moment.state.buffers["momentum"])
+    """Where the outer momentum points: the mean of the last rounds' updates, no gradient computed. Nowhere for an outer
+    optimiser that keeps none."""
+    state = scene.moment.state
+    return scene.sign_training(next(iter(state.buffers.values()), torch.zeros_like(state.theta)))
 
 
 def _last_update(scene: Scene, _: Words) -> Words:
