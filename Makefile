@@ -23,8 +23,11 @@ bench: .venv/ready  ## every claim of the README against its peer
 	$(PY) benchmarks/signing.py
 	$(PY) benchmarks/reputation.py
 	$(PY) benchmarks/exact_checks.py
+	$(PY) benchmarks/codec.py
+	$(PY) benchmarks/aggregators.py
 	$(PY) benchmarks/proof_of_training.py
 	$(PY) benchmarks/proof_of_training.py --task bytes --repeats 4
+	$(PY) benchmarks/lineage.py
 
 check: .venv/ready  ## what must hold before a commit
 	$(MAKE) --jobs 2 --output-sync=target check-python check-contracts
