@@ -76,7 +76,7 @@ def _share(heads: Longs, mass: Longs, share: Longs, keep: int, mute: int) -> boo
 
 @compiled
 def sort_by_target(heads: Longs, targets: Places, weights: Weights, bits: int) -> tuple[Places, Places, Weights]:
-    """All edges (source, target, weight): to the first 2^bits accounts, then to the next, and so on; sources ascend."""
+    """All edges (source, target, weight): first those to the first 2^bits accounts, and so on; each by source."""
     at = np.zeros((len(heads) >> bits) + 2, dtype=np.int64)
     for source in range(len(heads)):
         for edge in range(heads[source, 0], heads[source, 1]):
