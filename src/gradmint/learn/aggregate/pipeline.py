@@ -93,11 +93,12 @@ def aggregate(rows: Rows, spec: AggregationSpec, accepted: Collection[int] | Non
 
     A gate that lets nothing through leaves zeros.
     """
+    let = set(range(rows.count) if accepted is None else accepted)
     made = rows
     places = list(range(rows.count))  # of the rows made among those given; mixing comes after choosing or keeps count
     for step in spec.pre:
-        if step == "score-gate" and accepted is not None:
-            kept = [i for i, place in enumerate(places) if place in accepted]
+        if step == "score-gate":
+            kept = [i for i, place in enumerate(places) if place in let]
             if not kept:
                 return Aggregate(vector=np.zeros(rows.dimension, dtype=np.float32), weights=(0.0,) * rows.count)
             made, places = Linear(made, np.eye(made.count)[kept]), [places[i] for i in kept]

@@ -25,6 +25,7 @@ Doubles: TypeAlias = NDArray[np.float64]
 
 SIGNIFICAND = 53  # bits of float64: integers up to 2^53 are exact
 MOST_BITS = 24  # a float32 has no more
+SLAB = 1 << 17  # values of each sparse row that are written out at once
 COLUMNS = 8_192  # values of each row that are worked on at once: 32 rows of them fit a core's cache
 
 
@@ -44,45 +45,20 @@ class Rows(ABC):
         """All inner products, float64 [count, count], symmetric to the bit; worked out once."""
 
     @abstractmethod
-    def columns(self, start: int, stop: int) -> Floats:
-        """Values ``start`` to ``stop`` of each row, float32 [count, stop - start]; the caller's to write to."""
+    def blocks(self, width: int) -> Iterator[tuple[int, int, Floats]]:
+        """(start, stop, values start to stop of each row: float32 [count, stop - start], the taker's to write to), from
+        the first value to the last, ``width`` of them at a time."""
 
     @abstractmethod
     def combine(self, weights: Sequence[float]) -> Floats:
         """Sum of weight x row, float32 [dimension]. Weights are rounded to float32 first; rows of weight 0 are not
         looked at."""
 
-    def blocks(self, width: int = 0) -> Iterator[tuple[int, int, Floats]]:
-        """(start, stop, columns) from the first value to the last, ``width`` at a time; 0: as suits the cache."""
-        width = width or COLUMNS
-        for start in range(0, self.dimension, width):
-            stop = min(start + width, self.dimension)
-            yield start, stop, self.columns(start, stop)
-
-
-class Dense(Rows):
-    """Rows that are whole vectors."""
-
-    def __init__(self, rows: Sequence[Floats]) -> None:
-        """``rows`` are float32 [dimension] each, at least one, and finite: :meth:`of` gates others out."""
-        self._rows = rows
-        self.count = len(rows)
-        self.dimension = len(rows[0])
-
-    @classmethod
-    def of(cls, matrix: Tensor) -> tuple[Dense | None, list[int]]:
-        """Finite rows of a float32 [N, d] matrix, None when there are none, and their indices."""
-        values: Floats = matrix.detach().numpy()
-        kept = [
-            i for i, row in enumerate(values) if math.isfinite(float(row.max())) and math.isfinite(float(row.min()))
-        ]
-        return (cls([values[i] for i in kept]) if kept else None), kept
-
-    @cached_property
-    def gram(self) -> Doubles:
-        scales = np.array([scale(_peak(row), self.dimension) for row in self._rows])
+    def _gram(self, peaks: Sequence[float]) -> Doubles:
+        """The Gram matrix of rows whose greatest values are ``peaks``, each as integers."""
+        scales = np.array([scale(peak, self.dimension) for peak in peaks])
         whole: Doubles = np.zeros((self.count, self.count))
-        for _, _, block in self.blocks():
+        for _, _, block in self.blocks(COLUMNS):
             integers = block.astype(np.float64)
             integers *= scales[:, None]
             np.rint(integers, out=integers)
@@ -91,12 +67,36 @@ class Dense(Rows):
         whole /= scales
         return whole
 
+
+class Dense(Rows):
+    """Rows that are whole vectors."""
+
+    def __init__(self, rows: Sequence[Floats], peaks: Sequence[float]) -> None:
+        """``rows`` are float32 [dimension] each, at least one, and finite: :meth:`of` gates others out. ``peaks`` are
+        their greatest absolute values."""
+        self._rows = rows
+        self._peaks = peaks
+        self.count = len(rows)
+        self.dimension = len(rows[0])
+
+    @classmethod
+    def of(cls, matrix: Tensor) -> tuple[Dense | None, list[int]]:
+        """Finite rows of a float32 [N, d] matrix, None when there are none, and their indices."""
+        values: Floats = matrix.detach().numpy()
+        peaks = [_peak(row) for row in values]
+        kept = [i for i, peak in enumerate(peaks) if math.isfinite(peak)]
+        return (cls([values[i] for i in kept], [peaks[i] for i in kept]) if kept else None), kept
+
+    @cached_property
+    def gram(self) -> Doubles:
+        return self._gram(self._peaks)
+
     def norms(self) -> list[float]:
         if "gram" in self.__dict__:
             return [math.sqrt(square) for square in self.gram.diagonal().tolist()]
         norms = []
-        for row in self._rows:
-            factor, total = scale(_peak(row), self.dimension), 0.0
+        for row, peak in zip(self._rows, self._peaks, strict=True):
+            factor, total = scale(peak, self.dimension), 0.0
             for start in range(0, self.dimension, COLUMNS):
                 integers = row[start : start + COLUMNS].astype(np.float64)
                 integers *= factor
@@ -105,8 +105,10 @@ class Dense(Rows):
             norms.append(math.sqrt(total / factor / factor))
         return norms
 
-    def columns(self, start: int, stop: int) -> Floats:
-        return np.stack([row[start:stop] for row in self._rows])
+    def blocks(self, width: int) -> Iterator[tuple[int, int, Floats]]:
+        for start in range(0, self.dimension, width):
+            stop = min(start + width, self.dimension)
+            yield start, stop, np.stack([row[start:stop] for row in self._rows])
 
     def combine(self, weights: Sequence[float]) -> Floats:
         total: Floats = np.zeros(self.dimension, dtype=np.float32)
@@ -122,38 +124,37 @@ class Dense(Rows):
 
 
 class Sparse(Rows):
-    """Published updates of any kind. Their Gram matrix has the bits of :class:`Dense`'s of the same vectors."""
+    """Published updates of any kind, decoded a block at a time.
+
+    Their Gram matrix has the bits of :class:`Dense`'s of the same vectors.
+    """
 
     def __init__(self, updates: Sequence[Update]) -> None:
         """At least one, of one table. Raises NotFinite."""
         self._norms = [update.norm() for update in updates]
         self._updates = updates
-        self._values = [update.values() for update in updates]
-        self._positions = [update.positions for update in updates]
         self.count = len(updates)
         self.dimension = updates[0].table.dimension
 
     @cached_property
     def gram(self) -> Doubles:
-        scales = np.array([scale(_peak(values), self.dimension) for values in self._values])
-        whole: Doubles = np.zeros((self.count, self.count))
-        for start in range(0, self.dimension, COLUMNS):
-            integers = np.zeros((self.count, min(COLUMNS, self.dimension - start)))
-            for place, (values, positions) in enumerate(self._within(start, start + COLUMNS)):
-                integers[place][positions] = np.rint(values * scales[place])
-            whole += integers @ integers.T
-        whole /= scales[:, None]
-        whole /= scales
-        return whole
+        return self._gram(
+            [max((_peak(values) for _, values in update.blocks()), default=0.0) for update in self._updates]
+        )
 
     def norms(self) -> list[float]:
         return self._norms
 
-    def columns(self, start: int, stop: int) -> Floats:
-        block: Floats = np.zeros((self.count, stop - start), dtype=np.float32)
-        for place, (values, positions) in enumerate(self._within(start, stop)):
-            block[place][positions] = values
-        return block
+    def blocks(self, width: int) -> Iterator[tuple[int, int, Floats]]:
+        stride = width * max(1, SLAB // width)  # many blocks are filled at once: a call costs more than its values
+        sources = [_Source(update) for update in self._updates]
+        for base in range(0, self.dimension, stride):
+            slab: Floats = np.zeros((self.count, min(stride, self.dimension - base)), dtype=np.float32)
+            for row, source in zip(slab, sources, strict=True):
+                source.fill(row, base)
+            for start in range(0, slab.shape[1], width):
+                block = slab[:, start : start + width]
+                yield base + start, base + start + block.shape[1], block
 
     def combine(self, weights: Sequence[float]) -> Floats:
         total: Floats = np.zeros(self.dimension, dtype=np.float32)
@@ -162,10 +163,29 @@ class Sparse(Rows):
                 update.add_to(total, weight)
         return total
 
-    def _within(self, start: int, stop: int) -> Iterator[tuple[Floats, NDArray[np.int32]]]:
-        for values, positions in zip(self._values, self._positions, strict=True):
-            first, last = np.searchsorted(positions, (start, stop))
-            yield values[first:last], positions[first:last] - np.int32(start)
+
+class _Source:
+    """One update's values, handed out from the first place to the last."""
+
+    def __init__(self, update: Update) -> None:
+        self._blocks = update.blocks()
+        self._rest: tuple[NDArray[np.int32], Floats] = (np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
+
+    def fill(self, row: Floats, base: int) -> None:
+        """Writes the values at places ``base`` and on to ``row``; all before were asked for before."""
+        end = base + len(row)
+        while True:
+            positions, values = self._rest
+            cut = int(np.searchsorted(positions, end))
+            row[positions[:cut] - np.int32(base)] = values[:cut]
+            self._rest = positions[cut:], values[cut:]
+            if cut < len(positions):
+                return
+            found = next(self._blocks, None)
+            if found is None:
+                return
+            at, values = found
+            self._rest = (np.arange(at.start, at.stop, dtype=np.int32) if isinstance(at, slice) else at), values
 
 
 class Linear(Rows):
@@ -191,16 +211,17 @@ class Linear(Rows):
         norms = self.base.norms()  # nothing is mixed: no inner products are needed
         return [sum(abs(row[i]) * norms[i] for i in part) for row, part in zip(self.matrix, self._parts, strict=True)]
 
-    def columns(self, start: int, stop: int) -> Floats:
-        given = self.base.columns(start, stop)
-        block: Floats = np.zeros((self.count, stop - start), dtype=np.float32)
-        for made, row, part in zip(block, self.matrix.astype(np.float32), self._parts, strict=True):
-            even = len({float(row[i]) for i in part}) == 1  # then multiply once
-            for i in part:
-                made += given[i] if even else given[i] * row[i]
-            if even:
-                made *= row[part[0]]
-        return block
+    def blocks(self, width: int) -> Iterator[tuple[int, int, Floats]]:
+        weights = self.matrix.astype(np.float32)
+        for start, stop, given in self.base.blocks(width):
+            block: Floats = np.zeros((self.count, stop - start), dtype=np.float32)
+            for made, row, part in zip(block, weights, self._parts, strict=True):
+                even = len({float(row[i]) for i in part}) == 1  # then multiply once
+                for i in part:
+                    made += given[i] if even else given[i] * row[i]
+                if even:
+                    made *= row[part[0]]
+            yield start, stop, block
 
     def combine(self, weights: Sequence[float]) -> Floats:
         return self.base.combine(self.weights(weights))
@@ -235,4 +256,5 @@ def worker_momentum(previous: Tensor | None, matrix: Tensor, beta: float) -> Ten
 
 
 def _peak(values: Floats) -> float:
+    """Greatest absolute value; NaN if one is."""
     return max(float(values.max()), -float(values.min())) if len(values) else 0.0

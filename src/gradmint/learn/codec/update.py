@@ -115,7 +115,7 @@ class Update(ABC):
     def inner(self, vector: Tensor) -> float:
         """Inner product with a float32 [dimension] vector, summed in float64."""
         whole = vector.detach().numpy()
-        return math.fsum(float(np.dot(whole[at].astype(np.float64), values)) for at, values in self.blocks())
+        return sum((float(np.dot(whole[at].astype(np.float64), values)) for at, values in self.blocks()), 0.0)
 
     def add_to(self, vector: Floats, factor: float = 1.0) -> None:
         """``vector`` += ``factor`` x the update, in place; the factor is rounded to float32, then each product is."""
