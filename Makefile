@@ -42,8 +42,8 @@ check-python: .venv/ready
 	$(PY) scripts/mutate.py --check
 	$(PY) scripts/gas.py
 	$(BIN)/gradmint redteam verify --quick --quiet --out $$(mktemp -d) --expect snapshots/redteam_verify.json
-	$(BIN)/gradmint redteam reputation --quick --quiet --out $$(mktemp -d) --expect snapshots/redteam_reputation.json
 	$(BIN)/gradmint redteam train --quick --quiet --out $$(mktemp -d) --expect snapshots/redteam_train.json
+	$(BIN)/gradmint redteam reputation --quick --quiet --out $$(mktemp -d) --expect snapshots/redteam_reputation.json
 
 check-contracts: .venv/ready
 	$(FORGE) fmt --check

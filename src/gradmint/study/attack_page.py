@@ -96,9 +96,8 @@ def draw_heat(cells: Sequence[Cell]) -> Figure:
                 if np.isfinite(value):
                     colour = "white" if value > 0.6 * MOST_SHOWN else INK
                     weight = "bold" if value > MOST_POINTS else "normal"
-                    axes.text(
-                        j, i, str(round(value)), ha="center", va="center", color=colour, fontsize=9, weight=weight
-                    )
+                    shown = str(round(value))
+                    axes.text(j, i, shown, ha="center", va="center", color=colour, fontsize=9, weight=weight)
             axes.set_title(SKEWS.get(skew, skew))
             clean = [_clean([c for c in cells if (c.skew, c.rule) == (skew, rule)]) for rule in rules]
             labels = [f"{rule} ({honest:.0f}%)" for rule, honest in zip(rules, clean, strict=True)]
