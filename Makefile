@@ -21,10 +21,14 @@ bench: .venv/ready  ## every claim of the README against its peer
 	$(PY) benchmarks/valuation.py
 	$(PY) benchmarks/economics.py
 	$(PY) benchmarks/signing.py
+	$(PY) benchmarks/reputation.py
 	$(PY) benchmarks/exact_checks.py
 	$(PY) benchmarks/planting.py
+	$(PY) benchmarks/codec.py
+	$(PY) benchmarks/aggregators.py
 	$(PY) benchmarks/proof_of_training.py
 	$(PY) benchmarks/proof_of_training.py --task bytes --repeats 4
+	$(PY) benchmarks/lineage.py
 
 check: .venv/ready  ## what must hold before a commit
 	$(MAKE) --jobs 2 --output-sync=target check-python check-contracts
@@ -39,6 +43,8 @@ check-python: .venv/ready
 	$(PY) scripts/mutate.py --check
 	$(PY) scripts/gas.py
 	$(BIN)/gradmint redteam verify --quick --quiet --out $$(mktemp -d) --expect snapshots/redteam_verify.json
+	$(BIN)/gradmint redteam train --quick --quiet --out $$(mktemp -d) --expect snapshots/redteam_train.json
+	$(BIN)/gradmint redteam reputation --quick --quiet --out $$(mktemp -d) --expect snapshots/redteam_reputation.json
 
 check-contracts: .venv/ready
 	$(FORGE) fmt --check

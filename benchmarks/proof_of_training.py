@@ -25,6 +25,7 @@ from torch import Tensor
 from gradmint.adversary import trainers as attacks
 from gradmint.learn import proof
 from gradmint.learn.manifest import Manifest, load_task, preset
+from gradmint.learn.numerics import Numerics
 from gradmint.learn.outer import advance
 from gradmint.learn.state import Layout, State, initial_state
 from gradmint.learn.steps import LocalSteps, Progress
@@ -49,11 +50,11 @@ class Accumulating(LocalSteps):
 
 
 class HalfPrecision(LocalSteps):
-    """bfloat16 autocast."""
+    """Another number format: the network computes as what is applied where it is made."""
 
-    def slope(self, step: int) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            return super().slope(step)
+    def __init__(self, task: Task, manifest: Manifest, beacon: bytes, trainer: int, start: Progress) -> None:
+        with Numerics(dtype="bfloat16").apply():
+            super().__init__(task, manifest, beacon, trainer, start)
 
 
 HONEST: dict[str, tuple[type[LocalSteps], type[LocalSteps]]] = {

@@ -26,11 +26,12 @@ MAY_IMPORT = {
     "sim": {"spec"},
     "roles": {"spec", "learn", "ports"},
     "adversary": {"spec", "learn", "roles"},
-    "study": {"spec", "learn"},
+    "reputation": {"spec"},
+    "study": {"spec", "learn", "reputation"},
 }
 
 # The pure layer: no clock, no randomness, no files, no network, no floats' functions.
-PURE = {"__future__", "collections", "dataclasses", "enum", "hashlib", "itertools", "typing"}
+PURE = {"__future__", "bisect", "collections", "dataclasses", "enum", "functools", "hashlib", "itertools", "typing"}
 INTEGER_MATH = {"math.isqrt"}  # of a module whose other functions are floats'
 
 # Libraries that talk to the outside, and the rooms that may.

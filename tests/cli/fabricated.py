@@ -237,6 +237,7 @@ class Fabricator:
                 base=_digest(number),
                 gas=self._gas(round_),
                 own_distance_bits=None,
+                weights=tuple((row.common_gain_micronats > 0) / len(rows) for row in rows),
                 barred=round_.barred,
             )
         )

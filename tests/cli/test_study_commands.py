@@ -43,7 +43,9 @@ def test_a_file_that_expects_nothing_readable_is_refused(tmp_path: Path, content
 def test_the_snapshot_lists_every_attack_that_changes_the_work() -> None:
     snapshot = json.loads((Path(__file__).parents[2] / "snapshots" / "redteam_verify.json").read_text())
     assert {"int8", "bf16", "stale by 1 step", "stale by a round"} <= set(snapshot["report, float32 alone"])
-    assert {"half the steps", "half the batch", "wrong data"} <= set(snapshot["training, as admitted"])
+    assert {"one step left out", "half the batch", "other data", "gain told twice"} <= set(
+        snapshot["training, as admitted"]
+    )
 
 
 def test_a_recipe_is_the_tasks_with_what_was_asked_for() -> None:

@@ -29,7 +29,10 @@ def gradmint(*arguments: str, timeout: float = 180, cwd: Path | None = None) -> 
         text=True,
         timeout=timeout,
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},  # where the user's own attacks lie
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+        },  # users' own attacks
     )
 
 

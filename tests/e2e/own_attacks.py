@@ -13,7 +13,7 @@ from gradmint.roles.desk import Desk
 from gradmint.roles.trainer import Draft, TrainerStrategy
 from gradmint.roles.verifier import VerifierStrategy
 from gradmint.spec.round import Round
-from gradmint.spec.types import Report
+from gradmint.spec.types import Report, Role
 
 
 class Noisy(TrainerStrategy):
@@ -27,6 +27,18 @@ class Noisy(TrainerStrategy):
         noise = 0.02 * torch.randn(replica.layout.dimension, generator=generator)
         update = quantise(noise, replica.manifest.codec.chunk, replica.manifest.codec.keep)
         return self.seal(round_, update, 1_000_000, (0,) * replica.manifest.assessment.words)
+
+
+class Patient(TrainerStrategy):
+    """Honest; in round 6 it waits for a second trainer to sit down."""
+
+    name = "patient"
+
+    def draft(self, round_: Round) -> Draft:
+        while round_.number == 6 and len(self.desk.ledger.seats[Role.TRAINER]) < 2:
+            self.desk.chain.wait(self.desk.follower.run, 1.0)
+            self.desk.follower.refresh()
+        return super().draft(round_)
 
 
 class Mumbler(VerifierStrategy):

@@ -26,6 +26,7 @@ from gradmint.learn.codec import Header, encode, quantise
 from gradmint.learn.manifest import Manifest, load_task, preset
 from gradmint.learn.proof import blank_marks
 from gradmint.learn.state import digest, initial_state, layout_of
+from gradmint.learn.tolerances import TOLERANCES
 from gradmint.ports.chain import Commit, Open, Reveal
 from gradmint.ports.devnet import Devnet
 from gradmint.ports.local_store import LocalStore
@@ -205,6 +206,7 @@ def test_a_run_opens_with_a_calibration(shell: Shell) -> None:
         found.report.accept_bits,
         found.report.slash_bits,
     )
+    assert {name: getattr(manifest.assessment, name) for name in TOLERANCES} == found.training.by_name
     assert store.get(bytes.fromhex(manifest.numerics.calibration), 1 << 20) == measured.read_bytes()
     code, said = unpaid(shell, "join", "--role", "trainer", "--numerics", "float32/micro=16", GRADMINT_RUN=str(run))
     assert code == 2 and "NumericsRefused" in said

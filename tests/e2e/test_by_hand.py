@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -21,8 +22,8 @@ TASKS = DOCUMENT.with_name("writing-a-task.md")
 
 def walk(folder: Path, **environment: str) -> str:
     """Type the commands of the documentation; what they said."""
-    first, second, *_ = re.findall(r"```sh\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    lines = [*first.splitlines(), *second.splitlines()]
+    sections = re.findall(r"```sh\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)[:3]
+    lines = [line for section in sections for line in section.splitlines()]
     devnet = [line for line in lines if line.startswith("gradmint devnet")]
     assert len(devnet) == 1
     # The chain runs on a free port here; whoever types starts it and sees that it is ready.
@@ -57,6 +58,10 @@ def test_the_commands_in_the_documentation_work(tmp_path: Path) -> None:
     assert "a seat in run 2 costs 100000000000000000 wei now" in said
     assert "every recorded round is final" in said
     assert (tmp_path / "report.html").exists()
+    [proven] = [json.loads(line) for line in said.splitlines() if line.startswith('{"run": 1, "round"')]
+    assert proven["round"] == proven["compared"] == 4 and proven["start"]["source"] == "first model"
+    assert said.count(f"model {proven['model']} after round 4 of run 1") == 3  # caught up, certified, caught up
+    assert (tmp_path / "model.safetensors").stat().st_size > 8 * 4_810
 
 
 @pytest.mark.ipfs

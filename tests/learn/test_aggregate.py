@@ -26,7 +26,8 @@ from gradmint.learn.aggregate import (
 )
 from gradmint.learn.aggregate import rows as row_module
 from gradmint.learn.aggregate.clipping import bounds
-from gradmint.learn.codec import quantise
+from gradmint.learn.codec import KINDS, Table, approximate, quantise
+from gradmint.learn.codec import update as update_module
 from gradmint.spec.errors import NotFinite
 
 N, D, F = 11, 301, 2
@@ -181,15 +182,37 @@ def test_sparse_and_dense_rows_agree(how: AggregationSpec) -> None:
     assert near(torch.from_numpy(found.vector), torch.from_numpy(other.vector), 1e-6)
 
 
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_updates_of_any_kind_are_their_dense_vectors(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slabs end where an update's own blocks do not."""
+    monkeypatch.setattr(row_module, "SLAB", 300)
+    monkeypatch.setattr(row_module, "COLUMNS", 100)
+    monkeypatch.setattr(update_module, "BLOCK", 128)
+    keep = {"topk": 16, "clustered": 16, "seeded": 4, "private": 4}.get(kind, 64)
+    noise = {"levels": 4, "retain_bps": 8_000, "margin_bps": 5_000, "exponent": 2} if kind == "private" else {}
+    table = Table(dimension=1_003, chunk=64, keep=keep, kind=kind, **noise)
+    updates = [approximate(row, table) for row in draw(d=1_003)]
+    whole = torch.stack([update.dense() for update in updates])
+    sparse, dense = Sparse(updates), Dense.of(whole)[0]
+    assert dense is not None and (sparse.gram == dense.gram).all()
+    weights = [0.5, 0.0, -2.0, *(0.1 for _ in range(N - 3))]
+    assert (sparse.combine(weights) == dense.combine(weights)).all()
+    assert (np.concatenate([block for _, _, block in sparse.blocks(100)], axis=1) == whole.numpy()).all()
+    assert sparse.norms() == pytest.approx(dense.norms(), rel=1e-6)
+
+
 @every
 def test_more_columns_than_a_block(how: AggregationSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The block size changes no bit."""
+    """How many columns are worked on at once changes no bit."""
     matrix = draw(d=1_003)
-    whole = aggregate_matrix(matrix, how)
+    updates = [quantise(row, 64, 16) for row in matrix]
+    whole, sparse = aggregate_matrix(matrix, how), aggregate(Sparse(updates), how)
     for module in (coordinates, row_module):
         monkeypatch.setattr(module, "COLUMNS", 64)
+    monkeypatch.setattr(row_module, "SLAB", 256)
     parts = aggregate_matrix(matrix, how)
     assert (whole.vector == parts.vector).all() and whole.weights == parts.weights
+    assert (sparse.vector == aggregate(Sparse(updates), how).vector).all()
 
 
 # The gate and f
@@ -263,11 +286,29 @@ def test_norms_do_not_depend_on_whether_there_is_a_gram() -> None:
 
 @pytest.mark.parametrize("pattern", ["random", "extreme"])
 def test_gram_is_exact_in_any_order(pattern: str) -> None:
-    """Permuting coordinates changes no bit: the sums are of integers that float64 holds."""
-    matrix = draw(d=9_000) if pattern == "random" else torch.full((3, 9_000), 1.9999999)
-    moved = matrix[:, torch.randperm(9_000, generator=torch.Generator().manual_seed(3))]
+    """Permuting a part's columns changes no bit: the sums are of integers that float64 holds."""
+    d = row_module.PART
+    matrix = draw(d=d) if pattern == "random" else torch.full((3, d), 1.9999999)
+    moved = matrix[:, torch.randperm(d, generator=torch.Generator().manual_seed(3))]
     one, other = Dense.of(matrix)[0], Dense.of(moved)[0]
     assert one is not None and other is not None and (one.gram == other.gram).all()
+    integers, scales = row_module.as_integers(matrix.numpy())
+    whole = [[int(value) for value in row] for row in integers.tolist()]
+    sums = [[sum(a * b for a, b in zip(left, right, strict=True)) for right in whole[:2]] for left in whole[:2]]
+    assert max(map(max, sums)) <= 1 << 53
+    assert (one.gram[:2, :2] == np.array(sums, dtype=np.float64) / scales[:2, None] / scales[:2]).all()
+
+
+def test_a_spike_hides_nothing_beside_it() -> None:
+    """A long vector of small values under one great one, which rounding over all columns alike would not see."""
+    d = 1 << 20
+    matrix = torch.full((2, d), 2.0**-21)
+    matrix[0, 0] = 1.0
+    rows, _ = Dense.of(matrix)
+    assert rows is not None
+    lengths = matrix.double().norm(dim=1)
+    assert rows.norms() == pytest.approx(lengths.tolist(), rel=1e-4)
+    assert rows.gram[0, 1] == pytest.approx(float(matrix[0].double() @ matrix[1].double()), rel=1e-2)
 
 
 def test_updates_that_are_not_finite_are_refused() -> None:
@@ -285,7 +326,7 @@ def test_linear_rows_are_matrix_products() -> None:
     twice = Linear(mixed, np.array([[1.0, 0, 0, -1], [0, 0.5, 0, 0]]))
     assert twice.base is base
     expected = torch.from_numpy(np.array([[1.0, 0, 0, -1], [0, 0.5, 0, 0]]) @ mixing) @ matrix.double()
-    assert near(torch.from_numpy(twice.columns(0, D)), expected.float())
+    assert near(torch.from_numpy(next(twice.blocks(D))[2]), expected.float())
     assert near(torch.from_numpy(twice.gram), expected @ expected.T)
     assert twice.norms() == pytest.approx(expected.norm(dim=1).tolist(), rel=1e-5)
     assert near(torch.from_numpy(twice.combine([2.0, 3.0])), (2 * expected[0] + 3 * expected[1]).float())
@@ -328,9 +369,11 @@ def test_flag_is_its_definition() -> None:
     assert near(vector(draw(), spec("flag")), torch.from_numpy(expected))
 
 
-def test_gas_is_its_definition() -> None:
+@pytest.mark.parametrize("columns", [64, 8_192])
+def test_gas_is_its_definition(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coordinates, "COLUMNS", columns)
     matrix = draw()
-    for groups in (1, 7, 100, 301, 1_000):
+    for groups in (1, 4, 7, 100, 301, 1_000):
         width = -(-D // groups)
         scores = sum((part - part.quantile(0.5, dim=0)).double().norm(dim=1) for part in matrix.split(width, dim=1))
         assert isinstance(scores, Tensor)

@@ -272,6 +272,15 @@ def test_arrays_longer_than_a_block_come_back(monkeypatch: pytest.MonkeyPatch) -
     assert rice.unpack(whole, 0, len(values), 5_000)[0].tolist() == values.tolist()
 
 
+def test_a_single_value_at_the_upper_level_is_found_again() -> None:
+    vector = torch.ones(200_000)
+    vector[199_998] = -9.0
+    update = quantise(vector, 1 << 16, 1 << 16)
+    limits = Limits(max_bytes=1 << 20, table=update.table, words=2, marks=2)
+    assert same(read(encode(HEADER, update), limits)[1], update)
+    assert np.flatnonzero(update.codes).tolist() == [199_998]
+
+
 def test_planted_words_stand_where_the_chain_looks_for_them() -> None:
     """The contract knows one number about this encoding."""
     assert FIXED.size == plant.WORDS_AT

@@ -16,7 +16,7 @@ from learn.folders import GPT2, LLAMA, SMALL, make
 from safetensors.torch import save_file
 
 from gradmint.learn.manifest import Manifest, load_task, preset
-from gradmint.learn.state import Layout, Network, digest, initial_state, layout_of
+from gradmint.learn.state import Layout, Network, State, digest, initial_state, layout_of, save
 from gradmint.learn.tasks.folder import FolderTask
 from gradmint.learn.train import local_round
 from gradmint.spec.errors import ManifestError
@@ -147,6 +147,16 @@ def test_a_run_starts_from_the_weights_that_are_there(tmp_path: Path, config: di
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 100)
     with pytest.raises(ManifestError, match=str(tmp_path)):
         FolderTask(tmp_path).build(0)
+
+
+@MODELS
+def test_a_run_goes_on_from_anothers_checkpoint(tmp_path: Path, config: dict[str, object]) -> None:
+    """The file as 'gradmint catch-up --out' writes it, optimiser's buffers included."""
+    network = Network(FolderTask(make(tmp_path, config)), 1)
+    theta = network.theta + torch.arange(network.layout.dimension) / 7
+    state = State(theta=theta, buffers={"momentum": theta * 2}, round=9)
+    (tmp_path / "model.safetensors").write_bytes(save(state, network.layout))
+    assert torch.equal(Network(FolderTask(tmp_path), 0).theta, theta)
 
 
 def test_half_precision_weights_become_float32(tmp_path: Path) -> None:

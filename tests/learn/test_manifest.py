@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradmint.learn.manifest import MAX_MANIFEST_BYTES, Manifest, load_task, preset
+from gradmint.learn.codec import KINDS
+from gradmint.learn.manifest import MAX_MANIFEST_BYTES, Manifest, load_task, preset, with_codec
+from gradmint.learn.tolerances import TOLERANCES
 from gradmint.spec.errors import ManifestError, NumericsRefused
 
 
@@ -29,6 +31,18 @@ def altered(change: Callable[[dict[str, Any]], object]) -> bytes:
     return json.dumps(parsed, sort_keys=True, separators=(",", ":")).encode()
 
 
+def noisy(parsed: dict[str, Any], **changes: int) -> None:
+    fine = {"kind": "private", "levels": 8, "retain_bps": 5_000, "margin_bps": 10_000, "exponent": -9}
+    parsed["codec"].update(fine | changes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_compression_survives_the_wire(kind: str) -> None:
+    manifest = with_codec(preset("digits"), kind)
+    assert manifest.codec.kind == kind and Manifest.decode(manifest.encode()) == manifest
+    assert with_codec(manifest, "int8").codec.levels == 0
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
@@ -41,6 +55,17 @@ def altered(change: Callable[[dict[str, Any]], object]) -> bytes:
         (lambda m: m["training"].update(learning_rate=float("nan")), "learning_rate nan"),
         (lambda m: m["codec"].update(keep=5_000), "codec.keep 5000"),
         (lambda m: m["codec"].update(max_norm=float("inf")), "max_norm inf"),
+        (lambda m: m["codec"].update(kind="zip"), "codec.kind 'zip' is one of topk, sign, int8"),
+        (lambda m: m["codec"].update(kind="sign"), "codec.keep 512 is codec.chunk 4096: sign keeps all"),
+        (lambda m: m["codec"].update(kind="seeded", keep=513), "at most an eighth of codec.chunk 4096"),
+        (lambda m: m["codec"].update(exponent=-3), "are 0: topk has none"),
+        (lambda m: noisy(m, levels=5), "codec.levels 5 is a power of two"),
+        (lambda m: noisy(m, levels=128), "codec.levels 128 is a power of two in 2..64"),
+        (lambda m: noisy(m, retain_bps=10_000), "codec.retain_bps 10000"),
+        (lambda m: noisy(m, levels=2), "codec.retain_bps 5000 .* is 0 for 2 levels"),
+        (lambda m: noisy(m, margin_bps=0), "codec.margin_bps 0"),
+        (lambda m: noisy(m, exponent=64), "codec.exponent 64 lies in -64..63"),
+        (lambda m: noisy(m), "training.intervals 4 is 0 with codec.kind 'private'"),
         (lambda m: m["training"].update(intervals=-1), "training.intervals -1 lies in"),
         (lambda m: m["training"].update(intervals=65), "training.intervals 65 lies in"),
         (lambda m: m["training"].update(steps=3, warmup_steps=1), "training.intervals 4 lies in"),
@@ -117,3 +142,6 @@ def test_the_policy_is_in_the_digest_and_a_calibration_in_the_recipe_is_not() ->
     calibrated = replace(manifest, numerics=replace(manifest.numerics, calibration="ab" * 32))
     assert calibrated.digest() != manifest.digest() and calibrated.recipe() == manifest.recipe()
     assert preset("digits", seed=5).recipe() == manifest.recipe()
+    for name in TOLERANCES:  # what a calibration finds is no part of what it is of
+        wider = replace(manifest, assessment=replace(manifest.assessment, **{name: 77}))
+        assert wider.digest() != manifest.digest() and wider.recipe() == manifest.recipe()

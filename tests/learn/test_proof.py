@@ -20,6 +20,7 @@ from gradmint.learn import proof
 from gradmint.learn.codec import Mark
 from gradmint.learn.codec.blob import MARK_SIZE
 from gradmint.learn.manifest import Manifest
+from gradmint.learn.numerics import Numerics
 from gradmint.learn.state import Layout, State
 from gradmint.learn.steps import LocalSteps, Progress
 from gradmint.learn.tasks import Task
@@ -49,11 +50,11 @@ class Reordered(LocalSteps):
 
 
 class HalfPrecision(LocalSteps):
-    """bfloat16 where autocast takes it, against float32."""
+    """Another number format: the network computes as what is applied where it is made."""
 
-    def slope(self, step: int) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            return super().slope(step)
+    def __init__(self, task: Task, manifest: Manifest, beacon: bytes, trainer: int, start: Progress) -> None:
+        with Numerics(dtype="bfloat16").apply():
+            super().__init__(task, manifest, beacon, trainer, start)
 
 
 HONEST = (LocalSteps, Accumulating, Reordered, HalfPrecision)

@@ -51,10 +51,14 @@ def play(
     manifest: Manifest | None = None,
     numerics: tuple[str, ...] = ("float32",),
     committee: int = LOCAL.committee,
+    checkpoint_every: int = 0,
+    late: type[TrainerStrategy] | None = None,
+    late_round: int = 0,
 ) -> Stage:
     """Play ``rounds`` rounds of the digits task (or of ``manifest``'s), a thread each; with ``propose``, by proposals.
 
-    Participants compute in the configurations of ``numerics`` in turn.
+    Participants compute in the configurations of ``numerics`` in turn. ``late`` is one more trainer, who joins in round
+    ``late_round``; verifiers publish a checkpoint after each ``checkpoint_every`` rounds.
 
     The world's clock follows real time, so that a withheld blob costs ``hold_s`` / 2 and no more.
     """
@@ -63,7 +67,7 @@ def play(
         LOCAL,
         max_rounds=rounds,
         min_trainers=len(trainers),
-        max_trainers=len(trainers),
+        max_trainers=len(trainers) + (late is not None),
         min_verifiers=len(verifiers),
         max_verifiers=len(verifiers),
         committee=committee,
@@ -86,17 +90,39 @@ def play(
             join = Join(run=run, role=role, stake_wei=stake_wei, max_price_wei=params.join_price_wei)
             world.as_account(account(role, index)).send(join)
 
+    if late is not None:
+        newcomer = account(Role.TRAINER, len(trainers))
+        world.mint(TOKEN, newcomer, params.trainer_stake_wei + 2 * params.join_price_wei)
+
     errors: list[BaseException] = []
 
     def serve(role: Role, index: int) -> None:
         try:
             chain = world.as_account(account(role, index))
             own = Numerics.parse(numerics[index % len(numerics)])
-            desk = Desk.open(chain, store, run, role, home / f"{role.name}-{index}", numerics=own)
+            desk = Desk.open(
+                *(chain, store, run, role, home / f"{role.name}-{index}"),
+                numerics=own,
+                checkpoint_every=checkpoint_every if role is Role.VERIFIER else 0,
+            )
             if role is Role.TRAINER:
                 train(desk, trainers[index](desk))
             else:
                 verify(desk, verifiers[index](desk), bonds=2)
+        except BaseException as error:
+            errors.append(error)
+            raise
+
+    def come_late() -> None:
+        assert late is not None
+        try:
+            chain = world.as_account(newcomer)
+            follower = Follower(chain, run)
+            while len(follower.ledger.rounds) < late_round:
+                chain.wait(run, 5.0)
+                follower.refresh()
+            desk = Desk.open(chain, store, run, Role.TRAINER, home / "late", join=True)
+            train(desk, late(desk))
         except BaseException as error:
             errors.append(error)
             raise
@@ -106,6 +132,7 @@ def play(
         for role, strategies in ((Role.TRAINER, trainers), (Role.VERIFIER, verifiers))
         for index in range(len(strategies))
     ]
+    cast += [threading.Thread(target=come_late, daemon=True)] if late is not None else []
     curtain = threading.Event()
 
     def tick() -> None:

@@ -13,8 +13,8 @@ from gradmint.learn.manifest import Manifest, preset
 from gradmint.study.redteam import Played, play
 from gradmint.study.samples import Plan
 
-CALIBRATING = Plan(rounds=2, draws=4, trained=2)
-ATTACKING = Plan(rounds=2, draws=2, trained=1, first=1_000)
+CALIBRATING = Plan(rounds=2, draws=4, trained=2, retrained=28)
+ATTACKING = Plan(rounds=2, draws=2, trained=4, retrained=4, first=1_000)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from gradmint.study.statistics import Tail, area_under_roc, binomial_cdf, clopper_pearson, roc
+from gradmint.study.statistics import Tail, area_under_roc, beyond_all, binomial_cdf, clopper_pearson, roc
 
 distances = st.lists(st.integers(0, 40), min_size=1, max_size=30)
 
@@ -72,6 +75,32 @@ def test_the_promised_rate_is_kept_out_of_sample() -> None:
         fresh = generator.binomial(1024, generator.beta(3, 300, size=4_000))
         beyond.append(float((fresh > threshold).mean()))
     assert sum(beyond) / len(beyond) < 1e-3
+
+
+def test_the_greatest_of_2995_is_the_limit_of_a_thousandth() -> None:
+    """Wilks (1941), as tabulated: 2,995 observations for 0.999 of the population with 95% confidence."""
+    assert beyond_all(7.0, 2_995, 1e-3) == 7.0
+    assert beyond_all(7.0, 2_994, 1e-3) > 7.0
+    assert beyond_all(0.0, 5, 1e-6) == 0.0
+
+
+@pytest.mark.parametrize("count", [8, 60, 1_000])
+@pytest.mark.parametrize(
+    ("tail", "exceeded"),
+    [
+        ("half-normal", lambda limit: np.vectorize(math.erfc)(limit / math.sqrt(2))),
+        ("exponential", lambda limit: np.exp(-limit)),
+    ],
+)
+def test_limits_hold_in_nineteen_cases_of_twenty(
+    tail: str, exceeded: Callable[[NDArray[np.float64]], NDArray[np.float64]], count: int
+) -> None:
+    generator = np.random.default_rng(count)
+    drawn = (
+        generator.standard_normal((2_000, count)) if tail == "half-normal" else generator.exponential(1, (2_000, count))
+    )
+    limits = np.array([beyond_all(float(greatest), count, 1e-6) for greatest in np.abs(drawn).max(1)])
+    assert (exceeded(limits) <= 1e-6).mean() > 0.94
 
 
 def test_no_difference_at_all_leaves_a_little_room() -> None:

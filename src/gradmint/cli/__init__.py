@@ -12,11 +12,15 @@ import click
 
 from ..spec.errors import CertificateRefused, Divergence, GradmintError
 from . import (
+    attack_commands,
     audit_commands,
     certificate_commands,
+    codec_commands,
     demo_command,
     docket_commands,
+    lineage_commands,
     money_commands,
+    reputation_commands,
     role_commands,
     run_commands,
     simulate_commands,
@@ -92,6 +96,7 @@ for command in (
     docket_commands.pool,
     money_commands.claim,
     audit_commands.audit,
+    lineage_commands.catch_up,
     certificate_commands.certificate_group,
     money_commands.exit_,
     money_commands.withdraw,
@@ -100,5 +105,8 @@ for command in (
     simulate_commands.simulate_group,
     study_commands.calibrate_,
     study_commands.redteam_group,
+    codec_commands.privacy,
+    reputation_commands.reputation_group,
 ):
     main.add_command(command)
+study_commands.redteam_group.add_command(attack_commands.train)

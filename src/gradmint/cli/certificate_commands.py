@@ -253,13 +253,9 @@ def verify(
     given = _read(certificate)
     try:
         said = None
-        if out is not None:
-            verdict = _verify_recorded(given, out)
-        else:
-            chain, contract = _connect(rpc, deployment)
-            ledger = certifier.history(chain, given.checkpoint.run)
-            verdict = certifier.check(given, contract.domain, ledger, contract.keys())
-            said = certifier.check_on_chain(given, contract) if on_chain else None
+        verdict = verdict_on(certificate, rpc, deployment, out)
+        if on_chain:
+            said = certifier.check_on_chain(given, _connect(rpc, deployment)[1])
         if not verdict.has_quorum and not minority:
             raise CertificateRefused(
                 f"the signatures are good, but their {len(verdict.signers)} signers hold {verdict.stake_wei} of "
@@ -271,6 +267,18 @@ def verify(
         click.echo(json.dumps({"ok": False, "error": type(error).__name__, "why": str(error)}))
         sys.exit(1)
     _tell(verdict, said, as_json)
+
+
+def verdict_on(path: Path, rpc: str, deployment: Path, folder: Path | None) -> Verdict:
+    """What the running chain's history makes of a certificate, or the recorded one's in ``folder``. Raises
+    CertificateRefused, MalformedCertificate, MalformedPoint."""
+    from ..roles import certifier
+
+    given = _read(path)
+    if folder is not None:
+        return _verify_recorded(given, folder)
+    chain, contract = _connect(rpc, deployment)
+    return certifier.check(given, contract.domain, certifier.history(chain, given.checkpoint.run), contract.keys())
 
 
 def _verify_recorded(given: Certificate, folder: Path) -> Verdict:

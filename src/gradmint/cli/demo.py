@@ -20,7 +20,7 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 from ..adversary import trainer_strategy, verifier_strategy
-from ..learn.manifest import load_task, preset
+from ..learn.manifest import Manifest, load_task, preset, with_codec
 from ..learn.numerics import Numerics
 from ..learn.tasks import Task, reference_of
 from ..ports.chain import Join, Pool, Refund
@@ -82,12 +82,17 @@ class Plan:
     quiet: bool
     numerics: tuple[str, ...] = ("float32",)  # configurations that the verifiers compute in, in turn
     propose: bool = False  # rounds are proposed, and a verifier lies about two of them
+    codec: str | None = None  # the task's own
+
+    def manifest(self) -> Manifest:
+        manifest = preset(self.task, self.seed)
+        return manifest if self.codec is None else with_codec(manifest, self.codec)
 
     def check(self) -> Plan:
         """Raises SettingsError, NumericsRefused, before anything is started."""
         if not self.numerics:
             raise SettingsError("--numerics names no configuration; float32 is one")
-        policy = preset(self.task, self.seed).numerics
+        policy = self.manifest().numerics
         for text in self.numerics:
             policy.admit(Numerics.parse(text))
         for name in self.adversaries:
@@ -238,7 +243,7 @@ class Demo:
             bonds_wei = (BONDS + 2) * params.proposal_bond_wei if person.role is Role.VERIFIER else 0  # two are lost
             purse_wei = self._stake_wei(params, person.role) + params.join_price_wei + bonds_wei
             sponsor.mint(deployed.token, bytes.fromhex(person.account.address[2:]), purse_wei)
-        manifest = preset(self.plan.task, self.plan.seed)
+        manifest = self.plan.manifest()
         journal = Journal(self.out / "homes" / "sponsor.sqlite", identity(sponsor))
         store = LocalStore(self.out / "blobs")
         return open_run(sponsor, store, journal, manifest, params, deployed.token, BUDGET_WEI)

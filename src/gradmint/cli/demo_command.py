@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from .settings import json_option, task_path_option
+from .settings import codec_option, json_option, task_path_option
 
 ADVERSARIES = "free-rider,copycat,poisoner"
 BAD_VERIFIERS = "liar"
@@ -53,6 +53,7 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     is_flag=True,
     help="Settle by proposals with bonds instead of re-execution on chain; a verifier proposes two false ones.",
 )
+@codec_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the initial model.")
 @click.option(
     "--out",
@@ -72,6 +73,7 @@ def demo(
     bad_verifiers: tuple[str, ...],
     numerics: tuple[str, ...],
     propose: bool,
+    codec: str | None,
     seed: int,
     out: Path,
     quiet: bool,
@@ -87,6 +89,7 @@ def demo(
     Examples:
       gradmint demo
       gradmint demo --propose --task digits
+      gradmint demo --task digits --codec int8
       gradmint demo --task digits --trainers 5 --adversaries poisoner --json
       gradmint demo --adversaries mine.attacks:Sleeper --out sleeper
     """
@@ -106,6 +109,7 @@ def demo(
         quiet=quiet or as_json,
         numerics=numerics,
         propose=propose,
+        codec=codec,
     ).check()
     result = Demo(plan).play()
     if as_json:

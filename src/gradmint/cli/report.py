@@ -293,12 +293,14 @@ class Page:
         for index, verdict in enumerate(round_.verdicts):
             row = seat_outcome(self.ledger, self.outcomes, Role.TRAINER, index, round_.number)
             ok, assigned = verdict is Verdict.OK, round_.assigned_gains_micronats[index]
+            weight = dict(enumerate(round_.weights or ())).get(index)
             rows.append(
                 [
                     plain(row.name, 60),
                     names[index],
                     f"{round_.common_gains_micronats[index]:,}" if ok else "–",
                     f"{assigned:,}" if ok and assigned != UNSAMPLED else "–",
+                    f"{weight:.4f}" if weight else "–",
                     tokens(round_.paid_wei.get(row.account, 0)),
                     plain(round_.reasons[index]) if index < len(round_.reasons) else "",
                 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ from .settings import (
 if TYPE_CHECKING:
     from ..roles.desk import Desk
 
+CHECKPOINT_EVERY = 10  # where roles.replica looks first
+
 
 def seat_options(command: F) -> F:
     """What every long-running participant is told; :func:`open_desk` takes it."""
@@ -37,6 +40,11 @@ def seat_options(command: F) -> F:
         ),
         click.option(
             "--join", is_flag=True, help="Take a seat with the run's required stake first, unless one is held."
+        ),
+        click.option(
+            "--from-scratch",
+            is_flag=True,
+            help="Who comes late rebuilds every round instead of starting from a checkpoint that a committee attested.",
         ),
         max_price_option,
         numerics_option,
@@ -52,6 +60,16 @@ def seat_options(command: F) -> F:
     return command
 
 
+def checkpoint_option(default: int) -> Callable[[F], F]:
+    return click.option(
+        "--checkpoint-every",
+        type=click.IntRange(min=0),
+        default=default,
+        show_default=True,
+        help="Rounds after which the model is put into the store, so that latecomers start from there; 0: never.",
+    )
+
+
 def open_desk(
     role: Role,
     *,
@@ -65,6 +83,8 @@ def open_desk(
     join: bool,
     max_price: int | None,
     numerics: str,
+    checkpoint_every: int,
+    from_scratch: bool,
 ) -> Desk:
     import torch
 
@@ -83,6 +103,8 @@ def open_desk(
         join=join,
         max_price_wei=max_price,
         numerics=chosen,
+        checkpoint_every=checkpoint_every,
+        from_scratch=from_scratch,
     )
     # Half a million objects of imported code never become garbage; looking through them again takes a second at exit.
     gc.freeze()
@@ -91,6 +113,7 @@ def open_desk(
 
 @click.command()
 @seat_options
+@checkpoint_option(0)
 @click.option(
     "--plant",
     type=click.FloatRange(0, 1),
@@ -125,6 +148,7 @@ def trainer(strategy: str, plant: float | None, **seat: Any) -> None:
 
 @click.command()
 @seat_options
+@checkpoint_option(CHECKPOINT_EVERY)
 @bonds_option
 def verifier(strategy: str, bonds: int, **seat: Any) -> None:
     """Verify until the run ends: hold, assess, commit, reveal, settle.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..spec.errors import SettingsError
 from ..spec.params import ETHER_WEI, LARGE, LOCAL, STANDARD, Params
 from .settings import (
+    codec_option,
     deployment_option,
     home_option,
     json_option,
@@ -23,6 +25,9 @@ from .settings import (
     store_option,
     task_path_option,
 )
+
+if TYPE_CHECKING:
+    from ..learn.manifest import Manifest
 
 PRESETS = {"large": LARGE, "local": LOCAL, "standard": STANDARD}
 
@@ -130,6 +135,7 @@ def run_group() -> None:
     help="File of 'gradmint calibrate': words, thresholds and numeric policy come from it, the manifest pins "
     "its digest, and the store keeps it.",
 )
+@codec_option
 @click.option("--token", help="Reward and stake token; the deployment's own by default.")
 @click.option("--budget", type=click.IntRange(min=1), required=True, help="In wei, escrowed until the run's end.")
 @click.option(
@@ -146,6 +152,14 @@ def run_group() -> None:
     metavar="NAME=VALUE",
     help="Any parameter of the preset, e.g. --set max_rounds=20. May be repeated.",
 )
+@click.option(
+    "--learn",
+    "learning",
+    multiple=True,
+    metavar="PART.NAME=VALUE",
+    help="Any number or name of the task's manifest, e.g. --learn outer.optimiser=fedyogi or "
+    "--learn aggregation.pre=norm-bound,nnm --learn aggregation.rule=geometric-median. May be repeated.",
+)
 @json_option
 def open_(
     rpc: str,
@@ -156,10 +170,12 @@ def open_(
     task: str,
     seed: int,
     calibration: Path | None,
+    codec: str | None,
     token: str | None,
     budget: int,
     preset: str,
     overrides: tuple[str, ...],
+    learning: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Open and fund a run. Parameters are immutable, and the budget stays in escrow until the end.
@@ -170,6 +186,7 @@ def open_(
       gradmint run open --task digits --budget 1000 --calibration calibration/calibration.json --keystore sponsor.json
     """
     from ..learn.manifest import preset as task_preset
+    from ..learn.manifest import with_codec
     from ..ports.deployment import Deployment
     from ..ports.open_store import open_store
     from ..ports.web3_chain import Web3Chain
@@ -178,6 +195,9 @@ def open_(
 
     terms = override(PRESETS[preset], overrides)
     manifest = task_preset(task, seed)
+    if codec is not None:
+        manifest = with_codec(manifest, codec)
+    manifest = relearn(manifest, learning)
     blobs = open_store(store)
     if calibration is not None:
         from .study_commands import calibrated, read_calibration
@@ -194,6 +214,34 @@ def open_(
     journal = Journal(home / "sponsor.sqlite", identity(chain))
     number = open_run(chain, blobs, journal, manifest, terms, reward, budget)
     click.echo(json.dumps({"run": number}) if as_json else f"run {number} is open")
+
+
+def relearn(manifest: Manifest, changes: tuple[str, ...]) -> Manifest:
+    """``manifest`` with PART.NAME=VALUE settings applied. Raises SettingsError, ManifestError."""
+    known = {
+        f"{part.name}.{field.name}": field
+        for part in fields(manifest)
+        if part.name not in ("task", "numerics")  # said by --task, --seed and --calibration
+        for field in fields(getattr(manifest, part.name))
+    }
+    read: dict[str, Callable[[str], object]] = {
+        "int": int,
+        "float": float,
+        "str": str,
+        "tuple[str, ...]": lambda text: tuple(text.split(",")) if text else (),
+    }
+    for item in changes:
+        path, _, text = item.partition("=")
+        if path not in known:
+            raise SettingsError(f"--learn {item}: expected PART.NAME=VALUE, one of {', '.join(sorted(known))}")
+        field = known[path]
+        part = path.partition(".")[0]
+        try:
+            value = read[str(field.type)](text)
+        except ValueError as error:
+            raise SettingsError(f"--learn {item}: {error}, expected a value of type {field.type}") from error
+        manifest = replace(manifest, **{part: replace(getattr(manifest, part), **{field.name: value})})
+    return manifest.check()
 
 
 def override(params: Params, overrides: tuple[str, ...]) -> Params:

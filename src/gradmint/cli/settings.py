@@ -77,6 +77,15 @@ def rpc_option(command: F) -> F:
     )(command)
 
 
+def codec_option(command: F) -> F:
+    return click.option(
+        "--codec",
+        metavar="KIND",
+        help="How updates are compressed, where not as the task does: topk, sign, int8, bfloat16, clustered, seeded or "
+        "private.",
+    )(command)
+
+
 def deployment_option(command: F) -> F:
     return click.option(
         "--deployment",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SAMPLES, FILE, PAGE, ATTACKS = "samples.jsonl", "calibration.json", "calibration.html", "redteam.json"
 ATTACK_DRAWS = 1 << 20  # number of the first beacon that attacks are tested on: never one that thresholds come from
+CALIBRATING_AUDITS = 96  # honest ones a round, at most: the others are attacked
 MAX_EXPECTED_BYTES = 1 << 20
 
 
@@ -81,7 +82,14 @@ def progress(scenes: int, quiet: bool) -> Iterator[Callable[[str], None]]:
 @click.option("--rounds", type=click.IntRange(1, 1_000), default=3, show_default=True, help="Of one training run.")
 @click.option("--beacons", type=click.IntRange(2, 100_000), default=4, show_default=True, help="Assessments a round.")
 @click.option(
-    "--trained", type=click.IntRange(1, 100_000), default=2, show_default=True, help="Re-executed trainers a round."
+    "--trained", type=click.IntRange(1, 100_000), default=4, show_default=True, help="Audits of trainers a round."
+)
+@click.option(
+    "--retrained",
+    type=click.IntRange(0, 100_000),
+    default=24,
+    show_default=True,
+    help="More of them a round, of honest trainers alone: tolerances fall with their number.",
 )
 @click.option(
     "--out",
@@ -96,6 +104,7 @@ def calibrate_(
     rounds: int,
     beacons: int,
     trained: int,
+    retrained: int,
     out: Path,
     admit: tuple[str, ...],
     words: int | None,
@@ -109,6 +118,8 @@ def calibrate_(
     Honest verifiers in every admitted configuration (number formats, micro-batches, kernels, threads; GPUs where the
     policy admits them) and every known cheat sign the same rounds of a real training run. The accept threshold is what
     the worst honest pair exceeds once in a thousand times, the slash threshold once in a million, by a fitted tail.
+    Honest trainers in one configuration are audited in the others, and cheats beside them: a tolerance of proofs of
+    training is what an honest audit exceeds once in a million times.
 
     \b
     Examples:
@@ -122,7 +133,7 @@ def calibrate_(
 
     manifest = recipe(task, admit, words, precision_words, precision_width)
     one_thread()
-    plan = Plan(rounds=rounds, draws=beacons, trained=trained)
+    plan = Plan(rounds=rounds, draws=beacons, trained=trained, retrained=retrained)
     with progress(plan.scenes, quiet or as_json) as tick:
         samples = collect(manifest, [plan], out / SAMPLES, tick)[0]
     calibration = calibrate(manifest, samples)
@@ -151,15 +162,22 @@ def redteam_group() -> None:
 @click.option("--beacons", type=click.IntRange(2, 100_000), default=8, show_default=True, help="Attacked a round.")
 @click.option(
     "--trained",
-    type=click.IntRange(1, 100_000),
-    default=2,
+    type=click.IntRange(0, 100_000),
+    default=4,
     show_default=True,
-    help="Attacked trainers' rounds a round.",
+    help="Audits a round, attacked.",
 )
 @click.option(
     "--honest", type=click.IntRange(0, 100_000), default=0, help="More beacons a round, for false alarms alone."
 )
-@click.option("--quick", is_flag=True, help="Two rounds of four beacons: under a minute for digits.")
+@click.option(
+    "--retrained",
+    type=click.IntRange(0, 100_000),
+    default=48,
+    show_default=True,
+    help="More audits a round, for false alarms alone; as many for the tolerances.",
+)
+@click.option("--quick", is_flag=True, help="Two rounds of four beacons and 36 audits: under a minute for digits.")
 @click.option(
     "--expect",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -180,6 +198,7 @@ def verify(
     beacons: int,
     trained: int,
     honest: int,
+    retrained: int,
     quick: bool,
     expect: Path | None,
     update: bool,
@@ -191,10 +210,11 @@ def verify(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Every attack on signatures, against thresholds measured here on other beacons: detection and false alarms.
+    """Every attack on signatures and on proofs of training, against thresholds measured here on other beacons.
 
-    For a single verifier, for two of three independent ones, and for the protocol's own agreement; under the task's
-    numeric policy, and under the part of it that computes in float32. With exact 95% intervals.
+    Detection and false alarms for a single verifier, for two of three independent ones, and for the protocol's own
+    agreement; under the task's numeric policy, and under the part of it that computes in float32. With exact 95%
+    intervals.
 
     \b
     Examples:
@@ -208,9 +228,13 @@ def verify(
 
     manifest = recipe(task, admit, words, precision_words, precision_width)
     one_thread()
-    rounds, beacons = (2, 4) if quick else (rounds, beacons)
-    calibrating = Plan(rounds=rounds, draws=min(beacons, 8), trained=trained)
-    attacking = Plan(rounds=rounds, draws=beacons, trained=trained, honest=honest, first=ATTACK_DRAWS)
+    rounds, beacons, trained, retrained = (2, 4, 4, 32) if quick else (rounds, beacons, trained, retrained)
+    calibrating = Plan(
+        rounds=rounds, draws=min(beacons, 8), trained=min(trained, 8), retrained=min(retrained, CALIBRATING_AUDITS)
+    )
+    attacking = Plan(
+        rounds=rounds, draws=beacons, trained=trained, honest=honest, retrained=retrained, first=ATTACK_DRAWS
+    )
     with progress(calibrating.scenes + attacking.scenes, quiet or as_json) as tick:
         played = play(manifest, calibrating, attacking, out / SAMPLES, tick)
     teams = [team for one in played for team in one.teams]
@@ -281,7 +305,8 @@ def read_calibration(path: Path) -> Calibration:
 
 
 def calibrated(manifest: Manifest, calibration: Calibration) -> Manifest:
-    """The manifest with what the calibration measured, and its digest. Raises ManifestError when it is of another."""
+    """The manifest with what the calibration measured, tolerances of proofs included, and its digest. Raises
+    ManifestError when it is of another."""
     whole = replace(
         manifest,
         assessment=replace(
@@ -290,6 +315,7 @@ def calibrated(manifest: Manifest, calibration: Calibration) -> Manifest:
             output_words=calibration.output_words,
             precision_words=calibration.precision_words,
             precision_width=calibration.precision_width,
+            **calibration.training.by_name,
         ),
         numerics=replace(manifest.numerics, admitted=calibration.admitted, calibration=calibration.digest()),
     ).check()

@@ -14,14 +14,13 @@ from typing import Any
 
 from ..spec.errors import ManifestError, NumericsRefused, SettingsError
 from ..spec.params import MAX_WORDS
-from ..spec.types import BPS, GAIN_MAX_MICRONATS
+from ..spec.types import BPS
 from .aggregate import AggregationSpec
-from .codec import Table
-from .codec.blob import MARK_WORDS
-from .codec.kinds import rules as codec_rules
+from .codec.spec import CodecSpec
 from .numerics import TORCH_RELEASE, Numerics
 from .optimisers import OuterSpec
 from .tasks import Task
+from .tolerances import MEASURED, TOLERANCES, WIDEST, ranges
 
 MAX_MANIFEST_BYTES = 16_384
 MAX_INTERVALS = 64  # marks of a quarter of a KiB each in every update
@@ -72,34 +71,6 @@ class TrainingSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CodecSpec:
-    """How updates are compressed (docs/codec.md), their shape and bounds."""
-
-    chunk: int  # values that share positions, levels or directions
-    keep: int  # values kept of each chunk, or scalars that stand for it; the chunk, of a kind that keeps all
-    max_bytes: int  # of a whole blob
-    max_norm: float  # Euclidean, of the decoded update
-    kind: str = "topk"
-    levels: int = 0  # of "private": of a scalar, a power of two; as what follows 0 for the other kinds
-    retain_bps: int = 0  # chance of each inner level to be one of those that a scalar is rounded to
-    margin_bps: int = 0  # of the outermost level beyond what scalars are clipped to
-    exponent: int = 0  # levels are odd multiples of 2^exponent
-
-    def table(self, dimension: int) -> Table:
-        """The shape of updates to a model of ``dimension`` values."""
-        return Table(
-            dimension=dimension,
-            chunk=self.chunk,
-            keep=self.keep,
-            kind=self.kind,
-            levels=self.levels,
-            retain_bps=self.retain_bps,
-            margin_bps=self.margin_bps,
-            exponent=self.exponent,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AssessmentSpec:
     """How verifiers value updates."""
 
@@ -118,12 +89,11 @@ class AssessmentSpec:
     #: 7,300. A copy has 10,000; who disguises one must give up a fifth of it.
     duplicate_overlap_bps: int
     audited_trainers: int  # whom the beacon of the hold phase chooses each round, to prove one interval
-    #: Tolerances of proofs: 3 to 6 times what honest float32 and bfloat16 differ by on the two built-in tasks, and
-    #: below what a single step left out, an eighth of a batch or half of a lie shows (docs/proof-of-training.md).
-    overclaim_micronats: int  # claimed gain above the one measured here; honest 1,636 at most
-    own_accept_bits: int  # between the header's words and those computed here, of ``words`` x 256; honest 8
-    interval_accept_bits: int  # between a mark's words and those of the interval trained again, of 1,536; honest 6
-    norm_tolerance_bps: int  # between norms in a mark and those of the interval trained again; honest 39
+    #: Tolerances of proofs, as 'gradmint calibrate' finds them (docs/proof-of-training.md).
+    overclaim_micronats: int  # claimed gain above the one measured here
+    own_accept_bits: int  # between the header's words and those computed here, of ``words`` x 256
+    interval_accept_bits: int  # between a mark's words and those of the interval trained again, of 1,536
+    norm_tolerance_bps: int  # between norms in a mark and those of the interval trained again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,9 +145,13 @@ class Manifest:
         return hashlib.sha256(self.encode()).digest()
 
     def recipe(self) -> str:
-        """What a calibration is of, in hex: the digest without the initial model's seed and the calibration itself."""
+        """What a calibration is of, in hex: the digest without the initial model's seed, without the calibration itself
+        and without the tolerances that it finds."""
         general = replace(
-            self, task=replace(self.task, seed=0), numerics=replace(self.numerics, calibration=UNCALIBRATED)
+            self,
+            task=replace(self.task, seed=0),
+            assessment=replace(self.assessment, **dict.fromkeys(TOLERANCES, 0)),
+            numerics=replace(self.numerics, calibration=UNCALIBRATED),
         )
         return general.digest().hex()
 
@@ -232,13 +206,11 @@ class Manifest:
                 0 <= t.intervals <= min(t.steps, MAX_INTERVALS),
                 f"training.intervals {t.intervals} lies in 0..{MAX_INTERVALS}",
             ),
-            *codec_rules(c.table(1)),
+            *c.rules(),
             (
                 c.kind != "private" or t.intervals == 0,
                 f"training.intervals {t.intervals} is 0 with codec.kind 'private': marks and openings hide nothing",
             ),
-            (1 <= c.max_bytes <= 1 << 32, f"codec.max_bytes {c.max_bytes} lies in 1..2^32"),
-            (0 < c.max_norm <= 1e6, f"codec.max_norm {c.max_norm} lies in (0, 1e6]"),
             (
                 2 <= a.common_samples <= 1 << 20 and a.common_samples % 2 == 0,
                 f"assessment.common_samples {a.common_samples} is even and in 2..2^20",
@@ -267,22 +239,7 @@ class Manifest:
                 a.audited_trainers == 0 or t.intervals > 0,
                 f"training.intervals {t.intervals} is at least 1, where trainers are audited",
             ),
-            (
-                0 <= a.overclaim_micronats <= GAIN_MAX_MICRONATS,
-                f"assessment.overclaim_micronats {a.overclaim_micronats} lies in 0..{GAIN_MAX_MICRONATS}",
-            ),
-            (
-                1 <= a.own_accept_bits <= 32 * a.words,  # who plants words must not find any that pass: spec.plant
-                f"assessment.own_accept_bits {a.own_accept_bits} lies in 1..{32 * a.words}, an eighth of the bits",
-            ),
-            (
-                1 <= a.interval_accept_bits <= 128 * MARK_WORDS,
-                f"assessment.interval_accept_bits {a.interval_accept_bits} lies in 1..{128 * MARK_WORDS}",
-            ),
-            (
-                1 <= a.norm_tolerance_bps <= BPS,
-                f"assessment.norm_tolerance_bps {a.norm_tolerance_bps} lies in 1..{BPS}",
-            ),
+            *ranges({name: getattr(a, name) for name in TOLERANCES}, a.words),
             *self.aggregation.ranges(),
             *self.outer.ranges(),
             (
@@ -331,6 +288,16 @@ def preset(name: str, seed: int = 0) -> Manifest:
     manifest = replace({"bytes": _BYTES, "bytes-large": _BYTES_LARGE, "digits": _DIGITS}.get(name, _GENERAL), task=spec)
     tune = getattr(task, "preset", None)
     return (tune(manifest) if callable(tune) else manifest).check()
+
+
+def with_codec(manifest: Manifest, kind: str) -> Manifest:
+    """The manifest with updates compressed another way; "private" takes the proof of training with it, which would
+    open what it hides. Raises ManifestError."""
+    changed = replace(manifest, codec=manifest.codec.of_kind(kind))
+    if kind == "private":
+        training, assessment = replace(changed.training, intervals=0), replace(changed.assessment, audited_trainers=0)
+        changed = replace(changed, training=training, assessment=assessment)
+    return changed.check()
 
 
 def _make(name: str) -> Task:
@@ -411,10 +378,7 @@ _GENERAL = Manifest(
         precision_width=0.01,
         duplicate_overlap_bps=8_000,
         audited_trainers=2,
-        overclaim_micronats=5_000,
-        own_accept_bits=48,
-        interval_accept_bits=24,
-        norm_tolerance_bps=120,
+        **WIDEST,
     ),
     aggregation=AggregationSpec(rule="mean", pre=("norm-bound", "score-gate"), byzantine_bps=2_000),
     outer=OuterSpec(
@@ -438,7 +402,7 @@ _BYTES = replace(
     _GENERAL,
     training=replace(_GENERAL.training, steps=60, batch=8, shard=480, learning_rate=5e-3, beta2=0.98),
     codec=replace(_GENERAL.codec, keep=1_024, max_bytes=65_536, max_norm=100.0),
-    assessment=replace(_GENERAL.assessment, common_samples=128, assigned_samples=16),
+    assessment=replace(_GENERAL.assessment, common_samples=128, assigned_samples=16, **MEASURED["bytes"]),
     outer=replace(_GENERAL.outer, learning_rate=1.0, decay_rounds=16),
 )
 _BYTES_LARGE = replace(
@@ -451,6 +415,6 @@ _DIGITS = replace(
     _GENERAL,
     training=replace(_GENERAL.training, steps=24, batch=32, shard=64, learning_rate=2e-3),
     codec=replace(_GENERAL.codec, keep=512, max_bytes=16_384, max_norm=20.0),
-    assessment=replace(_GENERAL.assessment, common_samples=1_024, assigned_samples=48),
+    assessment=replace(_GENERAL.assessment, common_samples=1_024, assigned_samples=48, **MEASURED["digits"]),
     outer=replace(_GENERAL.outer, learning_rate=1.0, momentum=0.3, decay_rounds=16),
 )

@@ -124,21 +124,35 @@ def claims(task: Task, manifest: Manifest, state: State, update: Update, beacon:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimsGap:
+    """How far claims lie from those computed again."""
+
+    bits: int
+    over_micronats: int  # claimed above what is found; below zero for the modest
+
+    @classmethod
+    def of(cls, said: Claims, found: Claims) -> ClaimsGap:
+        return cls(
+            bits=distance_bits(said.words, found.words), over_micronats=said.gain_micronats - found.gain_micronats
+        )
+
+
 def check_claims(header: Header, found: Claims, manifest: Manifest) -> Finding:
     """The header's claims against those computed here. A gain below what is found costs its trainer nothing."""
     spec = manifest.assessment
-    over = header.claimed_gain_micronats - found.gain_micronats
-    distance = distance_bits(header.words, found.words)
+    said = Claims(gain_micronats=header.claimed_gain_micronats, words=header.words)
+    gap = ClaimsGap.of(said, found)
     return max(
         (
             Finding(
-                ratio=_over(over, spec.overclaim_micronats),
-                reason=f"claims a gain of {header.claimed_gain_micronats} micro-nats, found here "
-                f"{found.gain_micronats}: {over} more, {spec.overclaim_micronats} are allowed",
+                ratio=_over(gap.over_micronats, spec.overclaim_micronats),
+                reason=f"claims a gain of {said.gain_micronats} micro-nats, found here {found.gain_micronats}: "
+                f"{gap.over_micronats} more, {spec.overclaim_micronats} are allowed",
             ),
             Finding(
-                ratio=distance / spec.own_accept_bits,
-                reason=f"its own words lie {distance} bits from those found here, {spec.own_accept_bits} are allowed",
+                ratio=gap.bits / spec.own_accept_bits,
+                reason=f"its own words lie {gap.bits} bits from those found here, {spec.own_accept_bits} are allowed",
             ),
         ),
         key=lambda finding: finding.ratio,
@@ -149,6 +163,28 @@ def note(progress: Progress, opening: bytes, start: Tensor, beacon: bytes, train
     """The mark of a state: ``opening`` is its 32-byte name, ``start`` the round's model, float32 [d]."""
     words, norms = _sign(progress, start, beacon, trainer)
     return Mark(digest=opening, norms=norms, words=words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntervalGap:
+    """How far a mark lies from that of the interval trained again."""
+
+    bits: int
+    norms_bps: float  # the greatest of the three norms' relative differences
+
+    @classmethod
+    def of(cls, noted: Mark, found: Mark) -> IntervalGap:
+        off = max(_off(claimed, here) for claimed, here in zip(noted.norms, found.norms, strict=True))
+        return cls(bits=distance_bits(noted.words, found.words), norms_bps=off * BPS)
+
+
+def retrain(
+    task: Task, manifest: Manifest, state: State, beacon: bytes, trainer: int, interval: int, opened: Progress | None
+) -> Mark:
+    """The mark of interval ``interval`` trained again, which names no opening; arguments as :func:`check_interval`."""
+    start = Progress.begin(state) if opened is None else opened
+    reached = LocalSteps(task, manifest, beacon, trainer, start).advance(boundary(manifest, interval + 1))
+    return note(reached, NOTHING.digest, state.theta, beacon, trainer)
 
 
 def check_interval(
@@ -167,9 +203,7 @@ def check_interval(
     begins, by its digest the one that the mark before names; None for the first, which begins at the round's model.
     """
     what = f"interval {interval}"
-    if opened is None:
-        opened = Progress.begin(state)
-    else:
+    if opened is not None:
         words, norms = _sign(opened, state.theta, beacon, trainer)
         before = marks[interval - 1]
         if words != before.words:
@@ -179,24 +213,21 @@ def check_interval(
             return Finding(
                 ratio=math.inf, reason=f"{what}: the state opened has norms {norms}, its mark {before.norms}"
             )
-    reached = LocalSteps(task, manifest, beacon, trainer, opened).advance(boundary(manifest, interval + 1))
-    words, norms = _sign(reached, state.theta, beacon, trainer)
-    if not all(math.isfinite(norm) for norm in norms):
+    found = retrain(task, manifest, state, beacon, trainer, interval, opened)
+    if not all(math.isfinite(norm) for norm in found.norms):
         # Whatever is not finite signs alike, so nothing could be told from it.
         return Finding(ratio=math.inf, reason=f"{what}: trained again it diverges")
-    spec, after = manifest.assessment, marks[interval]
-    distance = distance_bits(words, after.words)
-    off_bps = max(_off(claimed, found) for claimed, found in zip(after.norms, norms, strict=True)) * BPS
+    spec, gap = manifest.assessment, IntervalGap.of(marks[interval], found)
     return max(
         (
             Finding(
-                ratio=distance / spec.interval_accept_bits,
-                reason=f"{what}: trained again it ends {distance} bits from the mark, {spec.interval_accept_bits} are "
+                ratio=gap.bits / spec.interval_accept_bits,
+                reason=f"{what}: trained again it ends {gap.bits} bits from the mark, {spec.interval_accept_bits} are "
                 "allowed",
             ),
             Finding(
-                ratio=off_bps / spec.norm_tolerance_bps,
-                reason=f"{what}: trained again its norms are {off_bps:.4g} bps off the mark's, "
+                ratio=gap.norms_bps / spec.norm_tolerance_bps,
+                reason=f"{what}: trained again its norms are {gap.norms_bps:.4g} bps off the mark's, "
                 f"{spec.norm_tolerance_bps} are allowed",
             ),
         ),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..spec.errors import ManifestError
+from . import blocks
 from .manifest import Manifest
 from .numerics import current
 from .optimisers import OPTIMISERS
@@ -155,14 +156,23 @@ def initial_state(task: Task, manifest: Manifest) -> State:
 
 
 def digest(state: State, layout: Layout) -> bytes:
-    """sha2-256 of :func:`save`'s file, 32 bytes, without a copy of the model: what a committee attests names a blob.
+    """The 32-byte name of :func:`save`'s file as blobs, see :mod:`.blocks`, without a copy of the model: sha2-256 of
+    the file where that fits one blob. So what a committee attests is found in any store.
 
     Raises ManifestError as :func:`save`.
     """
-    whole = hashlib.sha256()
-    for piece in _pieces(state, layout):
-        whole.update(piece)
-    return whole.digest()
+    return blocks.name(_pieces(state, layout))
+
+
+def blobs(state: State, layout: Layout) -> Iterator[bytes]:
+    """What to put into a store, the blob that :func:`digest` names last. Raises ManifestError as :func:`save`."""
+    return blocks.cut(_pieces(state, layout))
+
+
+def file_bytes(layout: Layout, buffers: Iterable[str], round_: int) -> int:
+    """Length of the file of a state with these buffers after ``round_`` outer steps."""
+    names = list(buffers)
+    return len(_header(layout, names, round_)) + 4 * layout.dimension * (1 + len(names))
 
 
 def save(state: State, layout: Layout) -> bytes:
@@ -174,7 +184,7 @@ def save(state: State, layout: Layout) -> bytes:
     return b"".join(_pieces(state, layout))
 
 
-def load(blob: bytes, layout: Layout) -> State:
+def load(blob: bytes | bytearray, layout: Layout) -> State:
     """Inverse of :func:`save`; only its exact output is accepted. Raises ManifestError."""
     room = int.from_bytes(blob[:8], "little")
     if len(blob) < 8 or room > min(MAX_HEADER_BYTES, len(blob) - 8):

@@ -29,6 +29,7 @@ from ..spec.ledger import Ledger
 from ..spec.round import Seat
 from ..spec.types import Phase
 from .replica import Replica
+from .rounds import attested_after
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +82,7 @@ def attested(ledger: Ledger, round_: int) -> bytes | None:
     over = len(ledger.rounds) - last_goes_on
     if round_ > over:
         raise CertificateRefused(f"round {round_} of run {ledger.run} is not over, {over} are: wait for its model")
-    if round_ == 0:
-        return ledger.terms.model
-    return ledger.rounds[round_].held()[1] if round_ < len(ledger.rounds) else None
+    return attested_after(ledger, round_)
 
 
 def rebuild(ledger: Ledger, store: Store, round_: int, own_task: str | None = None) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from ..learn.numerics import Numerics
 from ..ports.chain import Chain, Join, Receipt
 from ..ports.store import Store
-from ..spec.errors import ChainError
+from ..spec.errors import ChainError, StoreError
 from ..spec.fixed import bps_down
 from ..spec.ledger import Ledger
 from ..spec.round import Seat
@@ -17,9 +18,11 @@ from ..spec.types import Role
 from .driver import Driver
 from .follower import Follower
 from .journal import Journal, identity
-from .replica import Replica, read_manifest
+from .replica import PROVEN, Replica, read_manifest
 from .rounds import holder
 from .trace import Trace
+
+log = logging.getLogger(__name__)
 
 DEFAULT = Numerics()
 MARGIN_BPS = 2_500  # of the price of a seat, that others may raise it by before our turn comes
@@ -59,7 +62,9 @@ class Desk:
     trace: Trace
     seat: Seat
     numerics: Numerics = DEFAULT
+    checkpoint_every: int = 0  # rounds, after which the model is put into the store; 0: never
     driver: Driver = field(init=False)
+    published: int = field(init=False, default=0)  # round of the latest checkpoint
 
     def __post_init__(self) -> None:
         self.driver = Driver(self.chain, self.follower, self.journal, self.trace)
@@ -81,6 +86,8 @@ class Desk:
         join: bool = False,
         max_price_wei: int | None = None,
         numerics: Numerics = DEFAULT,
+        checkpoint_every: int = 0,
+        from_scratch: bool = False,
     ) -> Desk:
         """Sit down at the seat of the chain's account; ``home`` keeps journal, cached model and trace.
 
@@ -91,7 +98,8 @@ class Desk:
         home.mkdir(parents=True, exist_ok=True)
         follower = Follower(chain, run)
         read_manifest(follower.params, store).numerics.admit(numerics)
-        replica = Replica(follower.params, store, own_task=own_task, cache=home / "models")
+        models = home / (PROVEN if from_scratch else "models")
+        replica = Replica(follower.params, store, own_task=own_task, cache=models)
         journal = Journal(home / "journal.sqlite", identity(chain, run))
         if join and follower.ledger.seat(chain.account) is None:
             take_seat(chain, follower, role, max_price_wei=max_price_wei)
@@ -102,7 +110,7 @@ class Desk:
                 f"0x{chain.account.hex()} has {found} in run {run}, expected one as {role.name.lower()}; take it with "
                 f"'gradmint join --run {run} --role {role.name.lower()}'"
             )
-        replica.resume(follower.ledger)
+        replica.resume(follower.ledger, checkpoints=not from_scratch)
         return cls(
             chain=chain,
             store=store,
@@ -112,15 +120,28 @@ class Desk:
             trace=Trace(home / "trace.jsonl"),
             seat=seat,
             numerics=numerics,
+            checkpoint_every=checkpoint_every,
         )
 
     def catch_up(self) -> None:
-        """Rebuild the model that the current round starts from."""
+        """Rebuild the model that the current round starts from, and publish it when its turn has come."""
         start_s = time.time()
         before = self.replica.concluded
         self.replica.follow(self.ledger)
         if self.replica.concluded > before:
             self.trace.note(self.replica.concluded + 1, "rebuild", start_s, time.time())
+        if self.checkpoint_every and not self.replica.concluded % self.checkpoint_every:
+            self._publish()
+
+    def _publish(self) -> None:
+        """A store that does not take it costs whoever comes late some time, and nobody a round."""
+        if self.replica.concluded == self.published:
+            return
+        self.published = self.replica.concluded
+        try:
+            self.replica.publish()
+        except StoreError as error:
+            log.warning("the model after round %d is not published: %s", self.published, error)
 
     def take_part(self, number: int) -> bool:
         """Whether the seat takes part in round ``number``: joined before it opened, and not gone."""

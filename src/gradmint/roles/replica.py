@@ -8,26 +8,43 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterator, Mapping
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from ..learn import outer, proof
+from ..learn import blocks, outer, proof
 from ..learn.assess import sampled_trainers
 from ..learn.checks import Checked, Expected, check, limits_of, mark_duplicates
 from ..learn.codec import Update, decode_header
 from ..learn.manifest import BUILT_IN, MAX_MANIFEST_BYTES, Manifest, load_task
 from ..learn.proof import Finding
-from ..learn.state import Network, digest, initial_state, layout_of, load, save
+from ..learn.state import Network, State, blobs, digest, file_bytes, initial_state, layout_of, load, save
 from ..learn.steps import Progress
 from ..ports.store import Store
-from ..spec.errors import BlobCorrupt, BlobMissing, Malformed, ManifestError, Oversize, WrongBase
+from ..spec.errors import BlobCorrupt, BlobError, BlobMissing, Malformed, ManifestError, Oversize, StoreError, WrongBase
 from ..spec.ledger import Ledger
 from ..spec.params import Params
 from ..spec.round import Round
 from ..spec.types import Phase, Verdict
-from .rounds import consensus_of, is_closed
+from .rounds import attested_after, closed, consensus_of
 
 log = logging.getLogger(__name__)
+
+CHECKPOINT_EVERY = 10  # rounds, unless a publisher chooses otherwise: where checkpoints are looked for first
+FEW_ROUNDS = 3  # behind, that are rebuilt sooner than a checkpoint is found
+SEARCH_S = 30.0  # that looking for checkpoints may take: nodes search among their peers for each that is not there
+KEEP_EVERY_S = 2.0  # while many rounds are rebuilt
+PROVEN = "proven"  # folder of cached models that no checkpoint is behind
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a replica was rebuilt from: the model after ``round``."""
+
+    round: int
+    source: str  # "first model", "cache" or "checkpoint"
 
 
 def read_manifest(params: Params, store: Store) -> Manifest:
@@ -70,14 +87,29 @@ class Replica:
         if self.base != params.model:
             raise ManifestError(
                 f"the initial model built here is {self.base.hex()}, the run pinned {params.model.hex()}; compare the "
-                f"torch version with the manifest's {self.manifest.numerics}"
+                f"torch release with the run's {self.manifest.numerics.torch}, and a task folder's weights with the "
+                "sponsor's"
             )
         self.concluded = 0  # rounds that are behind ``state``
+        self.start = Start(0, "first model")
+        self.compared = 0  # models that were compared with what others say of them
+        self.vouched: dict[int, bytes] = {}  # digests by round that certificates name
+        self._previous: dict[int, Update] = {}
+        self._unread: tuple[Ledger, Round] | None = None
         #: What each update of the round last concluded counts in its aggregate; None where the rule is no weighting.
         self.weights: Mapping[int, float] | None = {}
-        self.previous: dict[int, Update] = {}  # updates of the last round with a quorum, for duplicates
         self._cache = cache
+        self._kept = 0
         self._checked: tuple[int, dict[int, Checked]] = (0, {})
+
+    @property
+    def previous(self) -> dict[int, Update]:
+        """Updates of the last round with a quorum, which duplicates are judged against. Raises BlobMissing when this
+        process did not rebuild that round and its blobs are gone."""
+        if self._unread is not None:
+            self._previous = self._reread(*self._unread)
+            self._unread = None
+        return self._previous
 
     def expected(self, ledger: Ledger, round_: Round, trainer: int) -> Expected:
         """What the header of a trainer's update must say."""
@@ -155,19 +187,42 @@ class Replica:
             )
         return max(findings, key=lambda finding: finding.ratio)
 
-    def follow(self, ledger: Ledger) -> None:
-        """Rebuild up to the latest closed round. Raises BlobMissing, WrongBase naming round and both digests."""
-        while self.concluded < len(ledger.rounds) and is_closed(ledger, ledger.rounds[self.concluded]):
-            self.conclude(ledger, ledger.rounds[self.concluded])
+    def follow(self, ledger: Ledger, until: int | None = None, seen: Callable[[], None] = lambda: None) -> None:
+        """Rebuild up to the latest closed round, or to ``until``; ``seen`` is called after each. What was reached is
+        kept every few seconds, and however this ends.
+
+        Raises BlobMissing, BlobCorrupt, WrongBase naming round and both digests.
+        """
+        last = closed(ledger) if until is None else until
+        kept_s = time.monotonic()
+        try:
+            while self.concluded < last:
+                self.conclude(ledger, ledger.rounds[self.concluded])
+                if time.monotonic() - kept_s >= KEEP_EVERY_S:
+                    self._save()
+                    kept_s = time.monotonic()
+                seen()
+        finally:
+            self._save()
+
+    def confirm(self, ledger: Ledger) -> bool:
+        """Whether anybody says what the model is: the next round's committee, or a certificate. Raises WrongBase when
+        that is another one."""
+        claims = {
+            f"the committee of round {self.concluded + 1} works from": attested_after(ledger, self.concluded),
+            f"the certificate of round {self.concluded} names": self.vouched.get(self.concluded),
+        }
+        for who, claimed in claims.items():
+            if claimed not in (None, self.base):
+                raise WrongBase(
+                    f"{who} model {claimed.hex()}, rebuilt here from the {self.start.source} after round "
+                    f"{self.start.round} is {self.base.hex()}; delete the cached models and start again, from scratch"
+                )
+        return any(claims.values())
 
     def conclude(self, ledger: Ledger, round_: Round) -> None:
-        """Take the outer step of a closed round, if it had a quorum."""
-        attested = round_.held()[1]
-        if attested is not None and attested != self.base:
-            raise WrongBase(
-                f"round {round_.number}: the committee works from model {attested.hex()}, rebuilt here is "
-                f"{self.base.hex()}; delete the cached state and start again"
-            )
+        """Take the outer step of a closed round, if it had a quorum. Raises as :meth:`follow`."""
+        self.compared += self.confirm(ledger)
         consensus = consensus_of(ledger, round_)
         self.weights = {}
         if consensus is not None:
@@ -180,9 +235,8 @@ class Replica:
             )
             self.state = outer.step(self.manifest, self.state, combined.vector)
             self.base = digest(self.state, self.layout)
-            self.previous = updates
+            self._previous, self._unread = updates, None
         self.concluded = round_.number
-        self._save()
 
     def validation_loss_nats(self) -> float:
         """Mean loss of the current model on the task's held-out batch."""
@@ -190,31 +244,69 @@ class Replica:
         network.theta.copy_(self.state.theta)
         return network.mean_loss(self.task.validation())
 
-    def resume(self, ledger: Ledger) -> None:
-        """Start from the newest cached state that is whole, otherwise from the beginning.
-
-        The cache is this process's own; should it be wrong, the next round that the committee attests tells.
+    def resume(self, ledger: Ledger, until: int | None = None, checkpoints: bool = True) -> None:
+        """Start from the newest model, at most that after round ``until``, that is kept here or, with ``checkpoints``,
+        in the store; otherwise from the beginning. Nothing is taken that is not whole, or not what the next round's
+        committee or a certificate says it is: a false copy costs the time to read it.
         """
+        last = closed(ledger) if until is None else min(until, closed(ledger))
         for concluded, base, path in self._cached():
-            try:
-                state = load(path.read_bytes(), self.layout)
-            except (ManifestError, OSError) as error:
-                log.warning("cached model %s is of no use, an older one serves: %s", path, error)
-                continue
-            if digest(state, self.layout) == base and concluded <= len(ledger.rounds):
-                self.state, self.base, self.concluded = state, base, concluded
-                # Duplicates of the next round are judged against the last one with a quorum.
-                agreed = [r for r in ledger.rounds[:concluded] if consensus_of(ledger, r) is not None]
-                if agreed:
-                    self.previous = self._reread(ledger, agreed[-1])
-                return
+            if self.concluded < concluded <= last and base in self._claimed(ledger, concluded, base):
+                try:
+                    self._adopt(ledger, concluded, base, load(path.read_bytes(), self.layout), "cache")
+                    break
+                except (ManifestError, OSError) as error:
+                    log.warning("cached model %s is of no use, an older one serves: %s", path, error)
+        if checkpoints and last - self.concluded > FEW_ROUNDS:
+            self._find_checkpoint(ledger, last)
+
+    def publish(self) -> None:
+        """Put the model into the store as a checkpoint, where its digest names it. Raises StoreUnreachable."""
+        for blob in blobs(self.state, self.layout):
+            self.store.put(blob)
+
+    def _find_checkpoint(self, ledger: Ledger, last: int) -> None:
+        likely = {n for n in range(last + 1) if n % CHECKPOINT_EVERY == 0} | self.vouched.keys()
+        places = sorted(range(self.concluded + 1, last + 1), key=lambda number: (number not in likely, -number))
+        give_up_s = time.monotonic() + SEARCH_S
+        for number in places:
+            for base in self._claimed(ledger, number):
+                try:
+                    size = file_bytes(self.layout, self.state.buffers, _steps(ledger, number))
+                    state = load(blocks.join(base, size, self.store.get), self.layout)
+                    return self._adopt(ledger, number, base, state, "checkpoint")
+                except BlobMissing as error:
+                    log.debug("no checkpoint after round %d: %s", number, error)
+                except (StoreError, BlobError, ManifestError) as error:
+                    log.warning("checkpoint after round %d is of no use: %s", number, error)
+            if time.monotonic() > give_up_s:
+                return log.info("no checkpoint was found in %.0f s, rounds are rebuilt instead", SEARCH_S)
+
+    def _claimed(self, ledger: Ledger, number: int, otherwise: bytes | None = None) -> set[bytes]:
+        """What others say that the model after a round is; ``otherwise`` when nobody says anything."""
+        said = {attested_after(ledger, number), self.vouched.get(number)} - {None}
+        return {digest_ for digest_ in said or {otherwise} if digest_ is not None}
+
+    def _adopt(self, ledger: Ledger, number: int, base: bytes, state: State, source: str) -> None:
+        """Raises ManifestError when ``state`` is not the one that ``base`` names."""
+        found = digest(state, self.layout)
+        if found != base or state.round != _steps(ledger, number):
+            raise ManifestError(
+                f"the {source} after round {number} holds model {found.hex()} after {state.round} steps, expected "
+                f"{base.hex()} after {_steps(ledger, number)}: delete it"
+            )
+        self.state, self.base, self.concluded, self.start = state, base, number, Start(number, source)
+        self._kept = number
+        log.info("the model is taken from the %s after round %d", source, number)
+        agreed = [round_ for round_ in ledger.rounds[:number] if consensus_of(ledger, round_) is not None]
+        self._previous, self._unread = {}, (ledger, agreed[-1]) if agreed else None
 
     def _cached(self) -> list[tuple[int, bytes, Path]]:
         """(rounds concluded, digest, file) of every cached state, newest first."""
         found = []
         for path in self._cache.glob("*.safetensors") if self._cache is not None else ():
             number, _, name = path.stem.partition("-")
-            if number.isdigit() and len(name) == 64:
+            if number.isdigit() and re.fullmatch("[0-9a-f]{64}", name):
                 found.append((int(number), bytes.fromhex(name), path))
         return sorted(found, reverse=True)
 
@@ -239,8 +331,11 @@ class Replica:
             blob = self.store.get(blob_digest, self.manifest.codec.max_bytes)
         except Oversize as error:  # the store never reads more than the limit
             return Checked(verdict=Verdict.OVERSIZE, reason=str(error), update=None, header=None)
-        except BlobMissing as error:
-            raise BlobMissing(f"{error}; the committee held it: connect to a store that still has it") from error
+        except (BlobMissing, BlobCorrupt) as error:
+            raise type(error)(
+                f"round {expected.round}: update {blob_digest.hex()} of 0x{expected.author.hex()}: {error}; the "
+                "committee held it: connect to a store that still has it by --store"
+            ) from error
         return check(blob, expected, self.manifest, self.layout)
 
     def _opened(self, digest_: bytes, interval: int) -> Progress:
@@ -255,17 +350,17 @@ class Replica:
         return proof.join(index, parts, self.layout, taken)
 
     def _save(self) -> None:
-        if self._cache is None:
+        if self._cache is None or self._kept == self.concluded:
             return
         self._cache.mkdir(parents=True, exist_ok=True)
-        older = self._cached()
         path = self._cache / f"{self.concluded}-{self.base.hex()}.safetensors"
-        temporary = path.with_suffix(".part")
+        temporary = self._cache / "saving.part"
         temporary.write_bytes(save(self.state, self.layout))
         os.replace(temporary, path)
-        for _, _, stale in older[1:]:
-            if stale != path:
-                stale.unlink(missing_ok=True)
+        others = [other for _, _, other in self._cached() if other != path]
+        for stale in others[1:]:
+            stale.unlink(missing_ok=True)
+        self._kept = self.concluded
 
 
 def _expected(ledger: Ledger, round_: Round, trainer: int, base: bytes) -> Expected:
@@ -278,6 +373,11 @@ def _expected(ledger: Ledger, round_: Round, trainer: int, base: bytes) -> Expec
         if trainer in round_.first_submissions
         else None,
     )
+
+
+def _steps(ledger: Ledger, number: int) -> int:
+    """Outer steps that the first ``number`` rounds took."""
+    return sum(consensus_of(ledger, round_) is not None for round_ in ledger.rounds[:number])
 
 
 def valid_updates(checked: Mapping[int, Checked]) -> dict[int, Update]:

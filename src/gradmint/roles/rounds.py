@@ -29,6 +29,20 @@ def consensus_of(ledger: Ledger, round_: Round) -> Consensus | None:
     return settlement.consensus if settlement else None
 
 
+def closed(ledger: Ledger) -> int:
+    """Rounds behind which there is a model: all but the one that goes on, if one does."""
+    count = len(ledger.rounds)
+    return count if not count or is_closed(ledger, ledger.rounds[-1]) else count - 1
+
+
+def attested_after(ledger: Ledger, number: int) -> bytes | None:
+    """Digest of the model after round ``number`` as more than 2/3 of the next round's committee attest it; the run's
+    own for 0. None while they have not: after the last round, or where too few were there."""
+    if number == 0:
+        return ledger.terms.model
+    return ledger.rounds[number].held()[1] if number < len(ledger.rounds) else None
+
+
 def doubts_before(ledger: Ledger, round_: Round) -> dict[int, float]:
     """How likely each trainer's cheap value is wrong, by what verifiers said about it in the rounds before."""
     agreed = ((earlier, consensus_of(ledger, earlier)) for earlier in ledger.rounds[: round_.number - 1])

@@ -7,6 +7,7 @@
     |  |- MalformedParams         run parameters that contradict each other
     |  |- MalformedCertificate    a certificate, or a part of one, that is no such document
     |  |- MalformedPoint          a BLS key or signature that is no point of its group
+    |  |- MalformedGraph          feedback that no verified work or stake can have left
     |  `- TranscriptBroken        an event row does not hash to what the chain recorded after it
     |- BlobError                  update bytes: never more than one type reaches the caller, see Verdict
     |  |- Oversize
@@ -66,6 +67,10 @@ class MalformedCertificate(SpecError):
 
 class MalformedPoint(SpecError):
     """A BLS key or signature that is not canonical, not on the curve, not in the subgroup, or infinity."""
+
+
+class MalformedGraph(SpecError):
+    """Feedback that no verified work or stake can have left."""
 
 
 class TranscriptBroken(SpecError):

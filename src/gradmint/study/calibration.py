@@ -2,6 +2,7 @@
 
 Accept: exceeded by the worst honest pair with probability 1e-3 at most, by the fitted tail. Slash: 1e-6. A scene is
 counted once: as an alarm if any honest pair of it lies beyond, as a miss if any honest verifier would let the cheat in.
+Tolerances of proofs of training: :mod:`.tolerances`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ import hashlib
 import json
 import math
 import platform
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -19,32 +19,18 @@ import torch
 
 from ..learn.manifest import Manifest
 from ..learn.numerics import TORCH_RELEASE, Numerics
+from ..learn.tolerances import TOLERANCES, ceilings
 from ..spec.errors import ManifestError
 from .evidence import Words
-from .samples import REPORT, TRAINED, Sample
-from .statistics import Tail, area_under_roc, clopper_pearson
+from .findings import CheatFound, Rate, formats, histogram, short
+from .samples import Collected, Sample
+from .statistics import Tail, area_under_roc
+from .tolerances import AuditFindings, audit_findings_of
 
-VERSION = 1
+VERSION = 2
 MAX_CALIBRATION_BYTES = 1 << 20
 ACCEPT_RATE, SLASH_RATE = 1e-3, 1e-6
 LEAST_PART = 8  # of all bits: skipping a tenth of the batch changes as many, random words half
-DIGITS = 6  # significant, of every rate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
-    """A proportion with its exact 95% interval."""
-
-    hits: int
-    trials: int
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, outcomes: Iterable[bool]) -> Rate:
-        seen = list(outcomes)
-        low, high = clopper_pearson(sum(seen), len(seen))
-        return cls(hits=sum(seen), trials=len(seen), low=_short(low), high=_short(high))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,19 +56,13 @@ class Noise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheatFound:
-    """One cheat against every honest configuration."""
-
-    name: str
-    auc: float  # area under the ROC curve against the pooled honest pairs
-    caught: Rate  # scenes in which every honest configuration finds it beyond accept_bits
-    slashed: Rate  # ... beyond slash_bits
-    histogram: tuple[tuple[int, int], ...]
+class ReportCheat(CheatFound):
+    slashed: Rate  # scenes in which every honest configuration finds it beyond slash_bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """Thresholds of one kind of signature, and what they let through."""
+    """Thresholds of reports, and what they let through."""
 
     accept_bits: int
     slash_bits: int
@@ -93,7 +73,7 @@ class Findings:
     fitted_slash_rate: float
     noise: tuple[Noise, ...]
     honest: tuple[HonestPair, ...]
-    cheats: tuple[CheatFound, ...]
+    cheats: tuple[ReportCheat, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +100,7 @@ class Calibration:
     precision_words: int
     precision_width: float
     report: Findings
-    training: Findings
+    training: AuditFindings
     machine: Machine
 
     def encode(self) -> bytes:
@@ -143,11 +123,21 @@ class Calibration:
         found: Calibration = _read("calibration", cls, parsed)
         if found.version != VERSION:
             raise ManifestError(f"calibration has version {found.version}, this release reads {VERSION}")
-        for name, findings in ((REPORT, found.report), (TRAINED, found.training)):
-            if not 0 <= findings.accept_bits <= findings.slash_bits < 256 * found.words:
+        if not 0 <= found.report.accept_bits <= found.report.slash_bits < 256 * found.words:
+            raise ManifestError(
+                f"calibration: it must hold that 0 <= report.accept_bits {found.report.accept_bits} <= slash_bits "
+                f"{found.report.slash_bits} < {256 * found.words}"
+            )
+        if tuple(tolerance.name for tolerance in found.training.tolerances) != TOLERANCES:
+            raise ManifestError(
+                f"calibration has tolerances {[tolerance.name for tolerance in found.training.tolerances]}, expected "
+                f"{list(TOLERANCES)}"
+            )
+        most = ceilings(found.words)
+        for tolerance in found.training.tolerances:
+            if not 1 <= tolerance.value <= most[tolerance.name]:
                 raise ManifestError(
-                    f"calibration: it must hold that 0 <= {name}.accept_bits {findings.accept_bits} <= slash_bits "
-                    f"{findings.slash_bits} < {256 * found.words}"
+                    f"calibration: {tolerance.name} is {tolerance.value}, it lies in 1..{most[tolerance.name]}"
                 )
         if found.encode() != blob:
             raise ManifestError(f"calibration of {len(blob)} bytes is not canonical; write it with Calibration.encode")
@@ -168,11 +158,15 @@ class Calibration:
                 f"{LEAST_PART} is safe: {self.report.scenes} scenes are too few; give 'gradmint calibrate' more "
                 "--beacons"
             )
+        for tolerance in self.training.unsafe(256 * self.words, manifest.training.intervals):
+            raise ManifestError(
+                f"the calibration has {tolerance.name} {tolerance.value} from {tolerance.audits} audits, which are too "
+                "few; give 'gradmint calibrate' more --retrained"
+            )
 
 
-def calibrate(manifest: Manifest, samples: Sequence[Sample]) -> Calibration:
-    """Thresholds and error rates from samples of both kinds."""
-    bits = 256 * manifest.assessment.words
+def calibrate(manifest: Manifest, measured: Collected) -> Calibration:
+    """Thresholds and error rates: reports' from scenes with cheats, tolerances of audits from all."""
     return Calibration(
         version=VERSION,
         task=manifest.task.factory,
@@ -183,21 +177,21 @@ def calibrate(manifest: Manifest, samples: Sequence[Sample]) -> Calibration:
         output_words=manifest.assessment.output_words,
         precision_words=manifest.assessment.precision_words,
         precision_width=manifest.assessment.precision_width,
-        report=findings_of([sample for sample in samples if sample.kind == REPORT], bits),
-        training=findings_of([sample for sample in samples if sample.kind == TRAINED], bits),
+        report=findings_of(measured.reports, 256 * manifest.assessment.words),
+        training=audit_findings_of(measured.audits, measured.honest_audits),
         machine=machine(),
     )
 
 
 def findings_of(samples: Sequence[Sample], bits: int) -> Findings:
-    """Of samples of one kind, whose signatures have ``bits`` bits."""
+    """Of reports whose signatures have ``bits`` bits."""
     pairs: dict[str, list[int]] = {}
     kinds: dict[str, list[int]] = {}
     for sample in samples:
         for pair, distance in sample.honest_pairs():
             pairs.setdefault(pair, []).append(distance)
-            kinds.setdefault(_formats(pair), []).append(distance)
-    scenes = {kind: sum(kind in {_formats(pair) for pair, _ in s.honest_pairs()} for s in samples) for kind in kinds}
+            kinds.setdefault(formats(pair), []).append(distance)
+    scenes = {kind: sum(kind in {formats(pair) for pair, _ in s.honest_pairs()} for s in samples) for kind in kinds}
     tails = {kind: Tail.fit(distances, bits, scenes[kind]) for kind, distances in kinds.items()}
     accepts = {kind: tail.quantile(ACCEPT_RATE) for kind, tail in tails.items()}
     slashes = {kind: tail.quantile(SLASH_RATE) for kind, tail in tails.items()}
@@ -211,13 +205,13 @@ def findings_of(samples: Sequence[Sample], bits: int) -> Findings:
         scenes=len(samples),
         alarms=Rate.of(any(d > accept for _, d in sample.honest_pairs()) for sample in samples),
         comparisons=Rate.of(d > accept for d in pooled),
-        fitted_alarm_rate=_short(max(tail.beyond(accept) for tail in tails.values())),
-        fitted_slash_rate=_short(max(tail.beyond(slash) for tail in tails.values())),
+        fitted_alarm_rate=short(max(tail.beyond(accept) for tail in tails.values())),
+        fitted_slash_rate=short(max(tail.beyond(slash) for tail in tails.values())),
         noise=tuple(
             Noise(
                 pair=kind,
                 scenes=scenes[kind],
-                mean_bits=_short(sum(distances) / len(distances)),
+                mean_bits=short(sum(distances) / len(distances)),
                 most_bits=max(distances),
                 accept_bits=accepts[kind],
                 slash_bits=slashes[kind],
@@ -225,28 +219,22 @@ def findings_of(samples: Sequence[Sample], bits: int) -> Findings:
             for kind, distances in kinds.items()
         ),
         honest=tuple(
-            HonestPair(pair=pair, mean_bits=_short(sum(distances) / len(distances)), histogram=_histogram(distances))
+            HonestPair(pair=pair, mean_bits=short(sum(distances) / len(distances)), histogram=histogram(distances))
             for pair, distances in pairs.items()
         ),
         cheats=tuple(_found(name, samples, pooled, accept, slash) for name in samples[0].cheats),
     )
 
 
-def _formats(pair: str) -> str:
-    """``bfloat16 | float32`` of ``float32/micro=16 | bfloat16``: what the noise between them depends on."""
-    sides = (Numerics.parse(side) for side in pair.split(" | "))
-    return " | ".join(sorted(str(Numerics(dtype=side.dtype, device=side.device)) for side in sides))
-
-
-def _found(name: str, samples: Sequence[Sample], honest: Sequence[int], accept: int, slash: int) -> CheatFound:
+def _found(name: str, samples: Sequence[Sample], honest: Sequence[int], accept: int, slash: int) -> ReportCheat:
     per_scene = [sample.cheat_distances(name) for sample in samples]
     pooled = [distance for distances in per_scene for distance in distances]
-    return CheatFound(
+    return ReportCheat(
         name=name,
-        auc=_short(area_under_roc(honest, pooled)),
+        auc=short(area_under_roc(honest, pooled)),
         caught=Rate.of(min(distances) > accept for distances in per_scene),
         slashed=Rate.of(min(distances) > slash for distances in per_scene),
-        histogram=_histogram(pooled),
+        histogram=histogram(pooled),
     )
 
 
@@ -286,19 +274,6 @@ def _processor() -> str:
     except OSError:
         names = []
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def expanded(histogram: Sequence[tuple[int, int]]) -> list[int]:
-    """The distances that a histogram counts."""
-    return [bits for bits, count in histogram for _ in range(count)]
-
-
-def _histogram(distances: Iterable[int]) -> tuple[tuple[int, int], ...]:
-    return tuple(sorted(Counter(distances).items()))
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
 
 
 def _read(where: str, kind: Any, value: object) -> Any:

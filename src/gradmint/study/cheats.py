@@ -1,4 +1,4 @@
-"""What somebody signs who did not do the work, or did other work: one function per cheat, words out.
+"""What a verifier signs who did not do the work, or did other work: one function per cheat, words out.
 
 Each gets what its cheat would have in hand: public data, the revealed seeds, the models of earlier rounds, another's
 report of an earlier round. Nobody has another's report of the same round: commitments hide it.
@@ -18,7 +18,7 @@ from ..learn.assess import Drawn, Evidence, draw, observe
 from ..learn.numerics import Numerics
 from ..learn.state import Network
 from ..spec.seeds import derive, draw_below
-from .evidence import Scene, Words, stopped_early
+from .evidence import Scene, Words
 
 WORD_BITS = 256
 GUESSES = 8  # cheap estimates that the forger takes the majority of
@@ -208,62 +208,4 @@ REPORTS = (
     Cheat(name="constant", what="every word 0x55...55", sign=_filled(int("55" * 32, 16))),
     Cheat(name="zero", what="every word zero", sign=_filled(0)),
     Cheat(name="made up", what="random words", sign=_made_up),
-)
-
-
-# Trainers: what re-executing their round finds instead
-
-
-def _early(steps: Callable[[int], int], batch: Callable[[int], int] = lambda b: b) -> Callable[[Scene, Words], Words]:
-    def sign(scene: Scene, _: Words) -> Words:
-        training, moment = scene.manifest.training, scene.moment
-        delta = stopped_early(
-            *(scene.task, scene.manifest, moment.state, moment.training_beacon, scene.trainer, steps(training.steps)),
-            batch=batch(training.batch),
-        )
-        return scene.sign_training(delta)
-
-    return sign
-
-
-def _trained_bf16(scene: Scene, _: Words) -> Words:
-    return scene.sign_training(scene.trained(BF16), BF16)
-
-
-def _other_shard(scene: Scene, _: Words) -> Words:
-    moment = scene.moment
-    other = derive(scene.beacon, "another shard")
-    return scene.sign_training(stopped_early(scene.task, scene.manifest, moment.state, other, scene.trainer, 0))
-
-
-def _replayed(scene: Scene, _: Words) -> Words:
-    """Where the outer momentum points: the mean of the last rounds' updates, no gradient computed."""
-    return scene.sign_training(scene.moment.state.buffers["momentum"])
-
-
-def _last_update(scene: Scene, _: Words) -> Words:
-    assert scene.moment.previous is not None
-    return scene.sign_training(scene.moment.previous.updates[scene.trainer].dense())
-
-
-def _negated(scene: Scene, _: Words) -> Words:
-    return scene.sign_training(-scene.trained())
-
-
-TRAINING = (
-    Cheat(name="bf16", what="bfloat16 where the policy admits float32 alone", sign=_trained_bf16, numerics=str(BF16)),
-    Cheat(name="1 step short", what="the last local step left out", sign=_early(lambda _: 1)),
-    Cheat(name="10 steps short", what="the last ten local steps left out", sign=_early(lambda _: 10)),
-    Cheat(name="half the steps", what="trained for half of the steps", sign=_early(lambda steps: steps // 2)),
-    Cheat(
-        name="half the batch",
-        what="every step on half of its samples",
-        sign=_early(lambda _: 0, lambda batch: batch // 2),
-    ),
-    Cheat(name="wrong data", what="trained on another shard", sign=_other_shard),
-    Cheat(name="momentum replay", what="the outer momentum instead of gradients", sign=_replayed),
-    Cheat(name="last update again", what="the update of the round before", sign=_last_update),
-    Cheat(name="sign flip", what="the update negated", sign=_negated),
-    Cheat(name="made up", what="random words", sign=_made_up),
-    Cheat(name="zero", what="every word zero", sign=_filled(0)),
 )

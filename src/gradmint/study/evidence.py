@@ -1,4 +1,4 @@
-"""Rounds of a real training run, and what honest verifiers and trainers sign in them under any numeric configuration.
+"""Rounds of a real training run, and what honest verifiers sign in them under any numeric configuration.
 
 A *scene* is one round and one beacon. Everything is a function of the manifest and of the scene's numbers, so a study
 gives the same words on the same machine and can be gone on with later.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 from ..learn.assess import Drawn, Evidence, draw, midpoint_of, observe
@@ -16,10 +17,10 @@ from ..learn.codec import Update
 from ..learn.manifest import Manifest
 from ..learn.numerics import Numerics
 from ..learn.outer import advance
-from ..learn.signature import sign_words
 from ..learn.state import Network, State, initial_state
 from ..learn.tasks import Task
-from ..learn.train import assigned_indices, compress, local_round
+from ..learn.train import compress, local_round
+from ..spec.errors import SettingsError
 from ..spec.seeds import derive
 
 Words = tuple[int, ...]
@@ -73,12 +74,10 @@ def moments(task: Task, manifest: Manifest, rounds: int, trainers: int) -> Itera
         state = advance(manifest, state, updates, sorted(updates))
 
 
-def stopped_early(
-    task: Task, manifest: Manifest, state: State, beacon: bytes, trainer: int, steps: int, batch: int | None = None
-) -> Tensor:
-    """The pseudo-gradient of a trainer that stops ``steps`` before the end, or takes ``batch`` samples a step."""
+def stopped_early(task: Task, manifest: Manifest, state: State, beacon: bytes, trainer: int, steps: int) -> Tensor:
+    """The pseudo-gradient of a trainer that stops ``steps`` before the end."""
     training = manifest.training
-    short = replace(training, steps=max(1, training.steps - steps), batch=batch or training.batch)
+    short = replace(training, steps=max(1, training.steps - steps), intervals=0)
     return local_round(task, replace(manifest, training=short), state, beacon, trainer).delta
 
 
@@ -110,31 +109,14 @@ class Scene:
     def sign(self, evidence: Evidence) -> Words:
         return evidence.words(self.manifest.assessment, self.beacon)
 
-    # A trainer's work: what re-executing it shows
 
-    @property
-    def trainer(self) -> int:
-        return self.draw % len(self.moment.updates)
-
-    def trained(self, numerics: Numerics = HOME) -> Tensor:
-        """The pseudo-gradient that re-executing the trainer's round gives: float32 [d]."""
-        with numerics.apply():
-            return stopped_early(
-                self.task, self.manifest, self.moment.state, self.moment.training_beacon, self.trainer, 0
-            )
-
-    def sign_training(self, delta: Tensor, numerics: Numerics = HOME) -> Words:
-        """Words of what training changed: half for hidden states on the trainer's own shard, half for parameters."""
-        spec = self.manifest.assessment
-        theta = self.moment.state.theta
-        shard = assigned_indices(self.task, self.manifest, self.moment.training_beacon, self.trainer)
-        probe = self.task.batch(shard[: spec.probe_samples])
-        with numerics.apply():
-            network = Network(self.task, self.manifest.task.seed)
-            network.theta.copy_(theta)
-            before = network.hidden(probe)
-            network.theta.copy_(theta - delta)
-            moved = network.hidden(probe) - before
-        return sign_words(moved, derive(self.beacon, "trained outputs"), spec.output_words) + sign_words(
-            delta, derive(self.beacon, "trained parameters"), spec.words - spec.output_words
-        )
+def honest_configurations(manifest: Manifest, draw: int = 0) -> dict[str, Numerics]:
+    """What the policy admits and this machine has; in a round's first draw also the first of them with two threads,
+    which wait for each other for seconds where cores are busy."""
+    known = [Numerics.parse(text) for text in manifest.numerics.admitted]
+    here = [one for one in known if one.device == "cpu" or torch.cuda.is_available()]
+    if not here:
+        raise SettingsError(f"this machine has none of the devices of {', '.join(manifest.numerics.admitted)}")
+    base = HOME if HOME in here else here[0]
+    two = [] if draw else [Numerics.parse(f"{base.policy}/threads=2")]
+    return {str(one): one for one in [base, *(one for one in here if one != base), *two]}

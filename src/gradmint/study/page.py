@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from .calibration import Calibration, CheatFound, Findings, Rate, expanded
+from .calibration import Calibration, Findings
+from .findings import CheatFound, Rate, expanded
 from .statistics import roc
+from .tolerances import AuditFindings
 
 if TYPE_CHECKING:
     from .redteam import RedTeam
@@ -57,20 +60,52 @@ def write_page(path: Path, measured: Sequence[tuple[str, Calibration, Sequence[R
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
         (Path(__file__).parent / "study.html.j2").read_text()
     )
-    policies = []
-    for policy, calibration, attacks in measured:
-        kinds = [
-            ("Reports", "what verifiers sign in a round", calibration.report),
-            ("Training", "what re-executing a trainer's round signs", calibration.training),
-        ]
-        drawn = [(name, what, found, *pictures(found, f"{name} {policy}")) for name, what, found in kinds]
-        policies.append((policy, calibration, drawn, attacks))
-    path.write_text(template.render(policies=policies, rate=rate_text, reach=reach))
+    policies = [
+        (
+            policy,
+            calibration,
+            pictures(reports_drawn(calibration.report), f"Reports {policy}"),
+            pictures(audits_drawn(calibration.training), f"Training {policy}") if calibration.training.cheats else (),
+            attacks,
+        )
+        for policy, calibration, attacks in measured
+    ]
+    path.write_text(template.render(policies=policies, rate=rate_text, reach=reach, percent=percent))
 
 
-def pictures(findings: Findings, name: str) -> tuple[Markup, Markup]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """What both kinds of findings look like: honest values, those of cheats, and where the lines between them are."""
+
+    honest: Sequence[int]
+    cheats: Sequence[CheatFound]
+    limits: Sequence[int]
+    ticks: Sequence[int]
+
+
+def reports_drawn(findings: Findings) -> Drawn:
+    """Bits."""
+    return Drawn(
+        honest=[bits for pair in findings.honest for bits in expanded(pair.histogram)],
+        cheats=findings.cheats,
+        limits=(findings.accept_bits, findings.slash_bits),
+        ticks=(0, 4, 16, 64, 256, 1024),
+    )
+
+
+def audits_drawn(findings: AuditFindings) -> Drawn:
+    """Percents of the tolerance."""
+    return Drawn(
+        honest=expanded(findings.honest),
+        cheats=findings.cheats,
+        limits=(100,),
+        ticks=(0, 10, 100, 1000, 10000),
+    )
+
+
+def pictures(drawn: Drawn, name: str) -> tuple[Markup, Markup]:
     """ROC curves, and the distances of each cheat over those of honest pairs."""
-    return svg(draw_roc(findings), f"ROC curves: {name}"), svg(draw_distances(findings), f"Distances: {name}")
+    return svg(draw_roc(drawn), f"ROC curves: {name}"), svg(draw_distances(drawn), f"Distances: {name}")
 
 
 def rate_text(rate: Rate) -> str:
@@ -89,14 +124,14 @@ def reach(found: CheatFound) -> str:
     return f"{found.histogram[0][0]}-{found.histogram[-1][0]}"
 
 
-def draw_roc(findings: Findings) -> Figure:
+def draw_roc(drawn: Drawn) -> Figure:
     """False alarms are on a logarithmic axis, because that is where the question is."""
-    honest = [bits for pair in findings.honest for bits in expanded(pair.histogram)]
+    honest = drawn.honest
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH / DPI, 380 / DPI), dpi=DPI)
         axes = figure.add_axes((0.07, 0.14, 0.58, 0.76))
         floor = min(LEAST_ALARMS, 0.5 / len(honest))
-        for place, cheat in enumerate(sorted(findings.cheats, key=lambda c: c.auc)):
+        for place, cheat in enumerate(sorted(drawn.cheats, key=lambda c: c.auc)):
             points = roc(honest, expanded(cheat.histogram))
             axes.step(
                 [max(alarms, floor) for alarms, _ in points],
@@ -119,27 +154,26 @@ def draw_roc(findings: Findings) -> Figure:
     return figure
 
 
-def draw_distances(findings: Findings) -> Figure:
-    """A small histogram for each cheat, honest pairs behind, both thresholds marked."""
-    honest = [bits for pair in findings.honest for bits in expanded(pair.histogram)]
-    rows = -(-len(findings.cheats) // COLUMNS)
+def draw_distances(drawn: Drawn) -> Figure:
+    """A small histogram for each cheat, honest pairs behind, the limits marked."""
+    rows = -(-len(drawn.cheats) // COLUMNS)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH / DPI, (rows * ROW + 30) / DPI), dpi=DPI, layout="constrained")
         grid = figure.subplots(rows, COLUMNS, squeeze=False)
-        for axes in grid.flat[len(findings.cheats) :]:
+        for axes in grid.flat[len(drawn.cheats) :]:
             axes.set_axis_off()
-        top = max(max(expanded(cheat.histogram)) for cheat in findings.cheats)
-        edges = _edges(top)
-        for axes, cheat in zip(grid.flat, findings.cheats, strict=False):
-            for values, colour in ((honest, HONEST), (expanded(cheat.histogram), CHEAT)):
+        edges = _edges(max(max(expanded(cheat.histogram)) for cheat in drawn.cheats))
+        ticks = [tick for tick in drawn.ticks if tick <= edges[-1]]
+        for axes, cheat in zip(grid.flat, drawn.cheats, strict=False):
+            for values, colour in ((drawn.honest, HONEST), (expanded(cheat.histogram), CHEAT)):
                 weights = [1 / len(values)] * len(values)
                 axes.hist(values, bins=edges, weights=weights, color=colour, alpha=0.7, histtype="stepfilled")
-            for threshold in (findings.accept_bits, findings.slash_bits):
-                axes.axvline(threshold + 0.5, color=LIMIT, linewidth=0.9, linestyle=(0, (2, 2)))
+            for limit in drawn.limits:
+                axes.axvline(limit + 0.5, color=LIMIT, linewidth=0.9, linestyle=(0, (2, 2)))
             axes.set_xscale("symlog", linthresh=8)
             axes.set_xlim(-0.6, edges[-1])
-            axes.set_xticks([0, 4, 16, 64, 256, 1024][: 5 + (top > 512)])
-            axes.set_xticklabels([str(tick) for tick in [0, 4, 16, 64, 256, 1024][: 5 + (top > 512)]])
+            axes.set_xticks(ticks)
+            axes.set_xticklabels([str(tick) for tick in ticks])
             axes.minorticks_off()
             axes.set_yticks([])
             axes.grid(False)

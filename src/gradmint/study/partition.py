@@ -62,7 +62,7 @@ def clusters(embeddings: ArrayLike, count: int, seed: int) -> Indices:
         total = nearest.sum()
         chances = nearest / total if total > 0 else None  # fewer distinct points than clusters
         centres = np.vstack([centres, points[rng.choice(len(points), p=chances)]])
-    kinds = _squared(points, centres).argmin(1)
+    kinds: Indices = _squared(points, centres).argmin(1)
     for _ in range(ITERATIONS):
         for kind in range(count):
             if (kinds == kind).any():
@@ -71,8 +71,7 @@ def clusters(embeddings: ArrayLike, count: int, seed: int) -> Indices:
         if (fresh == kinds).all():
             break
         kinds = fresh
-    found: NDArray[np.int64] = kinds.astype(np.int64)
-    return found
+    return kinds
 
 
 def skew(labels: ArrayLike, shares: Sequence[Indices]) -> float:
@@ -94,4 +93,5 @@ def _generator(seed: int) -> np.random.Generator:
 
 def _squared(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:
     """Squared distances [n, k], a centre at a time: no array is larger than the points."""
-    return np.stack([np.square(points - centre).sum(1) for centre in centres], axis=1)
+    distances: NDArray[np.float64] = np.stack([np.square(points - centre).sum(1) for centre in centres], axis=1)
+    return distances

@@ -1,8 +1,12 @@
-"""Every attack against what decides: one verifier, two of three, and the protocol's committee."""
+"""Every attack against what decides: one verifier, two of three, and the protocol's committee.
+
+A report is called wrong by lying beyond ``accept_bits``, and by being left out of the cluster; a trainer by UNPROVEN,
+in a verifier's row and in the committee's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +16,13 @@ from ..learn.numerics import Numerics
 from ..learn.signature import distance_bits
 from ..spec.agreement import agree
 from ..spec.transcript import commitment
-from ..spec.types import Consensus, Report
-from .calibration import Calibration, Findings, Rate, calibrate, narrowed
+from ..spec.types import UNSAMPLED, Consensus, Report, Row, Verdict
+from .audits import Audit
+from .calibration import Calibration, calibrate, narrowed
 from .evidence import Words
-from .samples import HONEST, REPORT, TRAINED, Plan, Sample, collect
+from .findings import Rate
+from .samples import Collected, Plan, Sample, collect
+from .tolerances import cheats_of, narrowed_audits
 
 TRIO = 3
 STAKE_WEI = 10**18
@@ -24,8 +31,8 @@ FLOAT32_WIDTH = 1e-4  # radians: a hundred times float32's own noise, a hundredt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decisions:
-    """How often a suspect was called wrong: by one honest verifier; by two of three independent ones; by being left
-    out of the cluster of a committee of those three and itself."""
+    """How often a suspect was called wrong: by one honest verifier; by two of three independent ones; by the
+    protocol's own agreement, of those three and the suspect on a report, of all the audit's verifiers on a trainer."""
 
     one: Rate
     three: Rate
@@ -55,10 +62,9 @@ class RedTeam:
     """All attacks under one policy and its thresholds."""
 
     policy: str
-    accept_bits: int
-    slash_bits: int
+    limits: Mapping[str, int]  # by name
     alarms: Decisions  # honest suspects called wrong
-    alarm_scenes: Rate  # scenes in which two of three did so
+    alarm_scenes: Rate  # scenes in which two of three did so; of audits those in which anybody did
     attacks: tuple[Attack, ...]
     rules: tuple[Rule, ...]
 
@@ -105,43 +111,48 @@ def play(
     measured, tested = collect(manifest, (calibrating, attacking), path, tick)
     played = []
     for policy, own, places in policies:
-        known, fresh = (
-            [
-                sample
-                for kind, signed in ((REPORT, places), (TRAINED, range(words)), (HONEST, places))
-                for sample in narrowed([one for one in samples if one.kind == kind], own.numerics.admitted, signed)
-            ]
-            for samples in (measured, tested)
-        )
+        known, fresh = (_as(whole, own, places) for whole in (measured, tested))
         calibration = calibrate(own, known)
+        report, tolerances = calibration.report, calibration.training.by_name
         played.append(
             Played(
                 policy=policy,
                 calibration=calibration,
-                teams=tuple(
+                teams=(
                     attack(
-                        f"{kind}, {policy}",
-                        [sample for sample in fresh if sample.kind == kind],
-                        findings,
-                        [sample for sample in fresh if sample.kind == HONEST and kind == REPORT],
-                    )
-                    for kind, findings in ((REPORT, calibration.report), (TRAINED, calibration.training))
+                        f"report, {policy}",
+                        fresh.reports,
+                        {"accept_bits": report.accept_bits, "slash_bits": report.slash_bits},
+                        fresh.honest_reports,
+                    ),
+                    audited(f"training, {policy}", fresh.audits, tolerances, fresh.honest_audits),
                 ),
             )
         )
     return played
 
 
-def attack(policy: str, samples: Sequence[Sample], thresholds: Findings, more_honest: Sequence[Sample] = ()) -> RedTeam:
-    """``samples`` of one kind, others than the thresholds were made from, with four honest configurations each.
+def _as(whole: Collected, manifest: Manifest, places: Sequence[int]) -> Collected:
+    admitted = manifest.numerics.admitted
+    return Collected(
+        reports=tuple(narrowed(whole.reports, admitted, places)),
+        audits=tuple(narrowed_audits(whole.audits, admitted)),
+        honest_reports=tuple(narrowed(whole.honest_reports, admitted, places)),
+        honest_audits=tuple(narrowed_audits(whole.honest_audits, admitted)),
+    )
+
+
+def attack(
+    policy: str, samples: Sequence[Sample], limits: Mapping[str, int], more_honest: Sequence[Sample] = ()
+) -> RedTeam:
+    """Reports, others than the limits were made from, with four honest configurations each.
 
     ``more_honest`` are samples without cheats, for false alarms alone.
     """
-    accept = thresholds.accept_bits
+    accept = limits["accept_bits"]
     honest = [list(_honest_trials(sample, accept)) for sample in (*samples, *more_honest)]
-    names = list(samples[0].cheats)
     rows = []
-    for name in names:
+    for name in samples[0].cheats:
         tried = [list(_trials(list(sample.honest.values()), sample.cheats[name], accept)) for sample in samples]
         decided = _decisions(tried)
         rows.append(
@@ -149,13 +160,62 @@ def attack(policy: str, samples: Sequence[Sample], thresholds: Findings, more_ho
         )
     return RedTeam(
         policy=policy,
-        accept_bits=accept,
-        slash_bits=thresholds.slash_bits,
+        limits=limits,
         alarms=Decisions(**_decisions(honest)),
         alarm_scenes=Rate.of(any(three for _, three, _ in scene) for scene in honest),
         attacks=tuple(rows),
-        rules=rules(samples[0], accept) if samples[0].kind == REPORT else (),
+        rules=rules(samples[0], accept),
     )
+
+
+def audited(
+    policy: str, audits: Sequence[Audit], tolerances: Mapping[str, int], more_honest: Sequence[Audit] = ()
+) -> RedTeam:
+    """Audits, others than the tolerances were made from. Honest trainers are those of ``more_honest`` as well, of which
+    a verifier compares every interval; whom fewer than three compared, no three decided on."""
+    rows = []
+    for name in cheats_of(audits):
+        said = [[one.ratio(tolerances) > 1 for one in audit.cheats[name]] for audit in audits if name in audit.cheats]
+        rows.append(Attack(name=name, **_verdicts(said), scenes=Rate.of(all(_trios(votes)) for votes in said)))
+    honest = [[one.ratio(tolerances) > 1 for one in audit.honest] for audit in (*audits, *more_honest) if audit.honest]
+    together = [_by_verifier(audit, tolerances) for audit in audits]
+    return RedTeam(
+        policy=policy,
+        limits=tolerances,
+        alarms=Decisions(**{**_verdicts(together), "one": Rate.of(vote for votes in honest for vote in votes)}),
+        alarm_scenes=Rate.of(any(votes) for votes in honest),
+        attacks=tuple(rows),
+        rules=(),
+    )
+
+
+def _by_verifier(audit: Audit, tolerances: Mapping[str, int]) -> list[bool]:
+    """Whom the honest trainer failed to convince, of its interval or of its claims."""
+    verifiers = list(dict.fromkeys(one.checked for one in audit.honest))
+    return [any(one.ratio(tolerances) > 1 for one in audit.honest if one.checked == name) for name in verifiers]
+
+
+def _verdicts(audits: Sequence[Sequence[bool]]) -> dict[str, Rate]:
+    return {
+        "one": Rate.of(vote for votes in audits for vote in votes),
+        "three": Rate.of(three for votes in audits for three in _trios(votes)),
+        "quorum": Rate.of(_unproven(votes) for votes in audits if votes),
+    }
+
+
+def _trios(votes: Sequence[bool]) -> list[bool]:
+    """Each verifier with the two after it."""
+    if len(votes) < TRIO:
+        return []
+    return [2 * sum(votes[(place + i) % len(votes)] for i in range(TRIO)) > TRIO for place in range(len(votes))]
+
+
+def _unproven(votes: Sequence[bool]) -> bool:
+    """The committee's verdict on a trainer of whom its members say UNPROVEN or OK, and agree on all else."""
+    rows = [Row(Verdict.UNPROVEN, 0, UNSAMPLED) if vote else Row(Verdict.OK, 1, UNSAMPLED) for vote in votes]
+    reports = [Report(loss_micronats=0, words=(0,), rows=(row,)) for row in rows]
+    consensus = agree([STAKE_WEI] * len(votes), reports, 0)
+    return consensus is not None and consensus.rows[0].verdict is Verdict.UNPROVEN
 
 
 Trial = tuple[tuple[bool, ...], bool, bool]  # each of three verifiers, two of them, out of the cluster: called wrong

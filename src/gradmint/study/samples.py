@@ -1,4 +1,7 @@
-"""Signed scenes on disk: one JSON line each, so that an interrupted study goes on where it stopped."""
+"""Measured scenes on disk: one JSON line each, so that an interrupted study goes on where it stopped.
+
+Those of reports hold words, those of audits the gaps that verifiers found.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..learn.manifest import Manifest, load_task
-from ..learn.numerics import TORCH_RELEASE, Numerics
+from ..learn.numerics import TORCH_RELEASE
 from ..learn.signature import distance_bits
+from ..learn.tasks import Task
 from ..spec.errors import SettingsError
-from .cheats import REPORTS, TRAINING, Cheat
-from .evidence import HOME, Scene, Words, moments
+from . import trainers
+from .audits import Audit, Comparison, honest_comparisons, local_of
+from .cheats import REPORTS
+from .evidence import Moment, Scene, Words, honest_configurations, moments
 
-REPORT, TRAINED, HONEST = "report", "training", "honest report"
-CHEATS: Mapping[str, tuple[Cheat, ...]] = {REPORT: REPORTS, TRAINED: TRAINING, HONEST: ()}
+REPORT, TRAINED, HONEST, RETRAINED = "report", "training", "honest report", "honest training"
+CHEATS: Mapping[str, tuple[str, ...]] = {
+    REPORT: tuple(cheat.name for cheat in REPORTS),
+    TRAINED: tuple(cheat.name for cheat in (*trainers.INTERVALS, *trainers.CLAIMS)),
+    HONEST: (),
+    RETRAINED: (),
+}
+Key = tuple[str, int, int]  # kind, round, draw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,17 +38,18 @@ class Plan:
 
     rounds: int  # of one training run
     draws: int  # beacons a round, for reports
-    trained: int  # beacons a round, for trainers' work
+    trained: int  # beacons a round, for audits
     honest: int = 0  # more beacons a round, for honest reports alone: false alarms are rarer than cheats
+    retrained: int = 0  # and for honest audits alone
     first: int = 0  # number of the first beacon: scenes with other numbers are other scenes
     trainers: int = 3
 
     @property
     def scenes(self) -> int:
-        return self.rounds * (self.draws + self.trained + self.honest)
+        return self.rounds * (self.draws + self.trained + self.honest + self.retrained)
 
-    def listed(self) -> list[tuple[str, int, int]]:
-        """Kind, round and number of every scene."""
+    def listed(self) -> list[Key]:
+        """Every scene."""
         return [
             (kind, round_, draw)
             for round_ in range(1, self.rounds + 1)
@@ -46,6 +57,7 @@ class Plan:
                 (REPORT, self.first, self.draws),
                 (TRAINED, self.first, self.trained),
                 (HONEST, self.first + self.draws, self.honest),
+                (RETRAINED, self.first + self.trained, self.retrained),
             )
             for draw in range(start, start + draws)
         ]
@@ -53,7 +65,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One scene's signatures: of every honest configuration, and of every cheat."""
+    """What verifiers sign in one scene: in every honest configuration, and under every cheat."""
 
     kind: str
     round: int
@@ -71,21 +83,19 @@ class Sample:
         return [distance_bits(self.cheats[name], words) for words in self.honest.values()]
 
 
-def honest_configurations(manifest: Manifest, draw: int = 0) -> dict[str, Numerics]:
-    """What the policy admits and this machine has; in a round's first draw also the first of them with two threads,
-    which wait for each other for seconds where cores are busy."""
-    known = [Numerics.parse(text) for text in manifest.numerics.admitted]
-    here = [one for one in known if one.device == "cpu" or torch.cuda.is_available()]
-    if not here:
-        raise SettingsError(f"this machine has none of the devices of {', '.join(manifest.numerics.admitted)}")
-    base = HOME if HOME in here else here[0]
-    two = [] if draw else [Numerics.parse(f"{base.policy}/threads=2")]
-    return {str(one): one for one in [base, *(one for one in here if one != base), *two]}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What one plan asked for; those without cheats are in the second lists."""
+
+    reports: tuple[Sample, ...]
+    audits: tuple[Audit, ...]
+    honest_reports: tuple[Sample, ...] = ()
+    honest_audits: tuple[Audit, ...] = ()
 
 
 def collect(
     manifest: Manifest, plans: Sequence[Plan], path: Path, tick: Callable[[str], None] = lambda _: None
-) -> list[list[Sample]]:
+) -> list[Collected]:
     """All samples of each plan, those in ``path`` read and the others measured in one training run and appended.
 
     ``tick`` is called with each scene's name when it is there. Raises SettingsError when the file is of another study,
@@ -96,7 +106,7 @@ def collect(
         "recipe": manifest.recipe(),
         "torch": TORCH_RELEASE,
         "trainers": trainers,
-        "cheats": [cheat.name for kind in CHEATS for cheat in CHEATS[kind]],
+        "cheats": [name for names in CHEATS.values() for name in names],
     }
     samples = _read(path, head)
     wanted = [key for plan in plans for key in plan.listed()]
@@ -109,47 +119,60 @@ def collect(
             for moment in moments(task, manifest, max(round_ for _, round_, _ in missing), trainers):
                 for kind, round_, draw in missing:
                     if round_ == moment.number:
-                        scene = Scene(task=task, manifest=manifest, moment=moment, draw=draw)
-                        sample = measure(scene, kind)
+                        sample = measure(task, manifest, moment, kind, draw)
                         samples[kind, round_, draw] = sample
                         file.write(_line(sample))
                         file.flush()
                         tick(f"{kind}, round {round_}")
-    return [[samples[key] for key in plan.listed()] for plan in plans]
+    return [_sorted([samples[key] for key in plan.listed()]) for plan in plans]
 
 
-def measure(scene: Scene, kind: str) -> Sample:
+def _sorted(measured: Sequence[Sample | Audit]) -> Collected:
+    signed = [one for one in measured if isinstance(one, Sample)]
+    audits = [one for one in measured if isinstance(one, Audit)]
+    return Collected(
+        reports=tuple(one for one in signed if one.kind == REPORT),
+        audits=tuple(one for one in audits if one.kind == TRAINED),
+        honest_reports=tuple(one for one in signed if one.kind == HONEST),
+        honest_audits=tuple(one for one in audits if one.kind == RETRAINED),
+    )
+
+
+def measure(task: Task, manifest: Manifest, moment: Moment, kind: str, draw: int) -> Sample | Audit:
     """Every honest configuration and every cheat of one scene."""
-    honest: dict[str, Words] = {}
-    for name, numerics in honest_configurations(scene.manifest, scene.draw).items():
-        if kind == TRAINED:
-            honest[name] = scene.sign_training(scene.trained(numerics), numerics)
-        else:
-            honest[name] = scene.sign(scene.evidence(numerics))
-    reference = next(iter(honest.values()))
-    cheats = {
-        cheat.name: cheat.sign(scene, reference)
-        for cheat in CHEATS[kind]
-        if cheat.numerics not in scene.manifest.numerics.admitted
+    if kind in (TRAINED, RETRAINED):
+        local = local_of(task, manifest, moment, draw)
+        honest, cheats = trainers.comparisons(local) if kind == TRAINED else (list(honest_comparisons(local)), {})
+        return Audit(kind=kind, round=moment.number, draw=draw, honest=tuple(honest), cheats=cheats)
+    scene = Scene(task=task, manifest=manifest, moment=moment, draw=draw)
+    signed = {
+        name: scene.sign(scene.evidence(numerics)) for name, numerics in honest_configurations(manifest, draw).items()
     }
-    return Sample(kind=kind, round=scene.moment.number, draw=scene.draw, honest=honest, cheats=cheats)
+    reference = next(iter(signed.values()))
+    attacks = {
+        cheat.name: cheat.sign(scene, reference)
+        for cheat in (REPORTS if kind == REPORT else ())
+        if cheat.numerics not in manifest.numerics.admitted
+    }
+    return Sample(kind=kind, round=moment.number, draw=draw, honest=signed, cheats=attacks)
 
 
-def _line(sample: Sample) -> str:
+def _line(sample: Sample | Audit) -> str:
     def spelt(signed: Mapping[str, Words]) -> dict[str, str]:
         return {name: "".join(f"{word:064x}" for word in words) for name, words in signed.items()}
 
-    row = {
-        "kind": sample.kind,
-        "round": sample.round,
-        "draw": sample.draw,
-        "honest": spelt(sample.honest),
-        "cheats": spelt(sample.cheats),
-    }
+    def told(comparisons: Sequence[Comparison]) -> list[object]:
+        return [[one.trained, one.checked, one.gaps] for one in comparisons]
+
+    row: dict[str, object] = {"kind": sample.kind, "round": sample.round, "draw": sample.draw}
+    if isinstance(sample, Sample):
+        row |= {"honest": spelt(sample.honest), "cheats": spelt(sample.cheats)}
+    else:
+        row |= {"honest": told(sample.honest), "cheats": {name: told(them) for name, them in sample.cheats.items()}}
     return json.dumps(row) + "\n"
 
 
-def _read(path: Path, head: Mapping[str, object]) -> dict[tuple[str, int, int], Sample]:
+def _read(path: Path, head: Mapping[str, object]) -> dict[Key, Sample | Audit]:
     """What the file holds; a line cut off by a crash is dropped. Raises SettingsError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or not path.read_text().strip():
@@ -169,16 +192,17 @@ def _read(path: Path, head: Mapping[str, object]) -> dict[tuple[str, int, int], 
     return {(sample.kind, sample.round, sample.draw): sample for sample in samples}
 
 
-def _sample(row: Mapping[str, Any]) -> Sample:
+def _sample(row: Mapping[str, Any]) -> Sample | Audit:
     def read(signed: Mapping[str, str]) -> dict[str, Words]:
         return {
             name: tuple(int(text[at : at + 64], 16) for at in range(0, len(text), 64)) for name, text in signed.items()
         }
 
-    return Sample(
-        kind=row["kind"],
-        round=row["round"],
-        draw=row["draw"],
-        honest=read(row["honest"]),
-        cheats=read(row["cheats"]),
-    )
+    def heard(rows: Sequence[Any]) -> tuple[Comparison, ...]:
+        return tuple(Comparison(trained=trained, checked=checked, gaps=gaps) for trained, checked, gaps in rows)
+
+    kind, round_, draw = row["kind"], row["round"], row["draw"]
+    if kind in (TRAINED, RETRAINED):
+        cheats = {name: heard(rows) for name, rows in row["cheats"].items()}
+        return Audit(kind=kind, round=round_, draw=draw, honest=heard(row["honest"]), cheats=cheats)
+    return Sample(kind=kind, round=round_, draw=draw, honest=read(row["honest"]), cheats=read(row["cheats"]))

@@ -48,7 +48,7 @@ def gas(rows: Rows, f: int, groups: int = GROUPS) -> Doubles:
         apart -= _middle(block, low, high)
         apart *= apart
         whole = (stop - start) // width * width
-        parts = [apart[:, :whole].reshape(rows.count, -1, width), apart[:, None, whole:]]
+        parts = [apart[:, :whole].reshape(rows.count, whole // width, width), apart[:, None, whole:]]
         for part in parts:
             for score, squares in zip(scores, np.sqrt(_added(part)), strict=True):
                 score.extend(squares.tolist())
@@ -101,7 +101,7 @@ def _middle(block: Floats, low: int, high: int) -> Floats:
 
 def _each(rows: Rows, rule: Callable[[Floats], Floats]) -> Floats:
     whole: Floats = np.empty(rows.dimension, dtype=np.float32)
-    for start, stop, block in rows.blocks():
+    for start, stop, block in rows.blocks(COLUMNS):
         whole[start:stop] = rule(block)
     return whole
 

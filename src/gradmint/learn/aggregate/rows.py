@@ -1,9 +1,9 @@
 """Rows to aggregate: updates as they are published, or any dense matrix, behind one interface.
 
-Weights come from inner products, and those are the same bits on every machine because they are exact: each row is
-rounded to integers of so many bits that no sum of products can exceed 2^53, which float64 holds exactly in any order,
-by any BLAS, on any number of threads. Everything else is elementwise, multiplication and addition as separate numpy
-calls, in the order of rows.
+Weights come from inner products, and those are the same bits on every machine because a part of the columns at a time
+is exact: each row is rounded to integers of so many bits that no sum of products can exceed 2^53, which float64 holds
+in any order, by any BLAS, on any number of threads. Parts are added from the first to the last. Everything else is
+elementwise, multiplication and addition as separate numpy calls, in the order of rows.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ from ..codec.update import Floats
 
 Doubles: TypeAlias = NDArray[np.float64]
 
-SIGNIFICAND = 53  # bits of float64: integers up to 2^53 are exact
-MOST_BITS = 24  # a float32 has no more
+PART = 8_192  # columns whose inner products are exact together
+#: Of an integer, so that PART products of two stay within float64's 53. What rounding hides of a row is at most 2^-20
+#: of the part's greatest value in each column, 1e-4 of the part's length: a spike hides nothing beside it.
+BITS = 20
+SLAB = 1 << 17  # values of each sparse row that are written out at once
 COLUMNS = 8_192  # values of each row that are worked on at once: 32 rows of them fit a core's cache
 
 
@@ -39,25 +42,26 @@ class Rows(ABC):
         """Euclidean norms, float64."""
 
     @cached_property
-    @abstractmethod
     def gram(self) -> Doubles:
         """All inner products, float64 [count, count], symmetric to the bit; worked out once."""
+        whole: Doubles = np.zeros((self.count, self.count))
+        for _, _, block in self.blocks(PART):
+            integers, scales = as_integers(block)
+            exact = integers @ integers.T
+            exact /= scales[:, None]
+            exact /= scales
+            whole += exact
+        return whole
 
     @abstractmethod
-    def columns(self, start: int, stop: int) -> Floats:
-        """Values ``start`` to ``stop`` of each row, float32 [count, stop - start]; the caller's to write to."""
+    def blocks(self, width: int) -> Iterator[tuple[int, int, Floats]]:
+        """(start, stop, values start to stop of each row: float32 [count, stop - start], the taker's to write to), from
+        the first value to the last, ``width`` of them at a time."""
 
     @abstractmethod
     def combine(self, weights: Sequence[float]) -> Floats:
         """Sum of weight x row, float32 [dimension]. Weights are rounded to float32 first; rows of weight 0 are not
         looked at."""
-
-    def blocks(self, width: int = 0) -> Iterator[tuple[int, int, Floats]]:
-        """(start, stop, columns) from the first value to the last, ``width`` at a time; 0: as suits the cache."""
-        width = width or COLUMNS
-        for start in range(0, self.dimension, width):
-            stop = min(start + width, self.dimension)
-            yield start, stop, self.columns(start, stop)
 
 
 class Dense(Rows):
@@ -73,40 +77,25 @@ class Dense(Rows):
     def of(cls, matrix: Tensor) -> tuple[Dense | None, list[int]]:
         """Finite rows of a float32 [N, d] matrix, None when there are none, and their indices."""
         values: Floats = matrix.detach().numpy()
-        kept = [
-            i for i, row in enumerate(values) if math.isfinite(float(row.max())) and math.isfinite(float(row.min()))
-        ]
+        kept = [i for i, row in enumerate(values) if math.isfinite(row.min()) and math.isfinite(row.max())]
         return (cls([values[i] for i in kept]) if kept else None), kept
 
-    @cached_property
-    def gram(self) -> Doubles:
-        scales = np.array([scale(_peak(row), self.dimension) for row in self._rows])
-        whole: Doubles = np.zeros((self.count, self.count))
-        for _, _, block in self.blocks():
-            integers = block.astype(np.float64)
-            integers *= scales[:, None]
-            np.rint(integers, out=integers)
-            whole += integers @ integers.T
-        whole /= scales[:, None]
-        whole /= scales
+    def norms(self) -> list[float]:
+        squares = self.gram.diagonal() if "gram" in self.__dict__ else self._squares()
+        return [math.sqrt(square) for square in squares.tolist()]
+
+    def _squares(self) -> Doubles:
+        """The Gram matrix's diagonal, alone."""
+        whole: Doubles = np.zeros(self.count)
+        for _, _, block in self.blocks(PART):
+            integers, scales = as_integers(block)
+            whole += np.array([row @ row for row in integers]) / scales / scales
         return whole
 
-    def norms(self) -> list[float]:
-        if "gram" in self.__dict__:
-            return [math.sqrt(square) for square in self.gram.diagonal().tolist()]
-        norms = []
-        for row in self._rows:
-            factor, total = scale(_peak(row), self.dimension), 0.0
-            for start in range(0, self.dimension, COLUMNS):
-                integers = row[start : start + COLUMNS].astype(np.float64)
-                integers *= factor
-                np.rint(integers, out=integers)
-                total += float(integers @ integers)
-            norms.append(math.sqrt(total / factor / factor))
-        return norms
-
-    def columns(self, start: int, stop: int) -> Floats:
-        return np.stack([row[start:stop] for row in self._rows])
+    def blocks(self, width: int) -> Iterator[tuple[int, int, Floats]]:
+        for start in range(0, self.dimension, width):
+            stop = min(start + width, self.dimension)
+            yield start, stop, np.stack([row[start:stop] for row in self._rows])
 
     def combine(self, weights: Sequence[float]) -> Floats:
         total: Floats = np.zeros(self.dimension, dtype=np.float32)
@@ -122,38 +111,31 @@ class Dense(Rows):
 
 
 class Sparse(Rows):
-    """Published updates of any kind. Their Gram matrix has the bits of :class:`Dense`'s of the same vectors."""
+    """Published updates of any kind, decoded a block at a time.
+
+    Their Gram matrix has the bits of :class:`Dense`'s of the same vectors.
+    """
 
     def __init__(self, updates: Sequence[Update]) -> None:
         """At least one, of one table. Raises NotFinite."""
         self._norms = [update.norm() for update in updates]
         self._updates = updates
-        self._values = [update.values() for update in updates]
-        self._positions = [update.positions for update in updates]
         self.count = len(updates)
         self.dimension = updates[0].table.dimension
-
-    @cached_property
-    def gram(self) -> Doubles:
-        scales = np.array([scale(_peak(values), self.dimension) for values in self._values])
-        whole: Doubles = np.zeros((self.count, self.count))
-        for start in range(0, self.dimension, COLUMNS):
-            integers = np.zeros((self.count, min(COLUMNS, self.dimension - start)))
-            for place, (values, positions) in enumerate(self._within(start, start + COLUMNS)):
-                integers[place][positions] = np.rint(values * scales[place])
-            whole += integers @ integers.T
-        whole /= scales[:, None]
-        whole /= scales
-        return whole
 
     def norms(self) -> list[float]:
         return self._norms
 
-    def columns(self, start: int, stop: int) -> Floats:
-        block: Floats = np.zeros((self.count, stop - start), dtype=np.float32)
-        for place, (values, positions) in enumerate(self._within(start, stop)):
-            block[place][positions] = values
-        return block
+    def blocks(self, width: int) -> Iterator[tuple[int, int, Floats]]:
+        stride = width * max(1, SLAB // width)  # many blocks are filled at once: a call costs more than its values
+        sources = [_Source(update) for update in self._updates]
+        for base in range(0, self.dimension, stride):
+            slab: Floats = np.zeros((self.count, min(stride, self.dimension - base)), dtype=np.float32)
+            for row, source in zip(slab, sources, strict=True):
+                source.fill(row, base)
+            for start in range(0, slab.shape[1], width):
+                block = slab[:, start : start + width]
+                yield base + start, base + start + block.shape[1], block
 
     def combine(self, weights: Sequence[float]) -> Floats:
         total: Floats = np.zeros(self.dimension, dtype=np.float32)
@@ -162,10 +144,29 @@ class Sparse(Rows):
                 update.add_to(total, weight)
         return total
 
-    def _within(self, start: int, stop: int) -> Iterator[tuple[Floats, NDArray[np.int32]]]:
-        for values, positions in zip(self._values, self._positions, strict=True):
-            first, last = np.searchsorted(positions, (start, stop))
-            yield values[first:last], positions[first:last] - np.int32(start)
+
+class _Source:
+    """One update's values, handed out from the first place to the last."""
+
+    def __init__(self, update: Update) -> None:
+        self._blocks = update.blocks()
+        self._rest: tuple[NDArray[np.int32], Floats] = (np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
+
+    def fill(self, row: Floats, base: int) -> None:
+        """Writes the values at places ``base`` and on to ``row``; all before were asked for before."""
+        end = base + len(row)
+        while True:
+            positions, values = self._rest
+            cut = int(np.searchsorted(positions, end))
+            row[positions[:cut] - np.int32(base)] = values[:cut]
+            self._rest = positions[cut:], values[cut:]
+            if cut < len(positions):
+                return
+            found = next(self._blocks, None)
+            if found is None:
+                return
+            at, values = found
+            self._rest = (np.arange(at.start, at.stop, dtype=np.int32) if isinstance(at, slice) else at), values
 
 
 class Linear(Rows):
@@ -191,16 +192,17 @@ class Linear(Rows):
         norms = self.base.norms()  # nothing is mixed: no inner products are needed
         return [sum(abs(row[i]) * norms[i] for i in part) for row, part in zip(self.matrix, self._parts, strict=True)]
 
-    def columns(self, start: int, stop: int) -> Floats:
-        given = self.base.columns(start, stop)
-        block: Floats = np.zeros((self.count, stop - start), dtype=np.float32)
-        for made, row, part in zip(block, self.matrix.astype(np.float32), self._parts, strict=True):
-            even = len({float(row[i]) for i in part}) == 1  # then multiply once
-            for i in part:
-                made += given[i] if even else given[i] * row[i]
-            if even:
-                made *= row[part[0]]
-        return block
+    def blocks(self, width: int) -> Iterator[tuple[int, int, Floats]]:
+        weights = self.matrix.astype(np.float32)
+        for start, stop, given in self.base.blocks(width):
+            block: Floats = np.zeros((self.count, stop - start), dtype=np.float32)
+            for made, row, part in zip(block, weights, self._parts, strict=True):
+                even = len({float(row[i]) for i in part}) == 1  # then multiply once
+                for i in part:
+                    made += given[i] if even else given[i] * row[i]
+                if even:
+                    made *= row[part[0]]
+            yield start, stop, block
 
     def combine(self, weights: Sequence[float]) -> Floats:
         return self.base.combine(self.weights(weights))
@@ -211,10 +213,14 @@ class Linear(Rows):
         return whole
 
 
-def scale(peak: float, dimension: int) -> float:
-    """Power of two that brings a row whose greatest value is ``peak`` to integers whose inner products are exact."""
-    bits = min(MOST_BITS, (SIGNIFICAND - (dimension - 1).bit_length()) // 2)
-    return math.ldexp(1.0, bits - math.frexp(peak)[1])
+def as_integers(block: Floats) -> tuple[Doubles, Doubles]:
+    """A part's rows as integers of BITS bits, float64 like the block, and the powers of two that they are scaled by."""
+    peaks = np.maximum(block.max(axis=1), -block.min(axis=1))
+    scales: Doubles = np.ldexp(1.0, BITS - np.frexp(peaks)[1])
+    integers = block.astype(np.float64)
+    integers *= scales[:, None]
+    np.rint(integers, out=integers)
+    return integers, scales
 
 
 def times(left: Doubles, right: Doubles) -> Doubles:
@@ -232,7 +238,3 @@ def worker_momentum(previous: Tensor | None, matrix: Tensor, beta: float) -> Ten
     For studies: a run would have to keep N vectors in its state, so it leaves this to its trainers.
     """
     return matrix.clone() if previous is None else previous * beta + matrix * (1 - beta)
-
-
-def _peak(values: Floats) -> float:
-    return max(float(values.max()), -float(values.min())) if len(values) else 0.0

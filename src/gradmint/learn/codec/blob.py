@@ -103,7 +103,7 @@ def encode(header: Header, update: Update) -> bytes:
 def decode(blob: bytes, limits: Limits) -> tuple[Header, Update]:
     """Inverse of :func:`encode`; accepts its exact output only.
 
-    Time is linear in ``limits``, memory below 16 bytes a kept value and some MiB of scratch. The update may say that it
+    Time is linear in ``limits``, memory below 32 bytes a kept value and some MiB of scratch. The update may say that it
     is not finite: see :attr:`Update.finite`. Raises Oversize or Malformed, nothing else, whatever the bytes.
     """
     if len(blob) > limits.max_bytes:

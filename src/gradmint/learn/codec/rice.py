@@ -23,18 +23,21 @@ def parameter(total: int, count: int) -> int:
 
 
 def pack(values: Integers) -> bytes:
-    """An array of values from zero on, each below 2^31."""
+    """An array of values from zero on, each below 2^30."""
     low = parameter(int(values.sum(dtype=np.int64)), len(values))
     return b"".join((bytes([low]), pack_fields(values & ((1 << low) - 1), low), _pack_unary(values >> low)))
 
 
 def unpack(stream: bytes, at: int, count: int, most: int) -> tuple[Integers, int]:
-    """``count`` values of at most ``most`` from byte ``at`` on, and where the next stream begins. Raises Malformed."""
+    """``count`` values of at most ``most``, which is below 2^30, from byte ``at`` on, and where the next stream begins.
+
+    Raises Malformed.
+    """
     if at >= len(stream):
         raise Malformed(f"body has {len(stream)} bytes, an array of {count} values begins at {at}; send all of it")
     low = stream[at]
     fields_end = at + 1 + (low * count + 7) // 8
-    if low > 16 or fields_end > len(stream):
+    if low > most.bit_length() or fields_end > len(stream):
         raise Malformed(f"array at {at} of {len(stream)} bytes has parameter {low}, too much for {count} values")
     values = unpack_fields(stream[at + 1 : fields_end], low, count)
     end = _add_unary(stream, fields_end, low, values, most)

@@ -1,0 +1,77 @@
+"""Tables and drawings of docs/robustness.md from the journal that ``gradmint redteam train`` keeps.
+
+.venv/bin/python scripts/robustness.py attacks-out/runs.jsonl
+
+The default rule over three seeds, the others over one; cells that were not played are left out.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gradmint.study.arena import DEFAULT, RULES
+from gradmint.study.attack_page import SKEWS, figures, ordered, save, spread
+from gradmint.study.attack_table import Cell, Grid, mean, read, table
+from gradmint.study.attacks import ATTACKS
+
+ROOT = Path(__file__).parent.parent
+SHARES = (10, 20, 31, 40)
+THIRD = 5  # of 16
+
+
+def default_table(cells: Sequence[Cell]) -> str:
+    """A row an attack, at a third of attackers: points lost and pay beside the twin's, by kind of data."""
+    lines = [
+        "| attack | " + " | ".join(f"{SKEWS[skew]}: points lost | pay | part of all pay" for skew in SKEWS) + " |",
+        "|---|" + "---|" * 3 * len(SKEWS),
+    ]
+    own = {(c.attack, c.skew): c for c in cells if c.rule == DEFAULT and c.attackers == THIRD}
+    for attack in ATTACKS:
+        row = [attack]
+        for skew in SKEWS:
+            if (cell := own.get((attack, skew))) is not None:
+                row += [spread(cell.lost), spread(cell.pay, "{:.2f}"), f"{100 * mean(cell.captured):.1f}%"]
+        lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
+def worst_table(cells: Sequence[Cell]) -> str:
+    """A row a rule and number of attackers: accuracy without attackers, the attack that costs most."""
+    lines = ["| rule | attackers | " + " | ".join(f"{SKEWS[skew]}: clean | worst" for skew in SKEWS) + " |"]
+    lines.append("|---|---|" + "---|---|" * len(SKEWS))
+    for rule in ordered(cell.rule for cell in cells):
+        for attackers in ordered(cell.attackers for cell in cells):
+            row = [rule, f"{attackers} of {cells[0].peers}"]
+            for skew in SKEWS:
+                own = [c for c in cells if (c.rule, c.attackers, c.skew) == (rule, attackers, skew)]
+                own = [c for c in own if not ATTACKS[c.attack].helps]
+                if own:
+                    bad = max(own, key=lambda cell: mean(cell.lost))
+                    row += [f"{mean(bad.accuracy) + mean(bad.lost):.0f}%", f"-{mean(bad.lost):.1f}, {bad.attack}"]
+            if len(row) == 2 + 2 * len(SKEWS):
+                lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    runs = read(Path(sys.argv[1]))
+    others = tuple(rule for rule in RULES if rule != DEFAULT)
+    cells = []
+    for rules, seeds in (((DEFAULT,), (0, 1, 2)), (others, (0,))):
+        grid = Grid(attacks=tuple(ATTACKS), rules=rules, shares=SHARES, skews=tuple(SKEWS), seeds=seeds)
+        cells += table(runs, grid)
+    print(default_table(cells), worst_table(cells), sep="\n\n")
+    print("\nmore than is required:")
+    for cell in cells:
+        if cell.rule == DEFAULT and not cell.harmless:
+            print(f"{cell.where}: {cell.attack}: lost {spread(cell.lost)}, pay {spread(cell.pay, '{:.2f}')}")
+    for name, figure in figures(cells).items():
+        file = "attacks-" + "-".join(name.replace(",", "").replace("'", "").split()) + ".svg"
+        save(figure, ROOT / "docs" / "img" / file)
+        print(file)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Settings that ``gradmint run open`` applies to a task's manifest."""
+
+from __future__ import annotations
+
+import pytest
+
+from gradmint.cli.run_commands import relearn
+from gradmint.learn.manifest import preset
+from gradmint.spec.errors import ManifestError, SettingsError
+
+
+def test_any_part_of_the_recipe_can_be_set() -> None:
+    manifest = preset("digits")
+    assert relearn(manifest, ()) == manifest
+    changes = (
+        "outer.optimiser=fedyogi",
+        "outer.learning_rate=0.03",
+        "aggregation.pre=norm-bound,nnm",
+        "codec.keep=256",
+    )
+    found = relearn(manifest, (*changes, "aggregation.rule=geometric-median"))
+    assert (found.outer.optimiser, found.outer.learning_rate, found.codec.keep) == ("fedyogi", 0.03, 256)
+    assert (found.aggregation.rule, found.aggregation.pre) == ("geometric-median", ("norm-bound", "nnm"))
+    assert relearn(manifest, ("aggregation.pre=",)).aggregation.pre == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "complaint"),
+    [
+        ("outer.rate=1", SettingsError, "one of .*outer.learning_rate"),
+        ("outer", SettingsError, "expected PART.NAME=VALUE"),
+        ("task.seed=1", SettingsError, "expected PART.NAME=VALUE"),
+        ("training.steps=many", SettingsError, "expected a value of type int"),
+        ("outer.momentum=1.5", ManifestError, "outer.momentum 1.5"),
+        ("aggregation.pre=clip", ManifestError, "aggregation.pre"),
+        ("aggregation.rule=average", ManifestError, "aggregation.rule 'average'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(change: str, error: type[Exception], complaint: str) -> None:
+    with pytest.raises(error, match=complaint):
+        relearn(preset("digits"), (change,))
