@@ -57,6 +57,7 @@ def test_the_commands_in_the_documentation_work(tmp_path: Path) -> None:
     assert "a seat in run 2 costs 100000000000000000 wei now" in said
     assert "every recorded round is final" in said
     assert (tmp_path / "report.html").exists()
+    assert "pay x 1.000" in said and "a seed has verified its work itself" in said
     digests = re.findall(r'after round 4 of run 1|"round": 4, "model"', said)
     assert len(digests) == 4 and "the committee attests it" in said
     assert (tmp_path / "model.safetensors").stat().st_size > 8 * 4_810
