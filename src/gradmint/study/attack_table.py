@@ -13,8 +13,6 @@ import json
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -208,22 +206,13 @@ def _played(settings: Sequence[Setting], jobs: int) -> Iterator[Run]:
         torch.set_num_threads(1)
         yield from map(measure, settings)
         return
-    with _pool(jobs) as pool:
-        for done in as_completed([pool.submit(measure, setting) for setting in settings]):
-            yield done.result()
-
-
-@contextmanager
-def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that leave Ctrl-C to this one, and stop after the run they are at when it leaves."""
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_start)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
+    # Leaving it, for Ctrl-C as well, ends the processes at once: a run that was cut short is played again.
+    with multiprocessing.get_context("spawn").Pool(jobs, _start) as pool:
+        yield from pool.imap_unordered(measure, settings)
 
 
 def _start() -> None:
+    """Of a process: Ctrl-C is for the one that waits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
 
