@@ -47,10 +47,12 @@ def worst_table(cells: Sequence[Cell]) -> str:
             for skew in SKEWS:
                 own = [c for c in cells if (c.rule, c.attackers, c.skew) == (rule, attackers, skew)]
                 own = [c for c in own if not ATTACKS[c.attack].helps]
-                if own:
-                    bad = max(own, key=lambda cell: mean(cell.lost))
+                bad = max(own, key=lambda cell: mean(cell.lost), default=None)
+                if bad is None:
+                    row += ["", ""]
+                else:
                     row += [f"{mean(bad.accuracy) + mean(bad.lost):.0f}%", f"-{mean(bad.lost):.1f}, {bad.attack}"]
-            if len(row) == 2 + 2 * len(SKEWS):
+            if any(row[2:]):
                 lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines)
 

@@ -283,6 +283,11 @@ def test_every_attack_is_explained_and_can_be_played() -> None:
         assert len(outcome.accuracies) == 3
 
 
+def test_the_default_is_what_runs_do() -> None:
+    spec = plain(0).aggregation
+    assert (spec.rule, set(spec.pre)) == (RULES[DEFAULT][0], set(RULES[DEFAULT][1]))
+
+
 def test_every_rule_can_be_played() -> None:
     accuracies = {rule: play(Setting(rule=rule, attackers=1, peers=6, rounds=4)).accuracies[-1] for rule in RULES}
     assert accuracies[DEFAULT] > 0.8 and len(set(accuracies.values())) > len(RULES) / 2
