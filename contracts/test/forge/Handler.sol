@@ -76,7 +76,6 @@ contract Handler is Proposers {
             else if (move == 29) this.claimLie(a);
             else if (move == 30) this.claimEarly(a, b, c);
             else this.refund(a);
-            if (x >> 208 & 1 == 1) this.expose(b, c);
         }
     }
 
