@@ -3,7 +3,7 @@
     python benchmarks/reputation.py [--quick] [--json]
 
 10,000 accounts and 100,000 edges drawn as Chung and Lu (2002) do, integer weights 1-10, alpha 0.15. In one process, in
-turn, for five egos: ``meritrank-python`` 0.2.10 (its ``calculate``, 10,000 walks) and, nine times, our 10,000 walks. Its
+turn, for five egos: ``meritrank-python`` 0.2.10 (its ``calculate``, 10,000 walks) and our 10,000 walks, nine times. Its
 walks and ours have the same law, so their hits are compared as well. The package is GPL: it is installed for this
 comparison alone, with pip into .build/meritrank, or found where PYTHONPATH says. Then the exact pass, c of a thousand
 accounts, and, without --quick, a million accounts with eleven million edges; mass is compared with floating-point power
