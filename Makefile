@@ -23,6 +23,7 @@ bench: .venv/ready  ## every claim of the README against its peer
 	$(PY) benchmarks/signing.py
 	$(PY) benchmarks/reputation.py
 	$(PY) benchmarks/exact_checks.py
+	$(PY) benchmarks/planting.py
 	$(PY) benchmarks/codec.py
 	$(PY) benchmarks/aggregators.py
 	$(PY) benchmarks/proof_of_training.py

@@ -39,6 +39,7 @@ from gradmint.spec.params import LOCAL
 from gradmint.spec.types import Role
 
 TRAINERS = 4
+ROUNDS = {"digits": 102, "bytes": 22}
 TOKEN, SPONSOR = b"\x0e" * 20, b"\x5a" * 20
 BUDGET_WEI = 10**21
 REPEATS = 3  # the best of which counts
@@ -129,14 +130,14 @@ def compare(name: str, rounds: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--task", choices=["digits", "bytes"], action="append", help="default: both")
-    parser.add_argument("--rounds", type=int, default=102, help="of the run")
+    parser.add_argument("--task", choices=sorted(ROUNDS), action="append", help="default: both")
+    parser.add_argument("--rounds", type=int, help=f"of the run; by default {ROUNDS}")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     found = {}
-    for name in arguments.task or ["digits", "bytes"]:
-        row = found[name] = compare(name, arguments.rounds)
+    for name in arguments.task or ROUNDS:
+        row = found[name] = compare(name, arguments.rounds or ROUNDS[name])
         if not arguments.json:
             print(
                 f"{name:7} {row['parameters']:,} parameters, {TRAINERS} updates of {row['update_bytes']:,.0f} bytes a "

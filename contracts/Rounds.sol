@@ -278,13 +278,14 @@ contract Rounds is Seats {
         if (clock_.phase != Phase.REVEAL) return _openPhase(run, clock_, Phase(uint8(clock_.phase) + 1));
 
         bool proposing = _schedules[run].proposing;
-        _record(run, clock_.round, m, proposing ? clock_.round : DIRECT);
+        _record(run, clock_, m, proposing ? clock_.round : DIRECT);
         if (proposing) _openRound(run, clock_);
         else _openPhase(run, clock_, Phase.SETTLE);
     }
 
     /// Fixes everything that the round's settlement depends on, except the standings before it.
-    function _record(uint256 run, uint16 round, Masks memory m, uint256 place) private {
+    function _record(uint256 run, Clock memory clock_, Masks memory m, uint256 place) private {
+        uint16 round = clock_.round;
         Counts storage n = _counts[run];
         Marks storage marks_ = _marks[run];
         address[] memory committee = new address[](n.verifiersInRound); // nobody stakes as address 0
@@ -305,6 +306,7 @@ contract Rounds is Seats {
                 active: m.active,
                 revealed: m.revealed,
                 roster: _opened[run].round == round ? _opened[run].roster : n.roster,
+                transcript: clock_.transcript,
                 reports: reports,
                 stakesWei: stakes.stakesOf(run, committee)
             })

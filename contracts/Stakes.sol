@@ -9,10 +9,14 @@ import {IRounds} from "./interfaces/IRounds.sol";
 import {IRuns} from "./interfaces/IRuns.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {IStakes} from "./interfaces/IStakes.sol";
-import {Phase, Pricing, Role} from "./interfaces/Types.sol";
+import {Exposure, Params, Phase, Pricing, Record, Role} from "./interfaces/Types.sol";
 import {Committee} from "./libraries/Committee.sol";
 import {Deposit} from "./libraries/Deposit.sol";
 import {Docket} from "./libraries/Docket.sol";
+import {Fixed} from "./libraries/Fixed.sol";
+import {Mechanism} from "./libraries/Mechanism.sol";
+import {ParamsRules} from "./libraries/ParamsRules.sol";
+import {Plant} from "./libraries/Plant.sol";
 import {Registration} from "./libraries/Registration.sol";
 
 /// @dev See IStakes.
@@ -47,6 +51,9 @@ contract Stakes is IStakes, Wired, ReentrancyGuardTransient {
 
     /// @inheritdoc IStakes
     mapping(uint256 run => uint256 amountWei) public poolable;
+
+    /// @inheritdoc IStakes
+    mapping(uint256 run => mapping(uint16 round => mapping(uint16 trainer => bool))) public exposed;
 
     mapping(uint256 run => Pricing) private _pricings;
     mapping(uint256 run => Price) private _prices;
@@ -169,6 +176,31 @@ contract Stakes is IStakes, Wired, ReentrancyGuardTransient {
         _send(run, DEAD, amountWei);
     }
 
+    /* EXPOSURES */
+
+    /// @inheritdoc IStakes
+    function expose(uint256 run, Params calldata params, Record calldata record, Exposure calldata exposure) external {
+        _checkRecorded(run, params, record);
+        (uint16 round, uint16 trainer) = (record.round, exposure.trainer);
+        if (exposed[run][round][trainer]) revert AlreadyExposed(run, round, trainer);
+        Plant.check(params, record, exposure, msg.sender);
+
+        address[] memory holders = rounds.verifiersAt(run, 0, record.verifiers);
+        uint32 guilty = Plant.wavedThrough(params.words, record, exposure);
+        for (uint256 v; v < holders.length; ++v) {
+            bool newcomer = (guilty >> v) & 1 == 1 && rounds.seat(run, holders[v]).sinceRound > round;
+            if (newcomer) guilty &= ~(uint32(1) << uint32(v));
+        }
+        if (guilty == 0) revert NobodyGuilty(run, round, trainer);
+        exposed[run][round][trainer] = true;
+
+        emit Exposed(run, round, trainer, msg.sender, exposure.secret, guilty);
+
+        for (uint256 v; v < holders.length; ++v) {
+            if ((guilty >> v) & 1 == 1) _seize(run, params, holders[v], record.stakesWei[v]);
+        }
+    }
+
     /* SIBLINGS */
 
     /// @inheritdoc IStakes
@@ -257,6 +289,33 @@ contract Stakes is IStakes, Wired, ReentrancyGuardTransient {
     }
 
     /* PRIVATE */
+
+    function _checkRecorded(uint256 run, Params calldata params, Record calldata record) private view {
+        (bytes32 expected,) = runs.basis(run);
+        bytes32 actual = keccak256(ParamsRules.encode(params));
+        if (actual != expected) revert ISettlement.ParamsMismatch(expected, actual);
+        (bytes30 recorded,) = rounds.record(run, record.round);
+        bytes30 brought = Docket.hashRecord(record);
+        if (brought != recorded) revert ISettlement.RecordMismatch(run, record.round, recorded, brought);
+    }
+
+    /// Takes what an exposure costs, as far as it is there, for the caller, the fire and the budget.
+    function _seize(uint256 run, Params calldata params, address account, uint256 recordedWei) private {
+        Stake storage stake = _stakes[run][account];
+        uint256 dueWei = Fixed.bpsDown(recordedWei, params.slashBps);
+        uint128 takenWei = dueWei < stake.amountWei ? uint128(dueWei) : stake.amountWei;
+        uint128 leftWei = stake.amountWei - takenWei;
+        stake.amountWei = leftWei;
+        (uint128 rewardWei, uint128 burnWei, uint128 poolWei) =
+            Docket.splitBond(takenWei, params.challengerBps, params.burnBps);
+        bondOf[run][msg.sender].amountWei += rewardWei;
+        burnable[run] += burnWei;
+        poolable[run] += poolWei;
+
+        emit Seized(run, account, msg.sender, rewardWei, burnWei, poolWei);
+
+        if (Mechanism.isEjected(leftWei, params.verifierStakeWei)) rounds.retire(run, account);
+    }
 
     /// Founders find the floor and leave it there.
     function _payPrice(uint256 run, uint256 maxPriceWei) private returns (uint128 priceWei) {

@@ -11,6 +11,7 @@ verifiers differ in every gain: the dearest honest round.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from dataclasses import replace
@@ -46,9 +47,9 @@ from world import (  # noqa: E402
 )
 
 from gradmint.ports import artifacts  # noqa: E402
-from gradmint.spec import tree  # noqa: E402
+from gradmint.spec import plant, tree  # noqa: E402
 from gradmint.spec.params import LARGE, MAX_TRAINERS, STANDARD  # noqa: E402
-from gradmint.spec.types import Report, Role, Row, Standing, Verdict  # noqa: E402
+from gradmint.spec.types import UNSAMPLED, Report, Role, Row, Standing, Verdict  # noqa: E402
 
 SNAPSHOT = ROOT / "snapshots" / "gas.json"
 VERIFIERS = 4
@@ -165,6 +166,42 @@ def measure_proposals(world: World, trainers: int) -> dict[str, int]:
     }
 
 
+def measure_exposures(world: World, trainers: int, blob_bytes: int) -> dict[str, int]:
+    """One of four verifiers called a planted update of so many bytes OK."""
+    params = replace(STANDARD, min_trainers=trainers, min_verifiers=VERIFIERS, train_s=10**6, exit_s=10**7)
+    run = world.open(params, 1_000_000 * ETHER)
+    world.enrol(run, params, trainers, VERIFIERS)
+    reports = reports_of(Random(trainers), trainers)
+    beneficiary, secret = bytes.fromhex(trainer(0)[2:]), random_bytes("secret")
+    noise = Random(trainers).randbytes(blob_bytes)
+    planter = 0
+    while True:  # the beacon draws 16 of them: until it has drawn the planter
+        blob = plant.plant(noise, beneficiary, secret, params.words)
+        said = [(i, -1 - i, random_bytes("digest", i)) for i in range(trainers)]
+        said[planter] = (planter, 5, hashlib.sha256(blob).digest())
+        for i, gain, digest in said:
+            world.rounds.send("submit", run, digest, gain, sender=trainer(i))
+        world.close(run, said)
+        for v in reports:
+            world.hold(run, v)
+        drawn = plant.assigned(world.ledger(run).round, params.assigned_trainers)
+        unproven = Row(Verdict.UNPROVEN, 0, UNSAMPLED)
+        for v, report in reports.items():
+            rows = list(report.rows)
+            rows[planter] = rows[planter] if v == 3 else unproven
+            reports[v] = replace(report, rows=tuple(rows))
+        for act in (world.commit, world.reveal):
+            for v, report in reports.items():
+                act(run, v, report)
+        round_ = world.ledger(run).round
+        if planter in drawn:
+            break
+        world.settle(run)
+    exposure = plant.exposure(params, round_, planter, blob, secret)
+    assert exposure is not None
+    return {f"expose_{trainers}_{blob_bytes // 1024}k": world.expose(run, exposure, trainer(0), round_.number).gas}
+
+
 def measure_claims(chain: Chain) -> dict[str, int]:
     """A thousand leaves: proofs of ten siblings. The account holds tokens already."""
     nonce = int(chain.rpc("eth_getTransactionCount", DEPLOYER, "latest"), 16)
@@ -217,6 +254,9 @@ def measure() -> dict[str, int]:
             figures |= measure_proposals(World.on(chain), trainers)
     with anvil() as chain:
         figures |= measure_committees(World.on(chain), 8)
+    for trainers, blob_bytes in ((8, 4_096), (64, 32_768)):
+        with anvil() as chain:
+            figures |= measure_exposures(World.on(chain), trainers, blob_bytes)
     with anvil() as chain:
         figures |= measure_claims(chain) | measure_hamming(chain)
     with anvil() as chain:

@@ -31,6 +31,7 @@ RUNS = ("--match-path", f"{FORGE}/Runs.t.sol")
 STAKES = ("--match-path", f"{FORGE}/Stakes.t.sol")
 ROUNDS = ("--match-path", f"{FORGE}/Rounds.t.sol")
 SETTLEMENT = ("--match-path", f"{FORGE}/Settlement.t.sol")
+EXPOSURES = ("--match-path", f"{FORGE}/Exposures.t.sol")
 GAME = ("--match-test", "test_a_long_game")
 TREE = ("--match-path", f"{FORGE}/Tree.t.sol")
 FIXED = ("--match-path", f"{FORGE}/Fixed.t.sol")
@@ -85,6 +86,57 @@ MUTATIONS = (
     Mutation(
         "a stake leaves before its delay is over", "Stakes.sol",
         "if (block.timestamp < stake.releaseS) revert StillLocked(stake.releaseS, block.timestamp);", "", STAKES,
+    ),
+    # Exposures
+    Mutation(
+        "an update is exposed again and again", "Stakes.sol",
+        "if (exposed[run][round][trainer]) revert AlreadyExposed(run, round, trainer);", "", EXPOSURES,
+    ),
+    Mutation(
+        "a seat's next holder pays for the one before", "Stakes.sol",
+        "if (newcomer) guilty &= ~(uint32(1) << uint32(v));", "", EXPOSURES,
+    ),
+    Mutation(
+        "what is seized is the exposer's alone", "Stakes.sol",
+        "bondOf[run][msg.sender].amountWei += rewardWei;", "bondOf[run][msg.sender].amountWei += takenWei;", EXPOSURES,
+    ),
+    Mutation(
+        "who has too little left stays", "Stakes.sol",
+        "if (Mechanism.isEjected(leftWei, params.verifierStakeWei)) rounds.retire(run, account);", "", EXPOSURES,
+    ),
+    Mutation(
+        "rows of another round will do", "libraries/Plant.sol",
+        "if (transcript != record.transcript) revert IRounds.TranscriptMismatch(record.transcript, transcript);", "",
+        EXPOSURES,
+    ),
+    Mutation(
+        "rows may begin anywhere in the round", "libraries/Plant.sol",
+        "if (offset == 0 && bytes4(row) != bytes4(abi.encodePacked(Transcript.PHASE, round, Phase.TRAIN))) {",
+        "if (offset == 0 && uint8(row[0]) != Transcript.PHASE) {", EXPOSURES,
+    ),
+    Mutation(
+        "the last submission counts", "libraries/Plant.sol",
+        "if (kind == Transcript.SUBMITTED && !submitted && ", "if (kind == Transcript.SUBMITTED && ", EXPOSURES,
+    ),
+    Mutation(
+        "words do not follow from the update", "libraries/Plant.sol",
+        "keccak256(blob[:WORDS_AT]), keccak256(blob[end:])", "keccak256(blob[:WORDS_AT]), bytes32(0)", EXPOSURES,
+    ),
+    Mutation(
+        "anybody's plant is anybody's", "libraries/Plant.sol",
+        "keccak256(abi.encodePacked(beneficiary, secret,", "keccak256(abi.encodePacked(address(0), secret,", EXPOSURES,
+    ),
+    Mutation(
+        "everybody has to look at everything", "libraries/Plant.sol",
+        "if (count >= trainers) return true;", "if (true) return true;", EXPOSURES,
+    ),
+    Mutation(
+        "who was drawn can be drawn again", "libraries/Plant.sol",
+        "moved[place] = moved[i] == 0 ? i + 1 : moved[i];", "", EXPOSURES,
+    ),
+    Mutation(
+        "who said something else is guilty too", "libraries/Plant.sol",
+        "if (verdict == OK && record.stakesWei[v] != 0)", "if (record.stakesWei[v] != 0)", EXPOSURES,
     ),
     # Rounds
     Mutation(

@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from gradmint.spec import rating, registration, transcript, tree
+from gradmint.spec import plant, rating, registration, transcript, tree
 from gradmint.spec.agreement import agree, distance_bits, weighted_median
 from gradmint.spec.committee import draw
 from gradmint.spec.docket import Outcome
@@ -26,6 +26,7 @@ from gradmint.spec.fixed import WAD, exp_wad, pow_halves_q32_down, sqrt_down
 from gradmint.spec.keccak import keccak256
 from gradmint.spec.mechanism import settle
 from gradmint.spec.params import LARGE, LOCAL, MAX_TRAINERS, STANDARD, Params
+from gradmint.spec.seeds import assigned_trainers
 from gradmint.spec.types import (
     GAIN_MAX_MICRONATS,
     ONE_Q32,
@@ -96,6 +97,7 @@ def random_params(rng: Random) -> Params:
         model=rng.randbytes(32),
         immunity_rounds=rng.choice((0, 8, 65_534, 65_535, rng.randrange(65_536))),
         words=words,
+        assigned_trainers=rng.choice((0, 1, 16, 65_535)),
         slash_bits=slash_bits,
         accept_bits=rng.randrange(min(slash_bits, 60) + 1),
         verifier_share_bps=rng.choice((0, 2_000, 10_000, rng.randrange(10_001))),
@@ -335,6 +337,98 @@ def registration_vectors() -> Any:
     return out
 
 
+def random_round(rng: Random, number: int, trainers: int) -> bytes:
+    """Rows as a round has them, more or less: repeats, several assessments, none."""
+    kinds = [rng.choice(("SUBMITTED", "SUBMITTED", "HELD", "COMMITTED", "REVEALED", "PHASE")) for _ in range(12)]
+    operands: dict[str, Callable[[], tuple[Any, ...]]] = {
+        "SUBMITTED": lambda: (rng.randrange(trainers), rng.randint(-(2**31), 2**31 - 1), rng.randbytes(32)),
+        "HELD": lambda: (rng.randrange(32), rng.randbytes(32), rng.randbytes((trainers + 7) // 8)),
+        "COMMITTED": lambda: (rng.randrange(32), rng.randbytes(32)),
+        "REVEALED": lambda: (rng.randrange(32), rng.randbytes(32), rng.randbytes(32)),
+        "PHASE": lambda: (
+            number,
+            Phase(rng.randint(2, 5)),
+            rng.getrandbits(40),
+            rng.randbytes(32),
+            rng.randbytes(24),
+        ),
+    }
+    opening = transcript.phase_row(number, Phase.TRAIN, rng.getrandbits(40), rng.randbytes(32), rng.randbytes(24))
+    rows = [bytes([transcript.Kind.PHASE]) + opening]
+    for kind in kinds:
+        row = getattr(transcript, f"{kind.lower()}_row")(*operands[kind]())
+        rows.append(bytes([transcript.Kind[kind]]) + row)
+    return b"".join(rows)
+
+
+def random_replay(rng: Random) -> list[Any]:
+    """Round, trainers, transcript before, rows, a trainer, and what they come to: three values, or where they break."""
+    number, trainers = rng.randint(1, 65_535), rng.choice((1, 8, 9, 256, 1_024))
+    rows, trainer, before = random_round(rng, number, trainers), rng.randrange(min(trainers, 3)), rng.randbytes(24)
+    damage = rng.randrange(8)
+    if damage == 0:
+        rows = rows[: -rng.randint(1, 33)]
+    elif damage == 1:
+        rows = rows[65:]
+    elif damage == 2:
+        rows = bytes([rng.choice((0, 6, 7, 8, 9, 255))]) + rows[1:]
+    elif damage == 3:
+        rows += bytes([rng.choice((0, 6, 7, 8, 9, 255))]) + rng.randbytes(70)
+    elif damage == 4:
+        rows = b""
+    try:
+        said = plant.replay(number, trainers, before, rows, trainer)
+        found: Any = [said.transcript, said.digest or bytes(32), said.beacon or bytes(32)]
+    except ValueError as error:
+        found = error.args[0]
+    return [number, trainers, before, rows, trainer, found]
+
+
+def random_accusation(rng: Random) -> dict[str, Any]:
+    """Reports of a round, of which some are brought, and the mask of those that call a trainer's update OK."""
+    trainers, words = rng.choice((1, 3, 257)), rng.choice((1, 4, 16))
+    stakes_wei = random_stakes(rng, rng.randint(1, 4))
+    reports = [
+        random_report(rng, replace(LOCAL, words=words), [0] * words, [random_row(rng, 0.5)] * trainers, 0.5, 1.0)
+        if rng.random() < 0.8
+        else None
+        for _ in stakes_wei
+    ]
+    accused = [report is not None and rng.random() < 0.8 for report in reports]
+    trainer = rng.randrange(trainers)
+    cut = [Report.cut(report.pack(), words) for report in reports if report is not None]
+    brought = [named for named, report in zip(accused, reports, strict=True) if report is not None]
+    judged = [report if named else None for named, report in zip(accused, reports, strict=True)]
+    return {
+        "trainers": trainers,
+        "words": words,
+        "trainer": trainer,
+        "stakes_wei": plain(stakes_wei),
+        "revealed": sum(1 << v for v, report in enumerate(reports) if report is not None),
+        "hashes": plain([Report.hash(report.pack(), words) for report in reports if report is not None]),
+        "heads": plain([head if named else b"" for named, (head, _) in zip(brought, cut, strict=True)]),
+        "rows_of": plain([own[trainer // 256] if named else b"" for named, (_, own) in zip(brought, cut, strict=True)]),
+        "guilty": plant.waved_through(trainer, judged, stakes_wei),
+    }
+
+
+def plant_vectors() -> Any:
+    rng = Random("plant")
+    out: dict[str, Any] = {"planted": [], "assigned": [], "replays": [], "accusations": []}
+    for words in (1, 2, 4, 16):
+        for body in (0, 1, 31, 500):
+            blob = rng.randbytes(plant.WORDS_AT + 32 * words + body)
+            operands = rng.randbytes(20), rng.randbytes(32), words
+            out["planted"].append(plain([blob, *operands, plant.plant(blob, *operands)]))
+    for trainers in (1, 2, 7, 64, 256, 1_024):
+        for count in (0, 1, 4, 16, 64, trainers):
+            beacon = rng.randbytes(32)
+            out["assigned"].append(plain([beacon, count, trainers, assigned_trainers(beacon, count, trainers)]))
+    out["replays"] = [plain(random_replay(rng)) for _ in range(60)]
+    out["accusations"] = [random_accusation(rng) for _ in range(10)]
+    return out
+
+
 def tree_vectors() -> Any:
     rng = Random("tree")
     out = []
@@ -431,6 +525,7 @@ def generate() -> dict[str, str]:
         "agreement.json": agreement_vectors(),
         "mechanism.json": mechanism_vectors(),
         "params.json": params_vectors(),
+        "plant.json": plant_vectors(),
         "rating.json": rating_vectors(),
         "committee.json": committee_vectors(),
         "registration.json": registration_vectors(),

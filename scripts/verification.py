@@ -35,15 +35,15 @@ def table(unit: str, cheats: Sequence[CheatFound], attacks: list[dict[str, Any]]
         found = areas.get(attack["name"])
         measured = f"{reach(found)} | {found.auc:.4f}" if found else " | "
         lines.append(
-            f"| {attack['name']} | {measured} | {three.hits} of {three.trials} "
-            f"| {percent(three.low)}-{percent(three.high)} % | {scenes.hits} of {scenes.trials} |"
+            f"| {attack['name']} | {measured} | {three.hits:,} of {three.trials:,} "
+            f"| {percent(three.low)}-{percent(three.high)} % | {scenes.hits:,} of {scenes.trials:,} |"
         )
     return "\n".join(lines)
 
 
 def told(name: str, rate: dict[str, Any]) -> str:
     one = Rate(**rate)
-    return f"{name} {one.hits} of {one.trials} (at most {percent(one.high)} %)"
+    return f"{name} {one.hits} of {one.trials:,} (at most {percent(one.high)} %)"
 
 
 def alarms(team: dict[str, Any], scenes: str) -> str:
@@ -66,9 +66,8 @@ def show(folder: Path, policy: str, attacks: dict[str, Any]) -> dict[str, Any]:
     reports, audits = (teams[f"{kind}, {policy.replace('-', ' ')}"] for kind in ("report", "training"))
     print(f"\n### {calibration.task}: {reports['policy']}\n")
     print(f"Accept {report.accept_bits}, slash {report.slash_bits} of {256 * calibration.words} bits. Honest noise:")
-    for noise in report.noise:
-        print(f"{noise.pair} mean {noise.mean_bits:.1f}, most {noise.most_bits} ({noise.scenes} scenes);")
-    print(alarms(reports, "scenes"))
+    kinds = [f"{one.pair} mean {one.mean_bits:.1f}, most {one.most_bits}" for one in report.noise]
+    print(f"{'; '.join(kinds)}; {report.scenes} scenes.\n{alarms(reports, 'scenes')}")
     print(table("bits", report.cheats, reports["attacks"]))
     draw(f"{calibration.task}-{policy}", reports_drawn(report))
     kept = {
@@ -82,16 +81,20 @@ def show(folder: Path, policy: str, attacks: dict[str, Any]) -> dict[str, Any]:
         }
     }
     if training.audits:
+        names = [one.name for one in training.tolerances]
         print(f"\n### {calibration.task}: {audits['policy']}\n")
-        print("| tolerance | value | greatest honest | audits |\n|---|---|---|---|")
-        for one in training.tolerances:
-            print(f"| `{one.name}` | {one.value} | {one.greatest:.4g} | {one.audits} |")
+        print(f"| | {' | '.join(f'`{name}`' for name in names)} |\n|{'---|' * (1 + len(names))}")
+        print(f"| **tolerance** | {' | '.join(f'**{one.value:,}**' for one in training.tolerances)} |")
+        greatest = " | ".join(f"{one.greatest:,.4g}" for one in training.tolerances)
+        print(f"| greatest honest of {training.audits} audits | {greatest} |")
         for noise in training.noise:
-            most = ", ".join(f"{name} {value:.4g}" for name, value in noise.greatest)
-            print(f"{noise.pair}: {noise.comparisons} comparisons of {noise.audits} audits, at most {most};")
+            most = " | ".join(f"{value:,.4g}" for _, value in noise.greatest)
+            print(f"| {noise.pair.replace(' | ', ', ')}: {noise.comparisons:,} comparisons | {most} |")
+        print()
         print(alarms(audits, "audits"))
         print(table("% of the tolerance", training.cheats, audits["attacks"]))
-        draw(f"{calibration.task}-training-{policy}", audits_drawn(training))
+        if policy == POLICIES[0]:
+            draw(f"{calibration.task}-training", audits_drawn(training))
         kept["training"] = {
             "tolerances": training.by_name,
             "greatest": {one.name: one.greatest for one in training.tolerances},

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.37;
 
-import {Pricing} from "./Types.sol";
+import {Exposure, Params, Pricing, Record} from "./Types.sol";
 
-/// @title Stakes: join as trainer or verifier, leave after a delay; bonds behind proposed settlements
+/// @title Stakes: join as trainer or verifier, leave after a delay; bonds behind proposed settlements; what exposures take
 /// @notice A stake is in the run's token and stays slashable until it is withdrawn. Exits cannot be stopped by anyone. A
 /// seat has a price, which is burned. A bond is locked behind a proposal or a challenge and lost when that was wrong.
-/// @dev Slashing, locking and forfeiting move tokens only in the books, so no token can block a settlement; burn() and
+/// @dev Slashing, seizing, locking and forfeiting move tokens only in the books, so no token can block a settlement; burn() and
 /// pool() move them for real.
 /// @dev Not guaranteed: that a stake is still there when a proposing run's settlement is late by more than challenge window
 /// and extension. Who left that long ago may have withdrawn; then nothing is slashed.
@@ -24,6 +24,19 @@ interface IStakes {
     event Unbonded(uint256 indexed run, address indexed account, uint256 amountWei);
     /// A bond was lost: its parts to the beneficiary's bond, to be burned, to the run's budget.
     event Forfeited(
+        uint256 indexed run,
+        address indexed account,
+        address indexed beneficiary,
+        uint256 rewardWei,
+        uint256 burnWei,
+        uint256 poolWei
+    );
+    /// `trainer`'s update in `round` was planted; each verifier in the mask `guilty` called it OK and is Seized.
+    event Exposed(
+        uint256 indexed run, uint16 round, uint16 trainer, address indexed exposer, bytes32 secret, uint32 guilty
+    );
+    /// A stake lost these parts to an exposure: to the exposer's bond, to be burned, to the run's budget.
+    event Seized(
         uint256 indexed run,
         address indexed account,
         address indexed beneficiary,
@@ -51,6 +64,17 @@ interface IStakes {
     error NotFinalYet(uint256 run, uint16 untilRound, uint16 settledRound);
     error NothingToBurn(uint256 run);
     error NothingToPool(uint256 run);
+    /// The rows do not begin with the phase that opened the round, or have at this offset what no round says, or end in it.
+    error RoundRows(uint256 offset);
+    /// The trainer's first submission is another; 0: it submitted nothing.
+    error BlobMismatch(bytes32 expected, bytes32 actual);
+    /// The update's words are not those of this beneficiary and secret.
+    error NotPlanted(address beneficiary, bytes32 secret);
+    /// The beacon did not ask for the trainer's header to be checked.
+    error NotAssigned(uint16 round, uint16 trainer);
+    error AlreadyExposed(uint256 run, uint16 round, uint16 trainer);
+    /// None of the accused called the update OK and still holds the seat in which it did.
+    error NobodyGuilty(uint256 run, uint16 round, uint16 trainer);
     /// bond() first; what is behind a proposal or a challenge is not free.
     error BondTooSmall(uint256 run, address account, uint256 freeWei, uint256 requiredWei);
 
@@ -79,6 +103,16 @@ interface IStakes {
 
     /// @notice Sends everything slashed or paid for seats in `run` to 0x...dEaD. Anyone.
     function burn(uint256 run) external;
+
+    /// @notice Shows that a recorded update was planted by the caller, and takes `slashBps` of the recorded stake of every
+    /// accused verifier who called it OK though the beacon asked for a look at its header: parts to the caller's bond, to be
+    /// burned, to the run's budget, as of a lost bond. Who has too little left to stay leaves. Once per update.
+    /// @dev Reports are judged one by one, whatever the others say: the cluster is no excuse. Whose seat was given to somebody
+    /// else since is not touched. A direct run keeps its latest record only: expose before the next round is recorded.
+    /// @dev Not guaranteed: that an update whose blob exceeds a transaction can be exposed.
+    /// @param params As in the run's Opened event.
+    /// @param record The round's.
+    function expose(uint256 run, Params calldata params, Record calldata record, Exposure calldata exposure) external;
 
     /// @notice Keeps what a seat costs. Only Runs.
     function create(uint256 run, Pricing calldata pricing) external;
@@ -110,8 +144,10 @@ interface IStakes {
     /// Committee.draw.
     function draw(uint256 run, bytes32 beacon, uint32 eligible, uint8 size) external view returns (uint32);
     function bondOf(uint256 run, address account) external view returns (uint128 amountWei, uint128 lockedWei);
-    /// @notice Slashed, forfeited or paid for seats, and not yet sent away.
+    /// @notice Whether the update was exposed.
+    function exposed(uint256 run, uint16 round, uint16 trainer) external view returns (bool);
+    /// @notice Slashed, seized, forfeited or paid for seats, and not yet sent away.
     function burnable(uint256 run) external view returns (uint256);
-    /// @notice Forfeited to the run's budget and not yet moved there.
+    /// @notice Forfeited or seized for the run's budget and not yet moved there.
     function poolable(uint256 run) external view returns (uint256);
 }

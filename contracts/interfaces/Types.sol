@@ -47,6 +47,7 @@ struct Params {
     uint16 immunityRounds;
     uint16 verifierShareBps;
     uint8 words;
+    uint16 assignedTrainers;
     uint16 acceptBits;
     uint16 slashBits;
     uint16 slashBps;
@@ -171,6 +172,7 @@ struct Record {
     uint32 active; // mask of the committee
     uint32 revealed; // mask of who revealed, which may name verifiers outside the committee no more
     bytes24 roster; // roster transcript when the round opened: who was seated
+    bytes24 transcript; // the run's after the last reveal: everything said in the round leads there
     bytes32[] reports; // hashes, of who revealed, in index order
     uint256[] stakesWei; // per verifier index; 0 outside the committee
 }
@@ -215,6 +217,17 @@ struct Evidence {
     bytes[] heads; // loss uint32 | words x 32 bytes | keccak256 of each chunk of 256 rows
     bytes[] rows; // per slice, the agreed rows: 9 bytes each, as in a report
     uint256[][] sums; // per slice, per verifier index: minima << 128 | maxima of gains, see Consensus; 0 outside the cluster
+}
+
+/// That a trainer's update was planted, and who waved it through; see Plant and IStakes.expose.
+struct Exposure {
+    uint16 trainer;
+    bytes32 secret;
+    bytes blob; // the update: the trainer's first submission of the round
+    bytes24 before; // the run's transcript before the round opened
+    bytes rows; // from there to the record's transcript, everything said: kind uint8 | row
+    bytes[] heads; // per report of the record, as in Evidence; empty: not accused
+    bytes[] rowsOf; // per report of the record, its chunk of 256 rows in which the trainer's lies; empty likewise
 }
 
 /// One claim of several, see IRuns.claim.

@@ -24,6 +24,7 @@ library Docket {
                     record.active,
                     record.revealed,
                     record.roster,
+                    record.transcript,
                     keccak256(abi.encodePacked(record.reports)),
                     keccak256(abi.encodePacked(record.stakesWei))
                 )
@@ -44,6 +45,7 @@ library Docket {
                     record.active,
                     record.revealed,
                     record.roster,
+                    record.transcript,
                     keccak256(abi.encodePacked(record.reports)),
                     keccak256(abi.encodePacked(record.stakesWei))
                 )

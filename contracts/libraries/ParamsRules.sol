@@ -5,7 +5,7 @@ import {Params} from "../interfaces/Types.sol";
 
 /// The rules of Params.check in src/gradmint/spec/params.py, in its order. Widths of the struct's types do the rest.
 library ParamsRules {
-    uint256 internal constant SIZE = 32 * 51; // of the encoding
+    uint256 internal constant SIZE = 32 * 52; // of the encoding
     uint256 internal constant BPS = 10_000;
     uint256 internal constant MAX_VERIFIERS = 32; // one bit each in a 32-bit mask
     uint256 internal constant MAX_WORDS = 16; // all pairs of 32 verifiers x 16 words still fit a block

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.37;
 
-import {Outcome, Params, Phase, Role} from "../interfaces/Types.sol";
+import {Exposure, Outcome, Params, Phase, Record, Role} from "../interfaces/Types.sol";
 import {Agreement, Consensus} from "../libraries/Agreement.sol";
 import {Committee} from "../libraries/Committee.sol";
 import {Fixed} from "../libraries/Fixed.sol";
 import {Hamming} from "../libraries/Hamming.sol";
 import {Mechanism, Result} from "../libraries/Mechanism.sol";
 import {ParamsRules} from "../libraries/ParamsRules.sol";
+import {Plant} from "../libraries/Plant.sol";
 import {Rating} from "../libraries/Rating.sol";
 import {Registration} from "../libraries/Registration.sol";
 import {Reports} from "../libraries/Reports.sol";
@@ -267,6 +268,40 @@ contract ProtocolHarness {
         gas_ = gasleft();
         Committee.draw(beacon_, stakesWei, size);
         gas_ -= gasleft();
+    }
+
+    /* PLANTED UPDATES */
+
+    function isPlanted(bytes calldata blob, address beneficiary, bytes32 secret, uint256 words)
+        external
+        pure
+        returns (bool)
+    {
+        return Plant.isPlanted(blob, beneficiary, secret, words);
+    }
+
+    function isAssigned(bytes32 beacon_, uint256 count, uint256 trainers, uint256 trainer)
+        external
+        pure
+        returns (bool)
+    {
+        return Plant.isAssigned(beacon_, count, trainers, trainer);
+    }
+
+    function replay(uint16 round, uint256 trainers, bytes24 before, bytes calldata rows, uint256 trainer)
+        external
+        pure
+        returns (bytes24 transcript, bytes32 digest, bytes32 beacon_)
+    {
+        return Plant.replay(round, trainers, before, rows, trainer);
+    }
+
+    function wavedThrough(uint256 words, Record calldata record, Exposure calldata exposure)
+        external
+        pure
+        returns (uint32)
+    {
+        return Plant.wavedThrough(words, record, exposure);
     }
 
     /* REGISTRATION */

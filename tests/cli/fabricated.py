@@ -190,6 +190,7 @@ class Fabricator:
             active=sum(1 << v for v, stake_wei in enumerate(round_.stakes_wei) if stake_wei),
             revealed=sum(1 << v for v in round_.reveals),
             roster=before.roster,
+            transcript=ledger.transcript,
             reports=(),
             stakes_wei=round_.stakes_wei,
         )

@@ -123,3 +123,12 @@ def test_a_key_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GRADMINT_PRIVATE_KEY")
     with pytest.raises(SettingsError, match="gradmint key new"):
         load_account(None)
+
+
+def test_only_honest_trainers_plant(tmp_path: Path) -> None:
+    """Refused before anything is connected to."""
+    files = ("--home", str(tmp_path), "--deployment", str(tmp_path / "none.json"), "--store", str(tmp_path))
+    refused = CliRunner().invoke(main, ["trainer", *files, "--strategy", "mute", "--plant", "0.5"])
+    assert refused.exit_code != 0 and "--plant is for honest trainers" in refused.output
+    beyond = CliRunner().invoke(main, ["trainer", *files, "--plant", "1.5"])
+    assert beyond.exit_code == 2 and "0<=x<=1" in beyond.output

@@ -10,12 +10,13 @@ import vectors
 from test_fuzz import as_input, check, check_consensus
 from world import DEPLOYER, Chain, Contract, Reverted, deploy, params_tuple, test_artifact
 
-from gradmint.spec import fixed, rating, registration, transcript, tree
+from gradmint.spec import fixed, plant, rating, registration, transcript, tree
 from gradmint.spec.agreement import agree, weighted_median
 from gradmint.spec.committee import draw
 from gradmint.spec.keccak import keccak256
 from gradmint.spec.mechanism import is_ejected, round_budget_wei
 from gradmint.spec.params import LOCAL, Params
+from gradmint.spec.seeds import assigned_trainers
 from gradmint.spec.types import Phase, Report, Role, Standing
 
 
@@ -31,6 +32,55 @@ def load(name: str) -> Any:
 
 def hexed(text: str) -> bytes:
     return bytes.fromhex(text[2:])
+
+
+def test_planted_words(protocol: Contract) -> None:
+    for before, beneficiary, secret, words, after in load("plant")["planted"]:
+        who, by, blob = hexed(beneficiary), hexed(secret), hexed(after)
+        assert plant.plant(hexed(before), who, by, words) == blob
+        assert plant.is_planted(blob, who, by, words) and protocol.call("isPlanted", blob, who, by, words)
+        last = plant.WORDS_AT + 32 * words - 1
+        for at in {0, plant.WORDS_AT - 1, plant.WORDS_AT, last, len(blob) - 1}:
+            other = blob[:at] + bytes([blob[at] ^ 1]) + blob[at + 1 :]
+            assert not plant.is_planted(other, who, by, words)
+            assert not protocol.call("isPlanted", other, who, by, words)
+        for short in (b"", blob[:last]):
+            assert not plant.is_planted(short, who, by, words) and not protocol.call("isPlanted", short, who, by, words)
+
+
+def test_assigned_trainers(protocol: Contract) -> None:
+    for beacon, count, trainers, drawn in load("plant")["assigned"]:
+        assert assigned_trainers(hexed(beacon), count, trainers) == drawn
+        others = [t for t in (0, trainers // 2, trainers - 1, trainers) if t not in drawn]
+        for trainer in (*drawn[:3], *drawn[-1:], *others):
+            found = protocol.call("isAssigned", hexed(beacon), count, trainers, trainer)
+            assert found == (trainer in drawn)
+
+
+def test_rounds_are_replayed(protocol: Contract) -> None:
+    broken = 0
+    for number, trainers, before, rows, trainer, found in load("plant")["replays"]:
+        call = (number, trainers, hexed(before), hexed(rows), trainer)
+        if isinstance(found, int):
+            broken += 1
+            with pytest.raises(ValueError):
+                plant.replay(*call)
+            with pytest.raises(Reverted) as caught:
+                protocol.call("replay", *call)
+            assert (caught.value.name, caught.value.operands) == ("RoundRows", (found,))
+        else:
+            assert protocol.call("replay", *call) == tuple(hexed(value) for value in found)
+    assert 10 < broken < 50
+
+
+def test_who_waved_an_update_through(protocol: Contract) -> None:
+    for case in load("plant")["accusations"]:
+        stakes_wei = [int(stake_wei) for stake_wei in case["stakes_wei"]]
+        record = (1, 0, case["trainers"], len(stakes_wei), 0, 0, case["revealed"], bytes(24), bytes(24))
+        record += ([hexed(one) for one in case["hashes"]], stakes_wei)  # type: ignore[assignment]
+        said = [[hexed(one) for one in case[name]] for name in ("heads", "rows_of")]
+        exposure = (case["trainer"], bytes(32), b"", bytes(24), b"", *said)
+        assert protocol.call("wavedThrough", case["words"], record, exposure) == case["guilty"]
 
 
 def case_of(vector: dict[str, Any]) -> vectors.Case:

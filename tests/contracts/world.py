@@ -30,6 +30,7 @@ from gradmint.spec import tree
 from gradmint.spec.docket import Books, Effects, Outcome, Proposal, Record, RosterRow
 from gradmint.spec.ledger import Ledger
 from gradmint.spec.params import Params
+from gradmint.spec.plant import Exposure
 from gradmint.spec.types import CHUNK_ROWS, Phase, Report, Role, Row, Standing, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -517,6 +518,15 @@ class World:
         sent = self.settlement.send("settle", run, params, inputs, evidence, sender=STRANGER)
         self.compare(run, number, sent)
         return sent
+
+    def expose(self, run: int, exposure: Exposure, sender: str, number: int = 1) -> Receipt:
+        """Shows that an update of a recorded round was planted by ``sender``."""
+        ledger = self.ledger(run)
+        record = ledger.rounds[number - 1].record
+        assert record is not None
+        return self.stakes.send(
+            "expose", run, params_tuple(ledger.terms), record_tuple(record), astuple(exposure), sender=sender
+        )
 
     def call_everyone_in(self, run: int) -> Receipt:
         """Try to settle a round in which the drawn committee had no quorum."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -57,8 +58,10 @@ def test_the_commands_in_the_documentation_work(tmp_path: Path) -> None:
     assert "a seat in run 2 costs 100000000000000000 wei now" in said
     assert "every recorded round is final" in said
     assert (tmp_path / "report.html").exists()
-    digests = re.findall(r'after round 4 of run 1|"round": 4, "model"', said)
-    assert len(digests) == 4 and "the committee attests it" in said
+    [proven] = [json.loads(line) for line in said.splitlines() if line.startswith('{"run": 1, "round"')]
+    assert proven["round"] == proven["compared"] == 4 and proven["start"]["source"] == "first model"
+    assert said.count(f"model {proven['model']} after round 4 of run 1") == 3  # caught up, certified, caught up
+    assert "pay x 1.000" in said and "a seed has verified its work itself" in said
     assert (tmp_path / "model.safetensors").stat().st_size > 8 * 4_810
 
 

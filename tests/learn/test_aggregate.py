@@ -203,7 +203,7 @@ def test_updates_of_any_kind_are_their_dense_vectors(kind: str, monkeypatch: pyt
 
 @every
 def test_more_columns_than_a_block(how: AggregationSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The block size changes no bit."""
+    """How many columns are worked on at once changes no bit."""
     matrix = draw(d=1_003)
     updates = [quantise(row, 64, 16) for row in matrix]
     whole, sparse = aggregate_matrix(matrix, how), aggregate(Sparse(updates), how)
@@ -286,11 +286,29 @@ def test_norms_do_not_depend_on_whether_there_is_a_gram() -> None:
 
 @pytest.mark.parametrize("pattern", ["random", "extreme"])
 def test_gram_is_exact_in_any_order(pattern: str) -> None:
-    """Permuting coordinates changes no bit: the sums are of integers that float64 holds."""
-    matrix = draw(d=9_000) if pattern == "random" else torch.full((3, 9_000), 1.9999999)
-    moved = matrix[:, torch.randperm(9_000, generator=torch.Generator().manual_seed(3))]
+    """Permuting a part's columns changes no bit: the sums are of integers that float64 holds."""
+    d = row_module.PART
+    matrix = draw(d=d) if pattern == "random" else torch.full((3, d), 1.9999999)
+    moved = matrix[:, torch.randperm(d, generator=torch.Generator().manual_seed(3))]
     one, other = Dense.of(matrix)[0], Dense.of(moved)[0]
     assert one is not None and other is not None and (one.gram == other.gram).all()
+    integers, scales = row_module.as_integers(matrix.numpy())
+    whole = [[int(value) for value in row] for row in integers.tolist()]
+    sums = [[sum(a * b for a, b in zip(left, right, strict=True)) for right in whole[:2]] for left in whole[:2]]
+    assert max(map(max, sums)) <= 1 << 53
+    assert (one.gram[:2, :2] == np.array(sums, dtype=np.float64) / scales[:2, None] / scales[:2]).all()
+
+
+def test_a_spike_hides_nothing_beside_it() -> None:
+    """A long vector of small values under one great one, which rounding over all columns alike would not see."""
+    d = 1 << 20
+    matrix = torch.full((2, d), 2.0**-21)
+    matrix[0, 0] = 1.0
+    rows, _ = Dense.of(matrix)
+    assert rows is not None
+    lengths = matrix.double().norm(dim=1)
+    assert rows.norms() == pytest.approx(lengths.tolist(), rel=1e-4)
+    assert rows.gram[0, 1] == pytest.approx(float(matrix[0].double() @ matrix[1].double()), rel=1e-2)
 
 
 def test_updates_that_are_not_finite_are_refused() -> None:

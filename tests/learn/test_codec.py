@@ -15,7 +15,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gradmint.learn.codec import Header, Limits, Mark, SparseUpdate, Table, decode, encode, quantise, rice
+from gradmint.learn.codec.blob import FIXED
 from gradmint.learn.codec.select import largest
+from gradmint.spec import plant
 from gradmint.spec.errors import BlobError, Malformed, NotFinite, Oversize
 
 HEADER = Header(
@@ -277,3 +279,12 @@ def test_a_single_value_at_the_upper_level_is_found_again() -> None:
     limits = Limits(max_bytes=1 << 20, table=update.table, words=2, marks=2)
     assert same(read(encode(HEADER, update), limits)[1], update)
     assert np.flatnonzero(update.codes).tolist() == [199_998]
+
+
+def test_planted_words_stand_where_the_chain_looks_for_them() -> None:
+    """The contract knows one number about this encoding."""
+    assert FIXED.size == plant.WORDS_AT
+    planted = plant.plant(BLOB, HEADER.author, b"s" * 32, len(HEADER.words))
+    header, update = decode(planted, LIMITS)
+    assert header.words != HEADER.words and same(update, decode(BLOB, LIMITS)[1])
+    assert replace(header, words=HEADER.words) == HEADER

@@ -17,6 +17,7 @@ from gradmint.spec.events import (
     Event,
     Exiting,
     Expanded,
+    Exposed,
     Forfeited,
     Funded,
     Held,
@@ -32,6 +33,7 @@ from gradmint.spec.events import (
     Refuted,
     Retired,
     Revealed,
+    Seized,
     Settled,
     Slashed,
     Submitted,
@@ -42,6 +44,7 @@ from gradmint.spec.events import (
 from gradmint.spec.keccak import keccak256
 from gradmint.spec.ledger import Ledger
 from gradmint.spec.params import STANDARD, Params
+from gradmint.spec.plant import seized_wei
 from gradmint.spec.types import Phase, Report, Role, Row, Verdict
 
 CHAIN_ID = 31_337
@@ -83,8 +86,9 @@ class Script:
         self.last_recorded = 0
         self._say(Opened(run=RUN, sponsor=b"\x05" * 20, token=b"\x70" * 20, params=params, budget_wei=budget_wei))
 
-    def _say(self, event: Event) -> None:
-        event = replace(event, position=(100 + len(self.events), 0), tx_hash=len(self.events).to_bytes(32, "big"))
+    def _say(self, event: Event, tx_hash: bytes = b"") -> None:
+        tx_hash = tx_hash or len(self.events).to_bytes(32, "big")
+        event = replace(event, position=(100 + len(self.events), 0), tx_hash=tx_hash)
         self.events.append(event)
         self.ledger.apply(event)
 
@@ -268,6 +272,7 @@ class Script:
             active=sum(1 << v for v in active),
             revealed=sum(1 << v for v in revealed),
             roster=round_.opened[Phase.TRAIN].roster,
+            transcript=self.ledger.transcript,
             reports=tuple(Report.hash(self.sealed[v][0].pack(), self.params.words) for v in revealed),
             stakes_wei=tuple(seats[v].stake_wei if v in active else 0 for v in range(round_.verifiers)),
         )
@@ -321,6 +326,28 @@ class Script:
         if self.ledger.challenge and self.ledger.challenge.round == proposal.round:
             self._forfeit(CHALLENGER, PROPOSER)
         self._apply(proposal.round, proposal.outcome, execution.effects)
+
+    def expose(self, round_: int, trainer: int, guilty: int) -> None:
+        """Whoever is in the mask ``guilty`` loses stake, as the contract takes it."""
+        record = self.ledger.rounds[round_ - 1].record
+        assert record is not None
+        tx_hash = len(self.events).to_bytes(32, "big")
+        self._say(Exposed(run=RUN, round=round_, trainer=trainer, exposer=CHALLENGER, secret=bytes(32), guilty=guilty))
+        for seat in self.ledger.seats[Role.VERIFIER]:
+            if guilty >> seat.index & 1:
+                taken_wei = seized_wei(self.params, record.stakes_wei[seat.index], seat.stake_wei)
+                reward, burn, pool = split_bond(taken_wei, self.params.challenger_bps, self.params.burn_bps)
+                self._say(
+                    Seized(
+                        run=RUN,
+                        account=seat.account,
+                        beneficiary=CHALLENGER,
+                        reward_wei=reward,
+                        burn_wei=burn,
+                        pool_wei=pool,
+                    ),
+                    tx_hash,
+                )
 
     def void(self) -> None:
         self._say(Voided(run=RUN, round=self.ledger.round.number, phase=self.ledger.phase))

@@ -82,8 +82,9 @@ def words_hash(numbers: list[int]) -> bytes:
 
 @given(records)
 def test_a_records_hash_is_the_packed_encodings(record: Record) -> None:
-    types = ["uint16", "uint16", "uint16", "uint8", "uint128", "uint32", "uint32", "bytes24", "bytes32", "bytes32"]
-    head = [getattr(record, item.name) for item in fields(record)][:8]
+    types = ["uint16", "uint16", "uint16", "uint8", "uint128", "uint32", "uint32", "bytes24", "bytes24"]
+    types += ["bytes32", "bytes32"]
+    head = [getattr(record, item.name) for item in fields(record)][:9]
     reports = keccak(encode_packed(["bytes32[]"], [list(record.reports)]))
     packed = encode_packed(types, [*head, reports, words_hash(list(record.stakes_wei))])
     assert record.hash() == keccak(packed)[:30]
@@ -231,6 +232,7 @@ def record_of(number: int, books: Books, rows: list[RosterRow], reports: list[Re
         active=(1 << len(verifiers)) - 1,
         revealed=sum(1 << v for v, report in enumerate(reports) if report),
         roster=roster,
+        transcript=tr.EMPTY,
         reports=tuple(Report.hash(report.pack(), 1) for report in reports if report),
         stakes_wei=(100,) * len(verifiers),
         **stated,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradmint.spec.errors import MalformedGraph
-from gradmint.spec.feedback import ROUND_UNITS, Vouch, Work, banned, build, from_edges, slashable, works
+from gradmint.spec.feedback import ROUND_UNITS, Vouch, Work, banned, build, founders, from_edges, slashable, works
 from gradmint.spec.params import Params
 from gradmint.spec.reputation_params import STANDARD_REPUTATION
 from gradmint.spec.types import UNSAMPLED, Role, Row, Verdict
@@ -151,3 +151,15 @@ def test_who_is_banned_by_a_round_is_known_from_it() -> None:
     script.open_round(trainers=len(ROWS))
     script.play({0, 1, 2, 3}, make_report((FAIR, BETTER, LOSER, BETTER)))
     assert account(Role.TRAINER, 3) not in {work.trainer for work in works(script.ledger)}
+
+
+def test_nobody_becomes_a_founder_later() -> None:
+    script = played()
+    first = founders(script.ledger)
+    assert first == tuple(account(Role.VERIFIER, v) for v in range(4))
+    script.admit(Role.VERIFIER)
+    script.open_round(trainers=len(ROWS), verifiers=5)
+    script.play({0}, make_report((FAIR, LOSER, LOSER, LOSER)))
+    assert founders(script.ledger) == first
+    script.admit(Role.VERIFIER, index=2)  # somebody else has the seat; the founder stays one
+    assert founders(script.ledger) == first

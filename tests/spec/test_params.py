@@ -48,6 +48,7 @@ TYPES = {
     "immunity_rounds": "uint16",
     "verifier_share_bps": "uint16",
     "words": "uint8",
+    "assigned_trainers": "uint16",
     "accept_bits": "uint16",
     "slash_bits": "uint16",
     "slash_bps": "uint16",
@@ -171,6 +172,7 @@ BROKEN: list[tuple[dict[str, object], str]] = [
     ({"words": MAX_WORDS + 1}, "words 17"),
     ({"accept_bits": -1}, "accept_bits -1"),
     ({"accept_bits": STANDARD.slash_bits + 1}, "accept_bits 161 <= slash_bits 160"),
+    ({"assigned_trainers": 65_536}, "assigned_trainers 65536"),
     ({"slash_bits": 256 * STANDARD.words}, "slash_bits 1024 < 1024"),
     *(
         ({name: bps}, "basis points")
@@ -243,6 +245,8 @@ ALLOWED: list[dict[str, object]] = [
     {"trainer_stake_wei": 0, "verifier_stake_wei": 1},
     {"trainer_stake_wei": 2**128 - 1, "verifier_stake_wei": 2**128 - 1},
     {"words": 1},
+    {"assigned_trainers": 0},
+    {"assigned_trainers": 65_535},
     {"words": MAX_WORDS, "slash_bits": 256 * MAX_WORDS - 1},
     {"accept_bits": 0, "slash_bits": 0},
     {"verifier_share_bps": 0},

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from gradmint.spec import reputation as rep
 from gradmint.spec.errors import MalformedParams
-from gradmint.spec.feedback import Graph
+from gradmint.spec.feedback import ROUND_UNITS, Graph, Vouch, Work, build
 from gradmint.spec.reputation_params import STANDARD_REPUTATION, ReputationParams
 from gradmint.spec.types import BPS, ONE_Q32
 
+from .graphs import account as person
 from .graphs import exact_visits, graph_of, graphs, is_reached, least_cut
 from .graphs import params as some_params
 
@@ -185,6 +186,33 @@ def test_multipliers_keep_their_bounds(score: int, reference: int) -> None:
         assert found < most
     if score == reference > 0:
         assert abs(found - ONE_Q32) <= 1
+
+
+def test_over_epochs_a_newcomers_multiplier_rises_and_a_rings_falls() -> None:
+    """A verifier's one vouch carries a ring of three; a newcomer works. Each epoch adds a round that both the seeds'
+    and the newcomer's verifiers share; the ring has no work to add."""
+    seeds, patron, newcomer, peers = [person(1), person(2)], person(3), person(4), [person(5), person(6)]
+    members = [person(10 + k) for k in range(3)]
+    vouches = [Vouch(seeds[0], patron, 10**18), Vouch(patron, members[0], 10**18)]
+    vouches += [Vouch(members[k], members[(k + 1) % 3], 10**18) for k in range(3)]
+    multipliers = []
+    for epochs in range(1, 6):
+        rows = [Work(seed, who, ROUND_UNITS // 2, k) for k in range(3) for seed in seeds for who in peers]
+        team = [*peers, newcomer]
+        rows += [Work(seed, who, ROUND_UNITS // 3, 3 + k) for k in range(epochs - 1) for seed in seeds for who in team]
+        graph = build(rows, vouches, STANDARD_REPUTATION, [*seeds, newcomer])
+        known = rep.scores(graph, graph.among(seeds), STANDARD_REPUTATION, range(len(graph)))
+        reference = rep.reference([known[place] for place in graph.among(team)])
+
+        def best(
+            accounts: list[bytes], graph: Graph = graph, known: dict[int, int] = known, level: int = reference
+        ) -> int:
+            return max(rep.multiplier_q32(known[place], level, STANDARD_REPUTATION) for place in graph.among(accounts))
+
+        multipliers.append((best([newcomer]), best(members)))
+    newcomers, rings = zip(*multipliers, strict=True)
+    assert newcomers[0] == ONE_Q32 // 2 and all(a < b for a, b in pairwise(newcomers))
+    assert all(a > b for a, b in pairwise(rings[1:])) and rings[-1] < newcomers[-1]
 
 
 def test_the_reference_is_the_lower_median_of_who_has_any() -> None:

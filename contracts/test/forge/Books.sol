@@ -4,7 +4,18 @@ pragma solidity ^0.8.37;
 import {IRounds} from "../../interfaces/IRounds.sol";
 import {IRuns} from "../../interfaces/IRuns.sol";
 import {ISettlement} from "../../interfaces/ISettlement.sol";
-import {Effects, Evidence, Inputs, Masks, Outcome, Params, Phase, Proposal, Record} from "../../interfaces/Types.sol";
+import {
+    Effects,
+    Evidence,
+    Exposure,
+    Inputs,
+    Masks,
+    Outcome,
+    Params,
+    Phase,
+    Proposal,
+    Record
+} from "../../interfaces/Types.sol";
 import {Docket} from "../../libraries/Docket.sol";
 import {Leaf, Standings} from "../../libraries/Standings.sol";
 import {Executor} from "./Executor.sol";
@@ -41,6 +52,12 @@ abstract contract Books is World {
     mapping(uint256 run => mapping(uint16 round => Record)) internal recordOf;
     mapping(uint256 run => mapping(uint16 round => mapping(uint256 v => bytes))) internal said;
     mapping(uint256 run => uint16[]) public recorded;
+
+    mapping(uint256 run => bytes24) private _transcript;
+    mapping(uint256 run => bytes24) private _opening; // the round that is open
+    mapping(uint256 run => bytes) private _rows; // said in it: kind | row
+    mapping(uint256 run => mapping(uint16 round => bytes24)) internal transcriptBefore;
+    mapping(uint256 run => mapping(uint16 round => bytes)) internal rowsOfRecord;
 
     mapping(uint256 run => bytes24) internal finalRoster;
     mapping(uint256 run => bytes) internal finalStandings;
@@ -87,13 +104,42 @@ abstract contract Books is World {
 
     /// One word, and at most 256 rows: one chunk.
     function _hashReport(bytes memory report) internal pure returns (bytes32) {
-        bytes memory head = new bytes(36);
-        bytes memory rows = new bytes(report.length - 36);
+        (bytes memory head,) = _cut(report);
+        return keccak256(head);
+    }
+
+    function _cut(bytes memory report) internal pure returns (bytes memory head, bytes memory rows) {
+        head = new bytes(36);
+        rows = new bytes(report.length - 36);
         for (uint256 i; i < report.length; ++i) {
             if (i < 36) head[i] = report[i];
             else rows[i - 36] = report[i];
         }
-        return keccak256(bytes.concat(head, keccak256(rows)));
+        head = bytes.concat(head, keccak256(rows));
+    }
+
+    /// An update of `beneficiary`'s whose only word is planted.
+    function _planted(address beneficiary, bytes32 secret) internal pure returns (bytes memory) {
+        bytes memory head = new bytes(124);
+        head[7] = 0x2a;
+        bytes memory body = "positions and levels";
+        bytes32 seed = keccak256(abi.encodePacked(beneficiary, secret, keccak256(head), keccak256(body)));
+        return bytes.concat(head, keccak256(abi.encodePacked(seed, uint8(0))), body);
+    }
+
+    /// Accuses everybody who revealed.
+    function _exposure(uint256 run, uint16 round, uint16 trainer, address beneficiary, bytes32 secret)
+        internal
+        view
+        returns (Exposure memory e)
+    {
+        (e.trainer, e.secret, e.blob) = (trainer, secret, _planted(beneficiary, secret));
+        (e.before, e.rows) = (transcriptBefore[run][round], rowsOfRecord[run][round]);
+        bytes[] memory reports = _evidence(run, round).reports;
+        (e.heads, e.rowsOf) = (new bytes[](reports.length), new bytes[](reports.length));
+        for (uint256 i; i < reports.length; ++i) {
+            (e.heads[i], e.rowsOf[i]) = _cut(reports[i]);
+        }
     }
 
     /* WHAT FOLLOWS FROM IT */
@@ -208,6 +254,7 @@ abstract contract Books is World {
             bytes32 topic = logs[i].topics[0];
             if (logs[i].topics.length < 2) continue;
             uint256 run = uint256(logs[i].topics[1]);
+            _keepRow(run, topic, logs[i].data);
             if (topic == IRounds.Admitted.selector) _admitted(run, logs[i]);
             else if (topic == IRounds.Retired.selector) _retired(run, logs[i]);
             else if (topic == IRounds.PhaseOpened.selector) _phaseOpened(run, logs[i].data);
@@ -220,6 +267,46 @@ abstract contract Books is World {
             if (totalWei < lastTotalWei[run]) ++totalShrank;
             lastTotalWei[run] = totalWei;
         }
+    }
+
+    /// What the run's transcript folds in.
+    function _keepRow(uint256 run, bytes32 topic, bytes memory data) private {
+        bytes memory row;
+        bytes24 after_;
+        if (topic == IRounds.Submitted.selector) {
+            (bytes32 digest, bytes32 stamp) = abi.decode(data, (bytes32, bytes32));
+            (row, after_) = (abi.encodePacked(uint8(2), bytes6(stamp), digest), bytes24(stamp << 64));
+        } else if (topic == IRounds.Held.selector) {
+            uint8 v;
+            bytes32 base;
+            bytes memory bitmap;
+            (v, base, bitmap, after_) = abi.decode(data, (uint8, bytes32, bytes, bytes24));
+            row = abi.encodePacked(uint8(3), v, base, bitmap);
+        } else if (topic == IRounds.Committed.selector) {
+            uint8 v;
+            bytes32 commitment;
+            (v, commitment, after_) = abi.decode(data, (uint8, bytes32, bytes24));
+            row = abi.encodePacked(uint8(4), v, commitment);
+        } else if (topic == IRounds.Revealed.selector) {
+            uint8 v;
+            bytes32 salt;
+            bytes memory report;
+            (v, salt, report, after_) = abi.decode(data, (uint8, bytes32, bytes, bytes24));
+            row = abi.encodePacked(uint8(5), v, salt, _hashReport(report));
+        } else if (topic == IRounds.PhaseOpened.selector) {
+            (row, after_) = _phaseRow(run, data);
+        } else {
+            return;
+        }
+        _rows[run] = bytes.concat(_rows[run], row);
+        _transcript[run] = after_;
+    }
+
+    function _phaseRow(uint256 run, bytes memory data) private returns (bytes memory, bytes24) {
+        (uint16 round, uint8 phase, uint40 deadline, bytes32 beacon, bytes24 roster, bytes24 after_) =
+            abi.decode(data, (uint16, uint8, uint40, bytes32, bytes24, bytes24));
+        if (phase == uint8(Phase.TRAIN)) (_opening[run], _rows[run]) = (_transcript[run], "");
+        return (abi.encodePacked(uint8(1), round, phase, deadline, beacon, roster), after_);
     }
 
     function _admitted(uint256 run, Vm.Log memory log) internal {
@@ -274,6 +361,8 @@ abstract contract Books is World {
         record.previous = recorded[run].length == 0 ? 0 : recorded[run][recorded[run].length - 1];
         (record.depositedWei,) = runs.books(run);
         (record.active, record.revealed, record.roster) = (was.active, was.revealed, was.roster);
+        record.transcript = _transcript[run];
+        (transcriptBefore[run][round], rowsOfRecord[run][round]) = (_opening[run], _rows[run]);
         address[] memory seated = rounds.verifiersAt(run, 0, was.verifiers);
         record.stakesWei = stakes.stakesOf(run, seated);
         bytes32[] memory hashes = new bytes32[](was.verifiers);
@@ -294,6 +383,9 @@ abstract contract Books is World {
 
     function _settled(uint256 run, bytes memory data) internal {
         uint16 round = abi.decode(data, (uint16));
+        if (paramsOfRun[run].challengeS == 0) {
+            (,, _transcript[run]) = abi.decode(data, (uint16, Outcome, bytes24));
+        }
         if (settledRound[run][round]) ++settledTwice;
         settledRound[run][round] = true;
     }

@@ -5,7 +5,7 @@ import {IRounds} from "../../interfaces/IRounds.sol";
 import {IRuns} from "../../interfaces/IRuns.sol";
 import {ISettlement} from "../../interfaces/ISettlement.sol";
 import {IStakes} from "../../interfaces/IStakes.sol";
-import {Outcome, Params, Phase, Proposal, Role} from "../../interfaces/Types.sol";
+import {Exposure, Outcome, Params, Phase, Proposal, Role} from "../../interfaces/Types.sol";
 import {MoodyToken} from "./MoodyToken.sol";
 import {Proposers} from "./Proposers.sol";
 
@@ -18,6 +18,7 @@ contract Handler is Proposers {
     uint256 public strangerGotThrough;
     uint256 public refundedEarly;
     uint256 public paidFromOtherRoot;
+    uint256 public exposedTwice;
 
     constructor() {
         open();
@@ -77,6 +78,7 @@ contract Handler is Proposers {
             else this.refund(a);
         }
     }
+
     /* MONEY */
 
     function fund(uint256 which, uint256 who, uint256 amount) external {
@@ -137,6 +139,25 @@ contract Handler is Proposers {
         try runs.refund(run) {
             ++times["refund"];
             if (!allowed) ++refundedEarly;
+        } catch {
+            _drop();
+        }
+        _listen();
+    }
+
+    /// Somebody who may have planted an update shows a recorded round's.
+    function expose(uint256 which, uint256 who) external {
+        uint256 run = _run(which);
+        if (recorded[run].length == 0) return;
+        uint16 round = recorded[run][recorded[run].length - 1 - (who >> 8) % (recorded[run].length < 3 ? 1 : 3)];
+        uint16 trainer = uint16(who % 3);
+        address[] memory seated = rounds.trainersAt(run, 0, 3);
+        Exposure memory exposure = _exposure(run, round, trainer, seated[trainer], bytes32(run));
+        bool before = stakes.exposed(run, round, trainer);
+        vm.prank(seated[trainer]);
+        try stakes.expose(run, paramsOfRun[run], recordOf[run][round], exposure) {
+            ++times["expose"];
+            if (before) ++exposedTwice;
         } catch {
             _drop();
         }

@@ -116,6 +116,10 @@ contract InvariantTest is Check {
         }
     }
 
+    function invariant_an_update_is_exposed_once() external view {
+        same(handler.exposedTwice(), 0, "times one was exposed again");
+    }
+
     function invariant_nothing_is_paid_from_a_root_that_is_not_final() external view {
         same(handler.paidFromOtherRoot(), 0, "claims from another root");
     }
@@ -287,9 +291,13 @@ contract InvariantTest is Check {
     function test_a_long_game_reaches_everything_and_keeps_every_rule() external {
         for (uint256 i; i < 150; ++i) {
             handler.moves(draw(7, i));
+            // Late: who is caught is ejected, and the rest needs verifiers.
+            for (uint256 k; i >= 110 && k < 4; ++k) {
+                handler.expose(k, draw(9, 4 * i + k));
+            }
             _checkAll();
         }
-        string[17] memory moves = [
+        string[18] memory moves = [
             "join",
             "exit",
             "withdraw",
@@ -306,6 +314,7 @@ contract InvariantTest is Check {
             "claim",
             "ended",
             "refund",
+            "expose",
             "a lie became final"
         ];
         for (uint256 i; i < moves.length; ++i) {
@@ -321,6 +330,7 @@ contract InvariantTest is Check {
         this.invariant_the_total_promised_never_shrinks();
         this.invariant_stakes_hold_all_stakes_bonds_and_what_waits_to_be_burned_or_pooled();
         this.invariant_locked_bonds_are_exactly_those_behind_proposals_and_challenges();
+        this.invariant_an_update_is_exposed_once();
         this.invariant_nothing_is_paid_from_a_root_that_is_not_final();
         this.invariant_refunds_come_after_the_end_and_when_all_is_settled();
         this.invariant_stakes_leave_after_the_delay_and_duty_or_the_end();

@@ -174,12 +174,15 @@ abstract contract Players is Books {
         address[] memory seated = rounds.trainersAt(run, 0, open_[run].trainers);
         for (uint16 i; i < seated.length; ++i) {
             if (draw(seed, i) % 4 == 0) continue;
+            bytes32 digest = bytes32(draw(seed, 10 + i));
+            if (uint256(digest) % 2 == 0) digest = sha256(_planted(seated[i], bytes32(run)));
             vm.prank(seated[i]);
-            try rounds.submit(run, bytes32(draw(seed, 10 + i)), int32(uint32(draw(seed, 20 + i)))) {
-                all[count++] = Submission(i, int32(uint32(draw(seed, 20 + i))), bytes32(draw(seed, 10 + i)));
+            try rounds.submit(run, digest, int32(uint32(draw(seed, 20 + i)))) {
+                all[count++] = Submission(i, int32(uint32(draw(seed, 20 + i))), digest);
             } catch {
                 _drop();
             }
+            _listen();
         }
         assembly ("memory-safe") {
             mstore(all, count)

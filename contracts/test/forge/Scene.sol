@@ -20,6 +20,8 @@ abstract contract Scene is Books {
     mapping(uint256 trainer => uint8) internal verdict;
     uint256 internal far; // mask of verifiers who observed something else
     uint256 internal absent; // mask of verifiers who do not reveal
+    uint256 internal looked; // mask of verifiers to whom trainer 0's update is UNPROVEN
+    bytes internal planted; // what trainer 0 submits, if it is not empty
 
     /// The test is the run's sponsor, and has money.
     function begin(Params memory params) internal {
@@ -97,6 +99,7 @@ abstract contract Scene is Books {
         for (uint16 i; i < all.length; ++i) {
             all[i] = Submission(i, 7, keccak256(abi.encode("update", i)));
         }
+        if (planted.length != 0) all[0].digest = sha256(planted);
     }
 
     function submit() internal {
@@ -136,7 +139,8 @@ abstract contract Scene is Books {
         packed = abi.encodePacked(lossMicronats, (far >> v) & 1 == 1 ? type(uint256).max : v);
         for (uint256 i; i < open_[run].trainers; ++i) {
             int32 common = int32(int256(1_000 + 100 * i));
-            packed = abi.encodePacked(packed, verdict[i], common, common + 400);
+            uint8 own = i == 0 && (looked >> v) & 1 == 1 ? 8 : verdict[i];
+            packed = abi.encodePacked(packed, own, common, common + 400);
         }
     }
 

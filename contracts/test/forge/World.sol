@@ -48,6 +48,7 @@ abstract contract World is Trees {
         (p.trainerStakeWei, p.verifierStakeWei) = (1_000, 1e18);
         (p.joinPriceWei, p.joinBumpBps, p.joinHalfLifeS, p.immunityRounds) = (1_000_003, 2_500, 700, 1);
         (p.verifierShareBps, p.words, p.acceptBits, p.slashBits) = (2_000, 1, 20, 60);
+        p.assignedTrainers = 2;
         (p.slashBps, p.livenessBps) = (6_000, 3_000);
         (p.valueWeightBps, p.proofWeightBps, p.recoveryBps, p.trustFloorBps) = (1_200, 900, 1_000, 100);
         (p.banTrustBps, p.banRounds, p.bondsWeightBps, p.valueExponentHalves) = (2_500, 2, 5_000, 3);

@@ -20,6 +20,7 @@ TRAINERS: dict[str, type[TrainerStrategy]] = {
     strategy.name: strategy
     for strategy in (
         TrainerStrategy,
+        trainers.Planter,
         trainers.FreeRider,
         trainers.Copycat,
         trainers.Poisoner,
@@ -38,7 +39,8 @@ TRAINERS: dict[str, type[TrainerStrategy]] = {
     )
 }
 VERIFIERS: dict[str, type[VerifierStrategy]] = {
-    strategy.name: strategy for strategy in (VerifierStrategy, verifiers.Liar, verifiers.Flatterer, verifiers.Embezzler)
+    strategy.name: strategy
+    for strategy in (VerifierStrategy, verifiers.Liar, verifiers.Flatterer, verifiers.RubberStamp, verifiers.Embezzler)
 }
 
 

@@ -43,6 +43,15 @@ class Flatterer(VerifierStrategy):
         return replace(honest, rows=tuple(rows))
 
 
+class RubberStamp(VerifierStrategy):
+    """Assesses honestly and never looks at what headers say or trainers prove. Met by: planted updates, exposed."""
+
+    name = "rubber-stamp"
+
+    def unproven(self, round_: Round) -> list[int]:
+        return []
+
+
 class Embezzler(VerifierStrategy):
     """Assesses honestly and proposes settlements in which half of the best-paid's earnings are its own, until it was
     caught twice. Met by: re-execution; its bond is lost, and the round proposed anew by another."""

@@ -332,7 +332,8 @@ class Demo:
 
     def _pool(self, chain: Web3Chain, ledger: Ledger) -> None:
         """Anyone may move the budget's part of lost bonds to where it belongs."""
-        if sum(lost.pool_wei for lost in ledger.forfeited) > ledger.pooled_wei:
+        bonds_wei, stakes_wei = (sum(lost.pool_wei for lost in rows) for rows in (ledger.forfeited, ledger.seized))
+        if bonds_wei + stakes_wei > ledger.pooled_wei:
             chain.send(Pool(run=ledger.run))
 
     def _saw(self, event: Event) -> None:
@@ -393,6 +394,7 @@ class Demo:
             broken.append(f"the model ends at {found.loss_nats} nats, the target is {target / 1e6}")
         if self.plan.propose:
             broken += self._broken_proposals(found)
+        broken += self._broken_exposures(found.ledger)
         honest = [row.earned_wei for row in rows if row.role == "trainer" and row.strategy == "honest"]
         numerics = {person.name: person.numerics for person in self.cast}
         for row in rows:
@@ -415,6 +417,13 @@ class Demo:
                         f"{row.name} ({row.strategy}) earned {row.earned_wei} wei, an honest one {min(alike)}"
                     )
         return broken
+
+    def _broken_exposures(self, ledger: Ledger) -> list[str]:
+        lazy = {bytes.fromhex(person.account.address[2:]) for person in self.cast if person.strategy == "rubber-stamp"}
+        if {row.account for row in ledger.seized} - lazy:
+            return [f"somebody who looked lost stake: {ledger.seized}"]
+        plants = any(person.strategy == "planter" for person in self.cast)
+        return ["nothing planted was exposed"] if lazy and plants and not ledger.exposed else []
 
     def _broken_proposals(self, found: Audit) -> list[str]:
         ledger, broken = found.ledger, []

@@ -26,6 +26,7 @@ from .summary import (
     counts_text,
     demo_json,
     exact_tokens,
+    exposures,
     hexed,
     loss_text,
     nats,
@@ -208,6 +209,7 @@ def show_audit_end(found: Audit, html: Path | None = None, names: Mapping[str, s
     console = _console()
     one = found.divergence
     show_refutations(found, names or {})
+    show_exposures(found, names or {})
     if one is None:
         settled = sum(round_.loss_micronats is not None and round_.final for round_ in found.rounds)
         void = sum(round_.loss_micronats is None for round_ in found.rounds)
@@ -276,6 +278,19 @@ def show_refutations(found: Audit, names: Mapping[str, str]) -> None:
             bond = tokens(sum(int(row[f"{key}_wei"]) for key in ("reward", "burned", "pooled")))
             line.append(f"; bond of {bond}: {reward} to {winner}, {burned} burned, {pooled} to the budget")
         console.print(line, soft_wrap=True)
+
+
+def show_exposures(found: Audit, names: Mapping[str, str]) -> None:
+    """Whose update was planted, and what calling it OK cost whom."""
+    for row in exposures(found.ledger):
+        lost = ", ".join(f"{plain(names.get(who, who), 60)} {tokens(int(wei))}" for who, wei in row["lost_wei"].items())
+        winner = plain(names.get(row["exposer"], row["exposer"]), 60)
+        line = Text.assemble(
+            ("exposed ", "bold red"),
+            f"round {row['round']}: the update of trainer {row['trainer']} was planted; for calling it OK lost: {lost}"
+            f"; {tokens(int(row['reward_wei']))} of that to {winner}",
+        )
+        _console().print(line, soft_wrap=True)
 
 
 def _brief(value: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..spec.errors import SettingsError
 from ..spec.types import Role
 from .settings import (
     F,
@@ -113,22 +114,36 @@ def open_desk(
 @click.command()
 @seat_options
 @checkpoint_option(0)
-def trainer(strategy: str, **seat: Any) -> None:
+@click.option(
+    "--plant",
+    type=click.FloatRange(0, 1),
+    metavar="PROBABILITY",
+    help="Plant a wrong update in a round with this probability, and expose the verifiers who call it OK.",
+)
+def trainer(strategy: str, plant: float | None, **seat: Any) -> None:
     """Train until the run ends: load the model, train on the assigned shard, submit, publish.
 
     Stop and start it at will: it resumes from --home, and never submits twice in a round.
+
+    With --plant some updates carry words drawn from a secret instead of their own. Verifiers who look call them
+    UNPROVEN, which costs this trainer trust; those who do not lose stake, a part of it to this trainer's bond account
+    (gradmint unbond). The secret is in --home.
 
     \b
     Examples:
       gradmint trainer --join --keystore alice.json --home alice
       gradmint trainer --run 3 --store /ip4/127.0.0.1/tcp/5001 --keystore alice.json --home alice
+      gradmint trainer --join --plant 0.05 --keystore sponsor.json --home planter
     """
     from ..adversary import trainer_strategy
+    from ..roles.planter import Planter
     from ..roles.trainer import train
 
     chosen = trainer_strategy(strategy)
+    if plant is not None and not issubclass(Planter, chosen):
+        raise SettingsError(f"--plant is for honest trainers, not for --strategy {strategy}: leave one of them out")
     desk = open_desk(Role.TRAINER, **seat)
-    train(desk, chosen(desk))
+    train(desk, chosen(desk) if plant is None else Planter(desk, plant))
 
 
 @click.command()

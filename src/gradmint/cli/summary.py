@@ -207,7 +207,8 @@ def outcomes(found: Audit, people: Sequence[Mapping[str, str]]) -> list[Outcome]
             strategy=strategy,
             verdicts=_verdicts(found, seats.get(account)),
             earned_wei=sum(round_.paid_wei.get(account, 0) for round_ in found.rounds),
-            slashed_wei=sum(round_.slashed_wei.get(account, 0) for round_ in found.rounds),
+            slashed_wei=sum(round_.slashed_wei.get(account, 0) for round_ in found.rounds)
+            + sum(row.lost_wei for row in ledger.seized if row.account == account),
         )
         for account, name, role, strategy in rows
     ]
@@ -310,6 +311,7 @@ def audit_summary(found: Audit) -> dict[str, Any]:
         "rounds": [round_summary(round_) for round_ in found.rounds],
         "balance": {item.name: str(getattr(balance, item.name)) for item in fields(balance)} if balance else None,
         "refutations": refutations(found),
+        "exposures": exposures(found.ledger),
         "pending": [proposal.round for proposal in found.ledger.pending],
         "model": hexed(found.model),
         "loss_nats": found.loss_nats,
@@ -344,6 +346,17 @@ def refutation_summary(ledger: Ledger, one: Refutation) -> dict[str, Any]:
         "executed": one.executed,
         **{name: str(wei) for name, wei in parts.items()},
     }
+
+
+def exposures(ledger: Ledger) -> list[dict[str, Any]]:
+    """Planted updates that verifiers called OK, and who lost what to whom."""
+    found = []
+    for event in ledger.exposed:
+        rows = [row for row in ledger.seized if row.tx_hash == event.tx_hash]
+        lost = {hexed(row.account): str(row.lost_wei) for row in rows}
+        money = {"lost_wei": lost, "reward_wei": str(sum(row.reward_wei for row in rows))}
+        found.append({"round": event.round, "trainer": event.trainer, "exposer": hexed(event.exposer)} | money)
+    return found
 
 
 def round_summary(round_: RoundAudit) -> dict[str, Any]:
@@ -410,6 +423,7 @@ def demo_json(found: Audit, people: Sequence[Mapping[str, str]], timing: Timing 
             "rounds": len(found.rounds),
         },
         "refutations": refutations(found),
+        "exposures": exposures(ledger),
         "loss_nats": found.loss_nats,
         "audit": {"ok": found.ok, "divergences": divergences(found)},
     }

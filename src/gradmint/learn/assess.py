@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..spec.seeds import derive, draw_distinct
+from ..spec.seeds import assigned_trainers, derive, draw_distinct
 from ..spec.types import ABSENT_ROW, UNSAMPLED, Report, Row, Verdict
 from .aggregate import clip_factors
 from .budget import VOTES, Budget
@@ -197,9 +197,7 @@ def assess(
 
 def sampled_trainers(manifest: Manifest, assessment_beacon: bytes, trainers: int) -> list[int]:
     """Whose shards the round looks at, in the order drawn: for the assigned gain, and for what headers claim."""
-    return draw_distinct(
-        derive(assessment_beacon, "assigned trainers"), manifest.assessment.assigned_trainers, trainers
-    )
+    return assigned_trainers(assessment_beacon, manifest.assessment.assigned_trainers, trainers)
 
 
 def _remarks(loss_nats: float, gains: Mapping[int, float], assigned_gains: Mapping[int, float]) -> tuple[str, ...]:

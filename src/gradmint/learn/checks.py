@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..spec.errors import BlobError, Malformed, NotFinite, OverNorm, Oversize, WrongBase
 from ..spec.types import BPS, Verdict
 from .codec import Header, Limits, Update, decode
+from .codec.update import places_of
 from .manifest import Manifest
 from .state import Layout
 
@@ -124,11 +125,11 @@ def overlaps(updates: Sequence[Update], known: int = 0) -> NDArray[np.int64]:
         for i, (at, values) in enumerate(map(next, walks)):
             signs = (values > 0).astype(np.int8) + 2 * (values < 0).astype(np.int8)
             same[i, i] += np.count_nonzero(signs)
-            places = slice(None) if isinstance(at, slice) else at - first * table.chunk
-            dense[i, places] = signs
+            places = slice(None) if isinstance(at, slice) else places_of(at - np.int32(first * table.chunk))
+            dense[i][places] = signs
             signs[signs == 0] = 3  # like nothing
             for j in range(i if i >= known else 0):
-                same[i, j] += np.count_nonzero(dense[j, places] == signs)
+                same[i, j] += np.count_nonzero(dense[j][places] == signs)
     return same
 
 

@@ -18,8 +18,9 @@ WIDEST: Mapping[str, int] = {name: max(found[name] for found in MEASURED.values(
 
 
 def ceilings(words: int) -> dict[str, int]:
-    """What any manifest takes, where headers have so many words: bits of unrelated words differ in half."""
-    return dict(zip(TOLERANCES, (128 * MARK_WORDS, BPS, 128 * words, GAIN_MAX_MICRONATS), strict=True))
+    """What any manifest takes, where headers have so many words: bits of unrelated words differ in half, and who plants
+    words must not find any that pass (:mod:`gradmint.spec.plant`)."""
+    return dict(zip(TOLERANCES, (128 * MARK_WORDS, BPS, 32 * words, GAIN_MAX_MICRONATS), strict=True))
 
 
 def ranges(given: Mapping[str, int], words: int) -> Iterator[tuple[bool, str]]:

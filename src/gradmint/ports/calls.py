@@ -8,6 +8,7 @@ from typing import Any
 
 from ..spec.docket import Effects, Outcome, Proposal, Record, RosterRow
 from ..spec.params import Params
+from ..spec.plant import Exposure
 from ..spec.tree import Proof
 from ..spec.types import Standing
 from . import chain
@@ -48,7 +49,7 @@ def target_of(call: chain.Call, deployment: Deployment, token_of: Callable[[int]
     return Target(f"{contract}.{name}", to, data, spend(call) if spend else None)
 
 
-def _struct(value: Params | Record | Outcome) -> tuple[Any, ...]:
+def _struct(value: Params | Record | Outcome | Exposure) -> tuple[Any, ...]:
     """Fields in order, which is the Solidity struct's."""
     return tuple(getattr(value, item.name) for item in fields(value))
 
@@ -124,6 +125,12 @@ _TABLE: dict[type[chain.Call], _Row] = {
     chain.Bond: ("Stakes", "bond", lambda c: (c.run, c.amount_wei), lambda c: Spend(None, c.amount_wei, "bond")),
     chain.Unbond: ("Stakes", "unbond", lambda c: (c.run, c.amount_wei), None),
     chain.Pool: ("Stakes", "pool", lambda c: (c.run,), None),
+    chain.Expose: (
+        "Stakes",
+        "expose",
+        lambda c: (c.run, _struct(c.params), _struct(c.record), _struct(c.exposure)),
+        None,
+    ),
     chain.Submit: ("Rounds", "submit", lambda c: (c.run, c.digest, c.claimed_gain_micronats), None),
     chain.Close: ("Rounds", "close", lambda c: (c.run, list(c.submissions)), None),
     chain.Hold: ("Rounds", "hold", lambda c: (c.run, c.bitmap, c.base), None),

@@ -15,6 +15,7 @@ from ..spec.docket import Effects, Outcome, Proposal, Record, RosterRow
 from ..spec.events import Event, Position
 from ..spec.keccak import keccak256
 from ..spec.params import Params
+from ..spec.plant import Exposure
 from ..spec.tree import Proof
 from ..spec.types import Phase, Role, Row, Standing
 
@@ -194,6 +195,16 @@ class Pool(Call):
     """Move forfeited bonds into the run's budget; burn them when it has ended."""
 
     run: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expose(Call):
+    """Show that an update in a recorded round was planted by the caller, and who called it OK."""
+
+    run: int
+    params: Params
+    record: Record
+    exposure: Exposure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

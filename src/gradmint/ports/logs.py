@@ -31,6 +31,8 @@ _CLASSES: dict[str, tuple[type[ev.Event], ...]] = {
         ev.Bonded,
         ev.Unbonded,
         ev.Forfeited,
+        ev.Exposed,
+        ev.Seized,
         ev.Pooled,
     ),
     "Rounds": (

@@ -28,12 +28,12 @@ from ..spec.keccak import keccak256
 from ..spec.tree import Proof
 from ..spec.types import Phase, Report, Role, Row
 from . import chain as calls
-from .memory_settlement import Settlement
+from .memory_exposures import Exposures
 from .memory_state import NO_ROOT, ROUNDS, RUNS, Effect, Run, below
 from .reverts import reverted
 
 
-class Rules(Settlement):
+class Rules(Exposures):
     """One method per function that anybody may call."""
 
     def attempt(self, account: bytes, call: calls.Call) -> Effect:
@@ -310,6 +310,7 @@ _RULES: dict[type[calls.Call], Callable[..., Effect]] = {
     calls.Hear: Rules._hear,
     calls.Refute: Rules._refute,
     calls.Finalise: Rules._finalise,
+    calls.Expose: Rules._expose,
 }
 
 

@@ -57,6 +57,7 @@ class Run:
     last_price_wei: int = 0  # right after the last join that raised it
     priced_s: int = 0
     bonds: dict[bytes, BondAccount] = field(default_factory=dict)
+    exposed: set[tuple[int, int]] = field(default_factory=set)  # round and trainer
 
     round: int = 0
     phase: Phase = Phase.ENROL
@@ -218,6 +219,7 @@ class State:
             active=run.active,
             revealed=revealed,
             roster=run.roster_in_round,
+            transcript=run.transcript,
             reports=tuple(run.messages[v] for v in range(run.verifiers_in_round) if revealed >> v & 1),
             stakes_wei=self._stakes_of(run, run.active),
         )

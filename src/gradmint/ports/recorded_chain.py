@@ -30,21 +30,21 @@ _MAX_TRIES = 5
 _EVENTS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 _SIZES = {
     20: (
-        *("sponsor", "token", "funder", "account", "recipient", "beneficiary", "proposer", "challenger"),
+        *("sponsor", "token", "funder", "account", "recipient", "beneficiary", "proposer", "challenger", "exposer"),
         *("runs_address", "stakes_address", "rounds_address"),
     ),
     24: ("transcript", "roster", "root"),
     30: ("record_hash",),
     32: (
         *("beacon", "digest", "base", "commitment", "salt", "standings_hash", "effects_hash", "params_hash", "tx_hash"),
-        *("tip", "manifest", "model"),
+        *("tip", "manifest", "model", "secret"),
     ),
 }
 #: Widths of the chain's numbers; 256 bits where nothing is said.
 _BITS = {
     8: ("verifier",),
     16: ("round", "previous", "trainer", "index", "weakest", "settled", "proposed"),
-    32: ("loss_micronats", "cluster_mask", "active"),
+    32: ("loss_micronats", "cluster_mask", "active", "guilty"),
     40: ("deadline_s", "final_s", "until_s", "withdrawable_s"),
     128: ("total_wei", "stake_wei", "deposited_wei", "budget_wei"),
 }
@@ -80,7 +80,7 @@ def _gather(chain: ChainReader, run: int, events: list[Event], holders: Iterable
     payees = sorted({*seated, *(event.account for event in events if isinstance(event, ev.Claimed))})
     bonded = sorted(
         {event.account for event in events if isinstance(event, ev.Bonded)}
-        | {event.beneficiary for event in events if isinstance(event, ev.Forfeited)}
+        | {event.beneficiary for event in events if isinstance(event, ev.Forfeited | ev.Seized)}
     )
     recorded = [event.round for event in events if isinstance(event, ev.Recorded)]
     challenge = chain.challenge_of(run)

@@ -59,6 +59,12 @@ WORDS = {
     "StillOnDuty": f"{{1}} is on the committee of run {{0}} until the round is over: {_POKE} when it is overdue",
     "NothingToBurn": "nothing was slashed or paid for seats in run {0} since the last burn: nothing to do",
     "NothingToPool": "no bond was lost in run {0} since the last pooling: nothing to do",
+    "RoundRows": "at byte {0} the rows are none of a round, from the phase that opened it on: bring all, in order",
+    "BlobMismatch": "the trainer first submitted {0}, the blob hashes to {1}: bring the update that counted",
+    "NotPlanted": "the update's words are not those of {0} and secret {1}: only who planted it exposes it",
+    "NotAssigned": "the beacon of round {0} did not ask for the header of trainer {1}: nobody had to look at it",
+    "AlreadyExposed": "trainer {2}'s update in round {1} of run {0} was exposed before: nothing to do",
+    "NobodyGuilty": "none of the accused called trainer {2}'s update in round {1} OK in a seat still theirs: no case",
     "BondTooSmall": "{2} wei of {1}'s bond in run {0} are free, {3} are needed: deposit more with 'gradmint bond'",
     # Settlement
     "ParamsMismatch": "the run pins parameters {0}, these hash to {1}: take them from the run's Opened event",

@@ -76,7 +76,7 @@ def _share(heads: Longs, mass: Longs, share: Longs, keep: int, mute: int) -> boo
 
 @compiled
 def sort_by_target(heads: Longs, targets: Places, weights: Weights, bits: int) -> tuple[Places, Places, Weights]:
-    """All edges (source, target, weight): first those to the first 2^bits accounts, and so on; sources ascend in each."""
+    """All edges (source, target, weight): first those to the first 2^bits accounts, and so on; each by source."""
     at = np.zeros((len(heads) >> bits) + 2, dtype=np.int64)
     for source in range(len(heads)):
         for edge in range(heads[source, 0], heads[source, 1]):
@@ -110,9 +110,9 @@ def _visits_by_target(
     return total
 
 
-def start(rows: Rows, seeds: Collection[int]) -> Longs:
-    """The seeds' mass, int64 [n]."""
-    mass = np.zeros(len(rows), dtype=np.int64)
+def start(size: int, seeds: Collection[int]) -> Longs:
+    """The seeds' mass among ``size`` accounts, int64 [n]."""
+    mass = np.zeros(size, dtype=np.int64)
     if seeds:
         mass[sorted(seeds)] = ONE_MASS // len(seeds)
     return mass
@@ -120,7 +120,7 @@ def start(rows: Rows, seeds: Collection[int]) -> Longs:
 
 def visits(rows: Rows, seeds: Collection[int], params: ReputationParams, mute: int | None = None) -> Longs:
     """:func:`spec.reputation.visits`, int64 [n]."""
-    start_at = (start(rows, seeds), params.iterations, BPS - params.alpha_bps, -1 if mute is None else mute)
+    start_at = (start(len(rows), seeds), params.iterations, BPS - params.alpha_bps, -1 if mute is None else mute)
     found: Longs
     if len(rows) <= 1 << CACHE_BITS:
         found = _visits(rows.heads, rows.targets, rows.weights, *start_at)

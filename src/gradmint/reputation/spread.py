@@ -22,7 +22,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..spec.reputation import ONE_MASS
 from ..spec.reputation_params import ReputationParams
 from ..spec.types import BPS
 from ..spec.walks import Key
@@ -183,9 +182,7 @@ def sparse_tallies(
 
 def visits(pool: Pool, size: int, seeds: Collection[int], params: ReputationParams, parts: int) -> Longs:
     """:func:`.exact.visits` with each step cut into ``parts`` ranges of sources, whose results are added up."""
-    mass = np.zeros(size, dtype=np.int64)
-    if seeds:
-        mass[sorted(seeds)] = ONE_MASS // len(seeds)
+    mass = exact.start(size, seeds)
     total, cut = mass.copy(), ranges(size, parts)
     for _ in range(params.iterations):
         after = np.zeros(size, dtype=np.int64)

@@ -16,7 +16,9 @@ from ..ports.store import Store
 from ..spec.agreement import distance_bits
 from ..spec.docket import Books
 from ..spec.errors import BlobMissing, Divergence, GradmintError
+from ..spec.events import Exposed
 from ..spec.ledger import Ledger
+from ..spec.plant import assigned, is_planted, waved_through
 from ..spec.round import Round
 from ..spec.transcript import commitment
 from ..spec.types import Phase, Report, Role, Settlement, Verdict
@@ -50,6 +52,7 @@ class RoundAudit:
     barred: frozenset[int] = frozenset()  # trainers who sat it out
     committee: tuple[int, ...] = ()  # verifiers whose reports counted
     attempts: int = 1  # 2: those drawn first had no quorum, everyone was called in
+    exposed: tuple[Exposed, ...] = ()  # planted updates that somebody called OK
     final: bool = True  # False: recorded, and its settlement can still be refuted or is yet to be proposed
 
 
@@ -147,6 +150,9 @@ def _audit_round(chain: ChainReader, replay: Replay, replica: Replica, round_: R
         if reassess:
             own_distance = _reassess(ledger, replica, round_)
             reasons = _examine(ledger, replica, round_, reasons)
+    exposed = tuple(event for event in ledger.exposed if event.round == round_.number)
+    for event in exposed:
+        _check_exposure(ledger, replica, round_, event)
     gas = _gas(chain, replay, round_)
     settlement = settlement_of(ledger, round_)
     paid = _paid(books_before(ledger, round_), settlement) if settlement else {}
@@ -177,6 +183,7 @@ def _audit_round(chain: ChainReader, replay: Replay, replica: Replica, round_: R
         barred=round_.barred,
         committee=tuple(v for v, stake_wei in enumerate(round_.stakes_wei) if stake_wei),
         attempts=round_.attempt,
+        exposed=exposed,
         final=round_.is_over,
     )
 
@@ -250,6 +257,26 @@ def _examine(ledger: Ledger, replica: Replica, round_: Round, reasons: tuple[str
         if finding.unproven or verdict is Verdict.UNPROVEN:
             told[trainer] = finding.reason
     return tuple(told)
+
+
+def _check_exposure(ledger: Ledger, replica: Replica, round_: Round, event: Exposed) -> None:
+    """That the update was planted, and that those who lost stake for it called it OK and had to look."""
+    terms, trainer, name = ledger.terms, event.trainer, f"exposure of trainer {event.trainer}"
+    submission = round_.first_submissions.get(trainer)
+    if submission is None or round_.record is None:
+        raise Divergence(round_.number, name, "an update in a recorded round", "none", "rows are missing")
+    try:
+        blob = replica.store.get(submission.digest, replica.manifest.codec.max_bytes)
+    except GradmintError as error:
+        raise Divergence(round_.number, name, "the update", type(error).__name__, str(error)) from error
+    if not is_planted(blob, event.exposer, event.secret, terms.words):
+        why = f"its words are not those of 0x{event.exposer.hex()} and secret {event.secret.hex()}"
+        raise Divergence(round_.number, name, "a planted update", "another", why)
+    if trainer not in assigned(round_, terms.assigned_trainers):
+        raise Divergence(round_.number, name, "a trainer that the beacon drew", trainer, "nobody had to look")
+    guilty = waved_through(trainer, round_.reports(terms.words), round_.record.stakes_wei)
+    if event.guilty & ~guilty:
+        raise Divergence(round_.number, name, f"{guilty:#x}", f"{event.guilty:#x}", "mask of who called it OK")
 
 
 def _reassess(ledger: Ledger, replica: Replica, round_: Round) -> int:

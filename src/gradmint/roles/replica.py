@@ -49,7 +49,15 @@ class Start:
 
 def read_manifest(params: Params, store: Store) -> Manifest:
     """The task manifest that the run pinned. Raises ManifestError, BlobMissing."""
-    return Manifest.decode(store.get(params.manifest, MAX_MANIFEST_BYTES))
+    manifest = Manifest.decode(store.get(params.manifest, MAX_MANIFEST_BYTES))
+    spec = manifest.assessment
+    said, pinned = (spec.words, spec.assigned_trainers), (params.words, params.assigned_trainers)
+    if said != pinned:
+        raise ManifestError(
+            f"the manifest has words and assigned_trainers {said}, the run's parameters {pinned}: the chain would "
+            "judge verifiers by something else than they do; take no part in this run"
+        )
+    return manifest
 
 
 class Replica:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..spec.keccak import keccak256
 from ..spec.params import Params
 from ..spec.round import Round
 from ..spec.types import CHUNK_ROWS, Report, Row
@@ -26,12 +25,8 @@ class Slice:
 
 def in_slices(round_: Round, params: Params) -> tuple[tuple[bytes, ...], list[Slice]]:
     """Heads of the revealed reports (loss, words, chunk hashes), and the round's slices."""
-    said = said_in(round_)
-    head, step = Report.size(params.words, 0), CHUNK_ROWS * Row.SIZE
-    chunks = [[packed[at : at + step] for at in range(head, len(packed), step)] for packed in said]
-    heads = tuple(
-        packed[:head] + b"".join(keccak256(chunk) for chunk in own) for packed, own in zip(said, chunks, strict=True)
-    )
+    cut = [Report.cut(packed, params.words) for packed in said_in(round_)]
+    heads, chunks = tuple(head for head, _ in cut), [own for _, own in cut]
     consensus = round_.execution.settlement.consensus if round_.execution else None
     if consensus is None:
         return heads, []  # nobody looks at rows without quorum

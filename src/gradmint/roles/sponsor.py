@@ -19,7 +19,14 @@ def terms_for(manifest: Manifest, params: Params) -> Params:
     """``params`` bound to the manifest and to the model that it builds. Raises ManifestError, MalformedParams."""
     task = load_task(manifest)
     model = digest(initial_state(task, manifest), layout_of(task, manifest))
-    return replace(params, manifest=manifest.digest(), model=model, words=manifest.assessment.words).check()
+    spec = manifest.assessment
+    return replace(
+        params,
+        manifest=manifest.digest(),
+        model=model,
+        words=spec.words,
+        assigned_trainers=spec.assigned_trainers,
+    ).check()
 
 
 def open_run(

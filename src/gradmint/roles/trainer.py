@@ -112,6 +112,10 @@ class TrainerStrategy:
         )
         return Draft(claimed_gain_micronats, encode(header, update))
 
+    def errand(self) -> Duty:
+        """What there is to do beside the rounds: one look at a time, while others are waited for, and a last one."""
+        yield from ()
+
     def _residual(self, round_: Round) -> torch.Tensor | None:
         kept = self.desk.journal.latest("residual", before=round_.number)
         if kept is None or len(kept) != 4 * self.desk.replica.layout.dimension:
@@ -172,8 +176,13 @@ def _close(desk: Desk, round_: Round) -> Duty:
 
 def train(desk: Desk, strategy: TrainerStrategy) -> None:
     """Serve as trainer until the run ends or the seat is gone. Raises what :meth:`Driver.perform` does."""
-    with desk.numerics.apply():
-        _serve(desk, strategy)
+    desk.driver.errand = strategy.errand
+    try:
+        with desk.numerics.apply():
+            _serve(desk, strategy)
+        desk.driver.see_to(strategy.errand)
+    finally:
+        desk.driver.errand = None
 
 
 def _serve(desk: Desk, strategy: TrainerStrategy) -> None:

@@ -68,12 +68,6 @@ class VerifierStrategy:
     def report(self, round_: Round) -> Report:
         """What this verifier says it observed."""
         replica, ledger = self.desk.replica, self.desk.ledger
-        unproven = []
-        for trainer in replica.examined(ledger, round_):
-            finding = replica.examine(ledger, round_, trainer)
-            if finding.unproven:
-                log.warning("round %d: trainer %d: %s", round_.number, trainer, finding.reason)
-                unproven.append(trainer)
         assessment = assess(
             replica.task,
             replica.manifest,
@@ -82,13 +76,24 @@ class VerifierStrategy:
             round_.trainers,
             round_.training_beacon,
             round_.assessment_beacon,
-            unproven,
-            doubts_before(self.desk.ledger, round_),
+            self.unproven(round_),
+            doubts_before(ledger, round_),
         )
         for check in assessment.exact:
             if check.contradicts:
                 log.warning("round %d: %s", round_.number, check)
         return assessment.report
+
+    def unproven(self, round_: Round) -> list[int]:
+        """Trainers of whom the round's beacons asked for more than bytes, and who cannot prove what they say."""
+        replica, ledger = self.desk.replica, self.desk.ledger
+        found = []
+        for trainer in replica.examined(ledger, round_):
+            finding = replica.examine(ledger, round_, trainer)
+            if finding.unproven:
+                log.warning("round %d: trainer %d: %s", round_.number, trainer, finding.reason)
+                found.append(trainer)
+        return found
 
     def vouch(self, round_: Round) -> Outcome:
         """What this verifier proposes as a recorded round's outcome."""

@@ -37,6 +37,7 @@ class Record:
     active: int
     revealed: int
     roster: bytes  # 24, the roster transcript when the round opened
+    transcript: bytes  # 24, the run's after the last reveal: everything said in the round leads there
     reports: tuple[bytes, ...]
     stakes_wei: tuple[int, ...]  # 0 outside the committee
 
@@ -51,6 +52,7 @@ class Record:
             + self.active.to_bytes(4, "big")
             + self.revealed.to_bytes(4, "big")
             + self.roster
+            + self.transcript
             + keccak256(b"".join(self.reports))
             + _hash_words(self.stakes_wei)
         )[:30]

@@ -127,8 +127,34 @@ class Forfeited(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exposed(Event):
+    """A trainer's update was planted (:mod:`spec.plant`); ``guilty``: mask of the verifiers who called it OK."""
+
+    round: int
+    trainer: int
+    exposer: bytes
+    secret: bytes
+    guilty: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seized(Event):
+    """A guilty verifier's stake lost these parts: to the exposer's bond account, to be burned, to the run's budget."""
+
+    account: bytes
+    beneficiary: bytes
+    reward_wei: int
+    burn_wei: int
+    pool_wei: int
+
+    @property
+    def lost_wei(self) -> int:
+        return self.reward_wei + self.burn_wei + self.pool_wei
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pooled(Event):
-    """Forfeited money moved into the run's budget, where it is Funded; burned instead when the run has ended."""
+    """Money lost to the run's budget moved there, where it is Funded; burned instead when the run has ended."""
 
     amount_wei: int
 

@@ -23,7 +23,7 @@ from .events import (
     Committed,
     Event,
     Exiting,
-    Expanded,
+    Exposed,
     Forfeited,
     Funded,
     Held,
@@ -34,11 +34,11 @@ from .events import (
     Pooled,
     Proposed,
     Recorded,
-    Redirected,
     Refunded,
     Refuted,
     Retired,
     Revealed,
+    Seized,
     Settled,
     Slashed,
     Submitted,
@@ -88,6 +88,8 @@ class Ledger:
         self.prices_wei = 0  # paid for seats, burned
         self.bonds_wei: dict[bytes, int] = {}
         self.forfeited: list[Forfeited] = []
+        self.exposed: list[Exposed] = []
+        self.seized: list[Seized] = []
         self.burned_wei = 0
         self.pooled_wei = 0
         self.transcript = tr.EMPTY
@@ -173,6 +175,7 @@ class Ledger:
             active=round_.active,
             revealed=sum(1 << v for v in round_.reveals),
             roster=round_.roster,
+            transcript=self.transcript,
             reports=tuple(Report.hash(round_.reveals[v].report, self.terms.words) for v in sorted(round_.reveals)),
             stakes_wei=self._stakes_wei(round_.active),
         )
@@ -224,6 +227,8 @@ class Ledger:
     def _noted(self, event: Event) -> None:
         """Says nothing that another row does not."""
 
+    _redirected = _expanded = _noted
+
     def _joined(self, event: Joined) -> None:
         self.prices_wei += event.price_wei
 
@@ -238,6 +243,17 @@ class Ledger:
         self.bonds_wei[event.account] = self.bonds_wei.get(event.account, 0) - lost_wei
         self.bonds_wei[event.beneficiary] = self.bonds_wei.get(event.beneficiary, 0) + event.reward_wei
         self.forfeited.append(event)
+
+    def _exposed(self, event: Exposed) -> None:
+        self._round_of(event, event.round)
+        self.exposed.append(event)
+
+    def _seized(self, event: Seized) -> None:
+        self.bonds_wei[event.beneficiary] = self.bonds_wei.get(event.beneficiary, 0) + event.reward_wei
+        seat = self.seat(event.account)
+        if seat is not None:
+            seat.stake_wei -= event.lost_wei
+        self.seized.append(event)
 
     def _pooled(self, event: Pooled) -> None:
         self.pooled_wei += event.amount_wei
@@ -283,6 +299,7 @@ class Ledger:
 
     def _phase_opened(self, event: PhaseOpened) -> None:
         row = tr.phase_row(event.round, event.phase, event.deadline_s, event.beacon, event.roster)
+        before = self.transcript
         self._fold(tr.Kind.PHASE, row, event, event.transcript)
         if event.roster != self.roster:
             raise TranscriptBroken(
@@ -301,6 +318,7 @@ class Ledger:
                     eligible=sum(1 << seat.index for seat in verifiers if not seat.gone),
                     stakes_wei=tuple(0 if seat.gone else seat.stake_wei for seat in verifiers),
                     roster=self.roster,
+                    before=before,
                     standings=self.seated(Role.TRAINER, len(self.seats[Role.TRAINER])),
                 )
             )
@@ -415,34 +433,11 @@ def _where(event: Event, round_: int) -> str:
     return f"round {round_}, {type(event).__name__} at block {event.position[0]} log {event.position[1]}"
 
 
-_HANDLERS: dict[type[Event], Callable[[Ledger, Event], None]] = {
-    Opened: Ledger._opened,  # type: ignore[dict-item]  # each handler takes its own event class
-    Funded: Ledger._funded,  # type: ignore[dict-item]
-    Claimed: Ledger._claimed,  # type: ignore[dict-item]
-    Refunded: Ledger._refunded,  # type: ignore[dict-item]
-    Exiting: Ledger._exiting,  # type: ignore[dict-item]
-    Withdrawn: Ledger._withdrawn,  # type: ignore[dict-item]
-    Slashed: Ledger._slashed,  # type: ignore[dict-item]
-    Burned: Ledger._burned,  # type: ignore[dict-item]
-    Admitted: Ledger._admitted,  # type: ignore[dict-item]
-    Retired: Ledger._retired,  # type: ignore[dict-item]
-    PhaseOpened: Ledger._phase_opened,  # type: ignore[dict-item]
-    Submitted: Ledger._submitted,  # type: ignore[dict-item]
-    Held: Ledger._held,  # type: ignore[dict-item]
-    Committed: Ledger._committed,  # type: ignore[dict-item]
-    Revealed: Ledger._revealed,  # type: ignore[dict-item]
-    Voided: Ledger._voided,  # type: ignore[dict-item]
-    Settled: Ledger._settled,  # type: ignore[dict-item]
-    Joined: Ledger._joined,  # type: ignore[dict-item]
-    Left: Ledger._left,  # type: ignore[dict-item]
-    Redirected: Ledger._noted,
-    Bonded: Ledger._bonded,  # type: ignore[dict-item]
-    Unbonded: Ledger._unbonded,  # type: ignore[dict-item]
-    Forfeited: Ledger._forfeited,  # type: ignore[dict-item]
-    Pooled: Ledger._pooled,  # type: ignore[dict-item]
-    Expanded: Ledger._noted,
-    Recorded: Ledger._recorded,  # type: ignore[dict-item]
-    Proposed: Ledger._proposed,  # type: ignore[dict-item]
-    Challenged: Ledger._challenged,  # type: ignore[dict-item]
-    Refuted: Ledger._refuted,  # type: ignore[dict-item]
-}
+def _handler(kind: type[Event]) -> Callable[[Ledger, Event], None]:
+    """The method of the event's name."""
+    name = "".join("_" + letter.lower() if letter.isupper() else letter for letter in kind.__name__)
+    handler: Callable[[Ledger, Event], None] = getattr(Ledger, name)
+    return handler
+
+
+_HANDLERS = {kind: _handler(kind) for kind in Event.__subclasses__()}

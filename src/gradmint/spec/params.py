@@ -46,6 +46,7 @@ class Params:
     immunity_rounds: int  # settled rounds in which a newcomer's seat is not given away
     verifier_share_bps: int  # of each round's budget
     words: int  # signature words a report carries
+    assigned_trainers: int  # drawn each round: their headers and their gain on their own shard are checked
     accept_bits: int  # over all words: at most this far from the medoid is in the cluster
     slash_bits: int  # further than this, and the cluster unanimous: slashed
     slash_bps: int  # of the verifier's stake, for a report beyond slash_bits
@@ -63,8 +64,8 @@ class Params:
     challenge_s: int  # how long a proposed settlement can be refuted; 0: every round is re-executed on chain instead
     extension_s: int  # time that a late challenge adds
     proposal_bond_wei: int  # what proposer and challenger each put up
-    challenger_bps: int  # of a lost bond, to whoever proved it
-    burn_bps: int  # of a lost bond, burned; the rest goes to the run's budget
+    challenger_bps: int  # of a lost bond, or of a stake lost by an exposure, to whoever proved it
+    burn_bps: int  # of both, burned; the rest goes to the run's budget
     penalty_bps: tuple[int, ...]  # trust is multiplied by this, one entry per Verdict; OK is 10,000
 
     def encode(self) -> bytes:
@@ -142,6 +143,7 @@ class Params:
             (1 <= self.join_half_life_s <= MAX_S, f"join_half_life_s {self.join_half_life_s} lies in 1..{MAX_S}"),
             (0 <= self.immunity_rounds <= 65_535, f"immunity_rounds {self.immunity_rounds} lies in 0..65535"),
             (1 <= self.words <= MAX_WORDS, f"words {self.words} lies in 1..{MAX_WORDS}"),
+            (0 <= self.assigned_trainers <= 65_535, f"assigned_trainers {self.assigned_trainers} lies in 0..65535"),
             (
                 0 <= self.accept_bits <= self.slash_bits < 256 * self.words,
                 f"0 <= accept_bits {self.accept_bits} <= slash_bits {self.slash_bits} < {256 * self.words}",
@@ -234,6 +236,7 @@ STANDARD = Params(
     immunity_rounds=10,  # by then a fair worker is paid a fair share
     verifier_share_bps=2_000,
     words=4,
+    assigned_trainers=16,  # a sixteenth of 256; all of them in small runs
     accept_bits=48,  # of 1,024: 12 times the honest bf16-against-fp32 distance (4 of 512 measured)
     slash_bits=160,  # of 1,024: below what a stale model or another batch shows in either half of the words
     slash_bps=2_000,

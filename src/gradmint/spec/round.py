@@ -36,6 +36,7 @@ class Round:
     eligible: int  # mask of the verifiers who can be called on: seated when the round opened
     stakes_wei: tuple[int, ...]  # committee stake per verifier index, 0 outside; of all eligible until HOLD opens
     roster: bytes = b""  # the roster transcript as the round opened
+    before: bytes = b""  # the run's transcript before the round opened
     standings: tuple[Standing, ...] = ()  # trainers' as it opened, after all rounds recorded before
     phase: Phase = Phase.TRAIN
     opened: dict[Phase, PhaseOpened] = field(default_factory=dict)

@@ -42,3 +42,8 @@ def draw_distinct(seed: bytes, count: int, bound: int) -> list[int]:
         chosen.append(moved.get(j, j))
         moved[j] = moved.get(i, i)
     return chosen
+
+
+def assigned_trainers(beacon: bytes, count: int, trainers: int) -> list[int]:
+    """``count`` of ``trainers`` trainers, in draw order: whom the assessment that ``beacon`` opens looks at closely."""
+    return draw_distinct(derive(beacon, "assigned trainers"), count, trainers)

@@ -130,17 +130,17 @@ class Report:
         return 4 + 32 * words + Row.SIZE * trainers
 
     @staticmethod
-    def hash(packed: bytes, words: int) -> bytes:
-        """What stands for a packed report: keccak256(head || keccak256 of each chunk of rows).
+    def cut(packed: bytes, words: int) -> tuple[bytes, list[bytes]]:
+        """Head and chunks of a packed report. The head is loss, words, and keccak256 of each chunk; a chunk is
+        :data:`CHUNK_ROWS` rows, the last one fewer. So who is interested in some rows need not bring the others."""
+        at, step = Report.size(words, 0), CHUNK_ROWS * Row.SIZE
+        chunks = [packed[i : i + step] for i in range(at, len(packed), step)]
+        return packed[:at] + b"".join(keccak256(chunk) for chunk in chunks), chunks
 
-        The head is loss and words; a chunk is :data:`CHUNK_ROWS` rows, the last one fewer. So a large round can be
-        re-executed on chain in slices, each of which brings one chunk of every report.
-        """
-        head = 4 + 32 * words
-        step = CHUNK_ROWS * Row.SIZE
-        return keccak256(
-            packed[:head] + b"".join(keccak256(packed[at : at + step]) for at in range(head, len(packed), step))
-        )
+    @staticmethod
+    def hash(packed: bytes, words: int) -> bytes:
+        """What stands for a packed report: keccak256 of its head, see :meth:`cut`."""
+        return keccak256(Report.cut(packed, words)[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..learn import proof
-from ..learn.codec import Mark, SparseUpdate
+from ..learn.codec import Mark, Update
 from ..learn.manifest import Manifest
 from ..learn.numerics import Numerics
 from ..learn.state import Layout
@@ -61,31 +61,11 @@ class Local:
     draw: int
     numerics: Numerics
     interval: int  # the one that cheats are audited on
-    beacon: bytes = field(init=False)
-    marks: tuple[Mark, ...] = field(init=False)
-    opened: Mapping[int, Progress | None] = field(init=False)  # the states that the intervals begin with
-    update: SparseUpdate = field(init=False)
-    said: proof.Claims = field(init=False)
-
-    def __post_init__(self) -> None:
-        def keep(name: str, value: object) -> None:
-            object.__setattr__(self, name, value)
-
-        keep("beacon", derive(derive(ROOT, "audit", self.moment.number), "draw", self.draw))
-        kept: dict[int, proof.Opening] = {}
-        state = self.moment.state
-        with self.numerics.apply():
-            trained = local_round(self.task, self.manifest, state, self.beacon, SEAT, keep=kept.__setitem__)
-            keep("update", compress(trained.delta, None, self.manifest)[0])
-            keep("said", proof.claims(self.task, self.manifest, state, self.update, self.beacon, SEAT))
-        layout = Layout.of(self.task.build(self.manifest.task.seed))
-        keep("marks", trained.marks)
-        keep("opened", {0: None, **{k: self._progress(opening, layout, k) for k, opening in kept.items()}})
-
-    def _progress(self, opening: proof.Opening, layout: Layout, interval: int) -> Progress:
-        taken = proof.boundary(self.manifest, interval)
-        digests = proof.read_index(opening.index, layout, taken)
-        return proof.join(opening.index, dict(zip(digests, opening.parts, strict=True)), layout, taken)
+    beacon: bytes  # of the training phase
+    marks: tuple[Mark, ...]
+    opened: Mapping[int, Progress | None]  # the states that the intervals begin with, None for the round's model
+    update: Update
+    said: proof.Claims
 
     def start(self, interval: int) -> Progress:
         """The state that an interval begins with."""
@@ -134,7 +114,31 @@ def local_of(task: Task, manifest: Manifest, moment: Moment, draw: int) -> Local
     """The trainer whose turn it is. Rounds of few audits do not begin where the last one did."""
     known = list(honest_configurations(manifest, 1).values())
     which, interval = turns(moment.number + draw, len(known), manifest.training.intervals)
-    return Local(task=task, manifest=manifest, moment=moment, draw=draw, numerics=known[which], interval=interval)
+    beacon = derive(derive(ROOT, "audit", moment.number), "draw", draw)
+    layout, kept = Layout.of(task.build(manifest.task.seed)), dict[int, proof.Opening]()
+    with known[which].apply():
+        trained = local_round(task, manifest, moment.state, beacon, SEAT, keep=kept.__setitem__)
+        update = compress(trained.delta, None, manifest)[0]
+        said = proof.claims(task, manifest, moment.state, update, beacon, SEAT)
+    return Local(
+        task=task,
+        manifest=manifest,
+        moment=moment,
+        draw=draw,
+        numerics=known[which],
+        interval=interval,
+        beacon=beacon,
+        marks=trained.marks,
+        opened={0: None, **{k: _opened(manifest, layout, k, opening) for k, opening in kept.items()}},
+        update=update,
+        said=said,
+    )
+
+
+def _opened(manifest: Manifest, layout: Layout, interval: int, opening: proof.Opening) -> Progress:
+    taken = proof.boundary(manifest, interval)
+    digests = proof.read_index(opening.index, layout, taken)
+    return proof.join(opening.index, dict(zip(digests, opening.parts, strict=True)), layout, taken)
 
 
 def honest_comparisons(local: Local) -> Iterator[Comparison]:

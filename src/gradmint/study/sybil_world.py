@@ -179,12 +179,15 @@ SHAPES: dict[str, Callable[[Sequence[bytes], int], Edges]] = {
 }
 
 
-def gain(state: State, entries: Sequence[bytes], k: int) -> tuple[float, float, bool]:
-    """Gain of k made-up accounts behind ``entries``, its bound, and whether it keeps it, which integers decide."""
+def gain(state: State, entries: Sequence[bytes], k: int, paths: int | None = None) -> tuple[float, float, bool]:
+    """Gain of k made-up accounts behind ``entries``, its bound, and whether it keeps it, which integers decide.
+
+    ``paths`` are how many disjoint ones can lead behind them, where that is not the number of entries.
+    """
     params = state.params
     found = int(state.scores([sybil(i) for i in range(k)]).sum())
     least, most = state.coming_by(entries)
-    factor_q32 = params.factor_q32(len(entries))
+    factor_q32 = params.factor_q32(len(entries) if paths is None else paths)
     on = BPS - params.alpha_bps
     holds = found * params.alpha_bps << 32 <= factor_q32 * on * most
     bound = factor_q32 / ONE_Q32 * on / params.alpha_bps

@@ -23,7 +23,7 @@ INFLATION = 1_000
 WALKS = 10_000
 BEACONS = 64
 GOOD_EPOCHS = 20
-STEPS = {True: 23, False: 69}  # ticks of a play, by whether it is quick
+STEPS = {True: 24, False: 70}  # ticks of a play, by whether it is quick
 
 Shape = Callable[[Sequence[bytes], int], Edges]
 
@@ -79,6 +79,7 @@ def play(
         note(_behind(world, params, f"{j} entries, parallel", entries[:j], parallel))
     well_read = next(name for name in ranked if name != entries[0] and world.said(name) >= ROUND_UNITS)
     note(_fooled(world, params, entries[0], well_read))
+    note(_captured(world, params))
     note(_own_score(world, params, entries[0]), _inflated(world, params, entries[0]))
     note(*_slander(world, params, entries), _whitewashed(world, params, entries[0]))
     note(*_traitor(world, params), *_ground(world, params, entries[0]))
@@ -120,6 +121,20 @@ def _fooled(world: World, params: ReputationParams, entry: bytes, dupe: bytes) -
         bound=bound,
         holds=reached <= bound,
         classic=classic_gain(state, [entry], SYBILS),
+    )
+
+
+def _captured(world: World, params: ReputationParams) -> Played:
+    """A seed that turns: no account stands between it and its Sybils, so beta does nothing; there are other seeds."""
+    seed = world.seeds[0]
+    states = [world.state(params, [seed], shape([seed], SYBILS)) for shape in SHAPES.values()]
+    reached, bound, holds = max(gain(state, [seed], SYBILS, params.max_paths) for state in states)
+    return Played(
+        name="captured seed",
+        what="sum of made-up scores over P(a walk comes by the seed), which is at least one over their number",
+        found=reached,
+        bound=bound,
+        holds=holds,
     )
 
 

@@ -91,14 +91,14 @@ class Aggregate:
 def aggregate(rows: Rows, spec: AggregationSpec, accepted: Collection[int] | None = None) -> Aggregate:
     """One vector of all rows. ``accepted`` are the indices of rows that a score gate lets through; None: all of them.
 
-    A gate that lets nothing through leaves zeros.
+    A gate that lets nothing through leaves zeros, at weights of zero.
     """
-    let = set(range(rows.count) if accepted is None else accepted)
+    passed = set(range(rows.count) if accepted is None else accepted)
     made = rows
-    places = list(range(rows.count))  # of the rows made among those given; mixing comes after choosing or keeps count
+    places = list(range(rows.count))  # of the row given that each row made comes from, or is the neighbourhood of
     for step in spec.pre:
         if step == "score-gate":
-            kept = [i for i, place in enumerate(places) if place in let]
+            kept = [i for i, place in enumerate(places) if place in passed]
             if not kept:
                 return Aggregate(vector=np.zeros(rows.dimension, dtype=np.float32), weights=(0.0,) * rows.count)
             made, places = Linear(made, np.eye(made.count)[kept]), [places[i] for i in kept]

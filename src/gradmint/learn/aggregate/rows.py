@@ -1,9 +1,9 @@
 """Rows to aggregate: updates as they are published, or any dense matrix, behind one interface.
 
-Weights come from inner products, and those are the same bits on every machine because they are exact: each row is
-rounded to integers of so many bits that no sum of products can exceed 2^53, which float64 holds exactly in any order,
-by any BLAS, on any number of threads. Everything else is elementwise, multiplication and addition as separate numpy
-calls, in the order of rows.
+Weights come from inner products, and those are the same bits on every machine because a part of the columns at a time
+is exact: each row is rounded to integers of so many bits that no sum of products can exceed 2^53, which float64 holds
+in any order, by any BLAS, on any number of threads. Parts are added from the first to the last. Everything else is
+elementwise, multiplication and addition as separate numpy calls, in the order of rows.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from ..codec.update import Floats
 
 Doubles: TypeAlias = NDArray[np.float64]
 
-SIGNIFICAND = 53  # bits of float64: integers up to 2^53 are exact
-MOST_BITS = 24  # a float32 has no more
+PART = 8_192  # columns whose inner products are exact together
+#: Of an integer, so that PART products of two stay within float64's 53. What rounding hides of a row is at most 2^-20
+#: of the part's greatest value in each column, 1e-4 of the part's length: a spike hides nothing beside it.
+BITS = 20
 SLAB = 1 << 17  # values of each sparse row that are written out at once
 COLUMNS = 8_192  # values of each row that are worked on at once: 32 rows of them fit a core's cache
 
@@ -40,9 +42,16 @@ class Rows(ABC):
         """Euclidean norms, float64."""
 
     @cached_property
-    @abstractmethod
     def gram(self) -> Doubles:
         """All inner products, float64 [count, count], symmetric to the bit; worked out once."""
+        whole: Doubles = np.zeros((self.count, self.count))
+        for _, _, block in self.blocks(PART):
+            integers, scales = as_integers(block)
+            exact = integers @ integers.T
+            exact /= scales[:, None]
+            exact /= scales
+            whole += exact
+        return whole
 
     @abstractmethod
     def blocks(self, width: int) -> Iterator[tuple[int, int, Floats]]:
@@ -54,28 +63,13 @@ class Rows(ABC):
         """Sum of weight x row, float32 [dimension]. Weights are rounded to float32 first; rows of weight 0 are not
         looked at."""
 
-    def _gram(self, peaks: Sequence[float]) -> Doubles:
-        """The Gram matrix of rows whose greatest values are ``peaks``, each as integers."""
-        scales = np.array([scale(peak, self.dimension) for peak in peaks])
-        whole: Doubles = np.zeros((self.count, self.count))
-        for _, _, block in self.blocks(COLUMNS):
-            integers = block.astype(np.float64)
-            integers *= scales[:, None]
-            np.rint(integers, out=integers)
-            whole += integers @ integers.T
-        whole /= scales[:, None]
-        whole /= scales
-        return whole
-
 
 class Dense(Rows):
     """Rows that are whole vectors."""
 
-    def __init__(self, rows: Sequence[Floats], peaks: Sequence[float]) -> None:
-        """``rows`` are float32 [dimension] each, at least one, and finite: :meth:`of` gates others out. ``peaks`` are
-        their greatest absolute values."""
+    def __init__(self, rows: Sequence[Floats]) -> None:
+        """``rows`` are float32 [dimension] each, at least one, and finite: :meth:`of` gates others out."""
         self._rows = rows
-        self._peaks = peaks
         self.count = len(rows)
         self.dimension = len(rows[0])
 
@@ -83,27 +77,20 @@ class Dense(Rows):
     def of(cls, matrix: Tensor) -> tuple[Dense | None, list[int]]:
         """Finite rows of a float32 [N, d] matrix, None when there are none, and their indices."""
         values: Floats = matrix.detach().numpy()
-        peaks = [_peak(row) for row in values]
-        kept = [i for i, peak in enumerate(peaks) if math.isfinite(peak)]
-        return (cls([values[i] for i in kept], [peaks[i] for i in kept]) if kept else None), kept
-
-    @cached_property
-    def gram(self) -> Doubles:
-        return self._gram(self._peaks)
+        kept = [i for i, row in enumerate(values) if math.isfinite(row.min()) and math.isfinite(row.max())]
+        return (cls([values[i] for i in kept]) if kept else None), kept
 
     def norms(self) -> list[float]:
-        if "gram" in self.__dict__:
-            return [math.sqrt(square) for square in self.gram.diagonal().tolist()]
-        norms = []
-        for row, peak in zip(self._rows, self._peaks, strict=True):
-            factor, total = scale(peak, self.dimension), 0.0
-            for start in range(0, self.dimension, COLUMNS):
-                integers = row[start : start + COLUMNS].astype(np.float64)
-                integers *= factor
-                np.rint(integers, out=integers)
-                total += float(integers @ integers)
-            norms.append(math.sqrt(total / factor / factor))
-        return norms
+        squares = self.gram.diagonal() if "gram" in self.__dict__ else self._squares()
+        return [math.sqrt(square) for square in squares.tolist()]
+
+    def _squares(self) -> Doubles:
+        """The Gram matrix's diagonal, alone."""
+        whole: Doubles = np.zeros(self.count)
+        for _, _, block in self.blocks(PART):
+            integers, scales = as_integers(block)
+            whole += np.array([row @ row for row in integers]) / scales / scales
+        return whole
 
     def blocks(self, width: int) -> Iterator[tuple[int, int, Floats]]:
         for start in range(0, self.dimension, width):
@@ -135,12 +122,6 @@ class Sparse(Rows):
         self._updates = updates
         self.count = len(updates)
         self.dimension = updates[0].table.dimension
-
-    @cached_property
-    def gram(self) -> Doubles:
-        return self._gram(
-            [max((_peak(values) for _, values in update.blocks()), default=0.0) for update in self._updates]
-        )
 
     def norms(self) -> list[float]:
         return self._norms
@@ -232,10 +213,14 @@ class Linear(Rows):
         return whole
 
 
-def scale(peak: float, dimension: int) -> float:
-    """Power of two that brings a row whose greatest value is ``peak`` to integers whose inner products are exact."""
-    bits = min(MOST_BITS, (SIGNIFICAND - (dimension - 1).bit_length()) // 2)
-    return math.ldexp(1.0, bits - math.frexp(peak)[1])
+def as_integers(block: Floats) -> tuple[Doubles, Doubles]:
+    """A part's rows as integers of BITS bits, float64 like the block, and the powers of two that they are scaled by."""
+    peaks = np.maximum(block.max(axis=1), -block.min(axis=1))
+    scales: Doubles = np.ldexp(1.0, BITS - np.frexp(peaks)[1])
+    integers = block.astype(np.float64)
+    integers *= scales[:, None]
+    np.rint(integers, out=integers)
+    return integers, scales
 
 
 def times(left: Doubles, right: Doubles) -> Doubles:
@@ -253,8 +238,3 @@ def worker_momentum(previous: Tensor | None, matrix: Tensor, beta: float) -> Ten
     For studies: a run would have to keep N vectors in its state, so it leaves this to its trainers.
     """
     return matrix.clone() if previous is None else previous * beta + matrix * (1 - beta)
-
-
-def _peak(values: Floats) -> float:
-    """Greatest absolute value; NaN if one is."""
-    return max(float(values.max()), -float(values.min())) if len(values) else 0.0

@@ -42,9 +42,10 @@ class SparseUpdate(Update):
         at = 0
         for first, chunks, _, keep in self.table.parts():
             end = at + chunks * keep
-            codes = self.codes[at:end]
-            values = LEVELS[self._level_codes(first, chunks, keep, at)]
-            yield self.positions[at:end], np.where(codes & SIGN, -values, values)
+            level = LEVELS[self.levels[first : first + chunks]]
+            palette = np.concatenate((level, -level), axis=1).reshape(-1)  # by code, four for each chunk
+            codes = self.codes[at:end].reshape(chunks, keep) + 4 * np.arange(chunks)[:, None]
+            yield self.positions[at:end], palette[codes].reshape(-1)
             at = end
 
     def pack(self) -> bytes:

@@ -24,6 +24,7 @@ from ...spec.errors import NotFinite
 Bytes: TypeAlias = NDArray[np.uint8]
 Floats: TypeAlias = NDArray[np.float32]
 Index: TypeAlias = slice | NDArray[np.int32]  # places of a flat vector: a range, or ascending positions
+Places: TypeAlias = slice | NDArray[np.intp]
 
 BLOCK = 1 << 18  # values of the flat vector handled at once: they stay in a core's cache
 
@@ -119,8 +120,8 @@ class Update(ABC):
 
     def add_to(self, vector: Floats, factor: float = 1.0) -> None:
         """``vector`` += ``factor`` x the update, in place; the factor is rounded to float32, then each product is."""
-        for at, values in self._scaled(factor):
-            vector[at] += values  # positions are distinct
+        for places, values in self._scaled(factor):
+            vector[places] = vector[places] + values  # places are distinct
 
     @contextlib.contextmanager
     def applied(self, vector: Floats, factor: float = 1.0) -> Iterator[None]:
@@ -128,15 +129,16 @@ class Update(ABC):
 
         What stood at the places kept is put back behind it, so the vector is what it was to the bit.
         """
-        saved: list[tuple[Index, Floats]] = []
+        saved: list[tuple[Places, Floats]] = []
         try:
-            for at, values in self._scaled(factor):
-                saved.append((at, vector[at].copy()))
-                vector[at] += values
+            for places, values in self._scaled(factor):
+                before = vector[places]
+                saved.append((places, before.copy() if isinstance(places, slice) else before))
+                vector[places] = before + values
             yield
         finally:
-            for at, values in saved:
-                vector[at] = values
+            for places, values in saved:
+                vector[places] = values
 
     def sign_keys(self) -> NDArray[np.int64]:
         """Position and sign of each value but zeros in one number, 2 * position + negative, ascending."""
@@ -145,10 +147,15 @@ class Update(ABC):
         keys: NDArray[np.int64] = 2 * self.positions[kept].astype(np.int64) + (values[kept] < 0)
         return keys
 
-    def _scaled(self, factor: float) -> Iterator[tuple[Index, Floats]]:
+    def _scaled(self, factor: float) -> Iterator[tuple[Places, Floats]]:
         scale = np.float32(factor)
         for at, values in self.blocks():
-            yield at, values if scale == 1 else values * scale
+            yield places_of(at), values if scale == 1 else values * scale
+
+
+def places_of(at: Index) -> Places:
+    """As numpy indexes fastest, for whoever does so more than once."""
+    return at if isinstance(at, slice) else at.astype(np.intp)
 
 
 def root_of(squares: Iterable[tuple[int, int]]) -> float:
