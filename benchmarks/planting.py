@@ -80,9 +80,7 @@ def main() -> int:
         wei / ETHER_WEI for wei in (run.planters_gain_wei(1, 0), run.own_exposure_costs_wei(), run.slash_wei)
     )
     print(f"a plant that is found costs its trainer {run.plant_costs_pays:.1f} rounds' pays")
-    print(
-        f"whoever waved it through loses {slash:.0f} tokens, {reward:.0f} of them to the planter, {own:.0f} burned or pooled"
-    )
+    print(f"whoever waved it through loses {slash:.0f} tokens: {reward:.0f} to the planter, {own:.0f} burned or pooled")
     print("holds" if fine else "DOES NOT HOLD")
     return 0 if fine else 1
 
