@@ -329,3 +329,18 @@ def test_the_wire_format_is_the_documented_one(kind: str) -> None:
     vector = ((places * 7919 % 257) - 128).float() / 64
     update = private.fit(vector.numpy(), table, drawn) if kind == "private" else approximate(vector, table)
     assert (hashlib.sha256(update.pack()).hexdigest()[:16], update.norm().hex()) == GOLDEN[kind]
+
+
+@pytest.mark.parametrize("kind", ["int8", "bfloat16"])
+def test_strangers_who_agree_about_signs_are_no_copies(kind: str) -> None:
+    """As honest trainers do in a first round; a copy whose small values have other signs is one all the same."""
+    table = replace(TABLES[kind], dimension=5_000, chunk=256, keep=256)
+    draw = np.random.default_rng(0)
+    shared = draw.standard_normal(5_000)
+    one, other = (torch.from_numpy((shared + 0.7 * draw.standard_normal(5_000)).astype(np.float32)) for _ in range(2))
+    assert float(((one > 0) == (other > 0)).float().mean()) > 0.7
+    disguised = torch.where(one.abs() < one.abs().median(), -one, one)
+    updates = [approximate(vector, table) for vector in (one, other, disguised)]
+    same = overlaps(updates)
+    assert same[1, 0] < 0.6 * same[0, 0] and same[2, 0] == same[0, 0] == 19 * 32 + 17
+    assert same[1, 0] == len(set(updates[0].sign_keys().tolist()) & set(updates[1].sign_keys().tolist()))

@@ -82,8 +82,8 @@ def mark_duplicates(
 
     ``order``: trainer indices in chain order of their submissions; the earliest keeps its verdict. ``previous``: last
     round's well-formed updates by trainer index. One's own previous update counts as well: a replay is no work.
-    Overlap is the number of places at which both have values of the same sign, in parts of all values of the one that
-    has fewer, zeros not counted: integers only. Of updates that keep all values, unrelated ones overlap by a half.
+    Overlap is the number of places at which both have telling values (:meth:`.Update.telling`) of the same sign, in
+    parts of all of the one that has fewer, zeros not counted: integers only.
     """
     threshold = manifest.assessment.duplicate_overlap_bps
     mine = [trainer for trainer in order if (found := checked.get(trainer)) is not None and found.update is not None]
@@ -110,16 +110,17 @@ def mark_duplicates(
 
 
 def overlaps(updates: Sequence[Update], known: int = 0) -> NDArray[np.int64]:
-    """At how many places update i and an earlier one j have values of the same sign: int64 [n, n], below the diagonal.
+    """At how many places update i and an earlier one j have telling values of the same sign: int64 [n, n], below the
+    diagonal, which counts those that are not zero.
 
-    The diagonal counts the values that are not zero. Pairs among the first ``known`` are left at 0. All are of one
-    table, and walked through together: a block of each is in memory, whatever the model's size.
+    Pairs among the first ``known`` are left at 0. All are of one table, and walked through together: a block of each is
+    in memory, whatever the model's size.
     """
     same = np.zeros((len(updates), len(updates)), dtype=np.int64)
     if not updates:
         return same
     table = updates[0].table
-    walks = [update.blocks() for update in updates]
+    walks = [update.telling() for update in updates]
     for first, chunks, length, _ in table.parts():
         dense = np.zeros((len(updates), chunks * length), dtype=np.int8)
         for i, (at, values) in enumerate(map(next, walks)):

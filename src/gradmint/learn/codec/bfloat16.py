@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ...spec.errors import Malformed
 from . import rice
+from .select import boldest
 from .update import Floats, Index, Table, Update, refuse_not_finite, root_of
 
 NAN = 0x7FC0
@@ -34,6 +35,9 @@ class Bfloat16Update(Update):
     def blocks(self) -> Iterator[tuple[Index, Floats]]:
         for at in _ranges(self.table):
             yield at, (self.halves[at].astype(np.uint32) << 16).view(np.float32)
+
+    def telling(self) -> Iterator[tuple[Index, Floats]]:
+        return boldest(self.blocks(), self.table)
 
     def pack(self) -> bytes:
         return self.halves.astype(">u2").tobytes()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ...spec.errors import Malformed
 from . import rice
 from .levels import LEVELS, NOT_A_NUMBER, at_least, squares
+from .select import boldest
 from .update import Bytes, Floats, Index, Table, Update, refuse_not_finite, root_of
 
 MOST = 127
@@ -36,6 +37,9 @@ class Int8Update(Update):
         for at, first, rows in self._rows():
             level = LEVELS[self.levels[first : first + len(rows)], None]
             yield at, (rows * level).reshape(-1)  # at most 23 significant bits: exact
+
+    def telling(self) -> Iterator[tuple[Index, Floats]]:
+        return boldest(self.blocks(), self.table)
 
     def pack(self) -> bytes:
         return self.levels.tobytes() + self.steps.tobytes()

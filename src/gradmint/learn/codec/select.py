@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
-from .update import Floats
+from .update import Floats, Index, Table
 
 SPARE = 4  # groups for each value kept, at least: fewer, and their maxima say little
+TELLING = 8  # values for each that a copy is known by
 
 
 def pick(rows: Floats, keep: int) -> tuple[NDArray[np.int64], Floats, NDArray[np.bool_]]:
@@ -18,6 +21,15 @@ def pick(rows: Floats, keep: int) -> tuple[NDArray[np.int64], Floats, NDArray[np
         rows, magnitudes = (np.where(broken[:, None], np.float32(0), part) for part in (rows, magnitudes))
     kept = np.array(largest(magnitudes, keep))
     return kept, np.take_along_axis(rows, kept, axis=1), broken
+
+
+def boldest(blocks: Iterable[tuple[Index, Floats]], table: Table) -> Iterator[tuple[Index, Floats]]:
+    """Of an update that keeps all values, the largest eighth of each chunk, at least one."""
+    for (_, values), (first, chunks, length, _) in zip(blocks, table.parts(), strict=True):
+        rows = values.reshape(chunks, length)
+        kept = largest(np.abs(rows), max(1, length // TELLING))
+        starts = first * table.chunk + np.arange(chunks)[:, None] * length
+        yield (starts + kept).reshape(-1).astype(np.int32), np.take_along_axis(rows, kept, axis=1).reshape(-1)
 
 
 def largest(magnitudes: Floats, keep: int) -> NDArray[np.int64]:

@@ -140,12 +140,18 @@ class Update(ABC):
             for places, values in saved:
                 vector[places] = values
 
+    def telling(self) -> Iterator[tuple[Index, Floats]]:
+        """The values that a copy is known by, a block for each of :meth:`blocks`. A kind that keeps all names the
+        largest: of the others' signs honest trainers share up to four fifths, and a thief may turn them for little."""
+        return self.blocks()
+
     def sign_keys(self) -> NDArray[np.int64]:
-        """Position and sign of each value but zeros in one number, 2 * position + negative, ascending."""
-        values = self.values()
-        kept = values != 0
-        keys: NDArray[np.int64] = 2 * self.positions[kept].astype(np.int64) + (values[kept] < 0)
-        return keys
+        """Position and sign of each telling value but zeros in one number, 2 * position + negative, ascending."""
+        keys = []
+        for at, values in self.telling():
+            places = np.arange(at.start, at.stop) if isinstance(at, slice) else at.astype(np.int64)
+            keys.append((2 * places + (values < 0))[values != 0])
+        return np.concatenate(keys)
 
     def _scaled(self, factor: float) -> Iterator[tuple[Places, Floats]]:
         scale = np.float32(factor)
