@@ -84,12 +84,15 @@ def spread(values: Sequence[float], form: str = "{:.1f}") -> str:
 
 def draw_heat(cells: Sequence[Cell]) -> Figure:
     """Points lost, attacks by rules, one panel for each kind of data; with the rule its accuracy without attackers."""
-    skews, attacks, rules = _axes(cells, "skew"), _axes(cells, "attack"), _axes(cells, "rule")
+    skews, attacks = _axes(cells, "skew"), _axes(cells, "attack")
+    by_skew = {skew: _axes([cell for cell in cells if cell.skew == skew], "rule") for skew in skews}
     lost = {(cell.skew, cell.attack, cell.rule): mean(cell.lost) for cell in cells}
     height = LINE * len(attacks) + 130
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI, layout="constrained")
-        for axes, skew in zip(figure.subplots(1, len(skews), squeeze=False)[0], skews, strict=True):
+        widths = [max(2, len(by_skew[skew])) for skew in skews]
+        panels = figure.subplots(1, len(skews), squeeze=False, width_ratios=widths)[0]
+        for axes, (skew, rules) in zip(panels, by_skew.items(), strict=True):
             values = np.array([[lost.get((skew, a, r), np.nan) for r in rules] for a in attacks])
             axes.imshow(values, cmap=HEAT, vmin=0, vmax=MOST_SHOWN, aspect="auto")
             for (i, j), value in np.ndenumerate(values):
@@ -200,4 +203,4 @@ def _third(cells: Sequence[Cell]) -> int:
 
 
 def _legend(axes: Axes) -> None:
-    axes.legend(frameon=True, edgecolor=RULE, loc="lower right", title="attackers")
+    axes.legend(frameon=True, edgecolor=RULE, loc="upper right", title="attackers")
