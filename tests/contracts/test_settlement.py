@@ -109,9 +109,9 @@ def test_settle_refuses_every_altered_word_of_the_record(world: World) -> None:
         if at == 0:
             continue  # the round: below
         wrong: Any = (
-            bytes(24) if isinstance(value, bytes) else value[::-1] if isinstance(value, tuple) and at == 8 else value
+            bytes(24) if isinstance(value, bytes) else value[::-1] if isinstance(value, tuple) and at == 9 else value
         )
-        wrong = (*value[:-1], value[-1] + 1) if isinstance(value, tuple) and at == 9 else wrong
+        wrong = (*value[:-1], value[-1] + 1) if isinstance(value, tuple) and at == 10 else wrong
         wrong = value + 1 if isinstance(value, int) else wrong
         altered = (*record[:at], wrong, *record[at + 1 :])
         with reverts("RecordMismatch"):

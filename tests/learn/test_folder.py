@@ -219,6 +219,17 @@ def test_what_does_not_count(tmp_path: Path, opened: Callable[[Path], Manifest])
     assert load_task(manifest).data_sha256 == manifest.task.data_sha256
 
 
+def test_links_to_folders_are_refused_and_to_files_followed(tmp_path: Path) -> None:
+    folder = make(tmp_path / "task", SMALL)
+    plain = FolderTask(folder).data_sha256
+    (folder / "data" / "a.txt").rename(tmp_path / "elsewhere.txt")
+    (folder / "data" / "a.txt").symlink_to(tmp_path / "elsewhere.txt")
+    assert FolderTask(folder).data_sha256 == plain
+    (folder / "data" / "circle").symlink_to(folder / "data")
+    with pytest.raises(ManifestError, match=r"circle is a link"):
+        FolderTask(folder)
+
+
 def test_the_order_of_files_is_that_of_their_names(tmp_path: Path) -> None:
     (tmp_path / "data" / "b").mkdir(parents=True)
     for name in ("b/2", "c", "a"):
@@ -290,6 +301,7 @@ def test_folders_that_are_wrong_are_refused_by_name(
         ({"training": {"speed": 1}}, r"preset\.training.*speed"),
         ({"nothing": {}}, r"preset\.nothing"),
         ({"training": 5}, r"preset\.training"),
+        ({"task": {"factory": "antigravity:factory"}}, r"preset\.task: the sponsor names"),
     ],
 )
 def test_a_wrong_preset_is_named(

@@ -72,7 +72,7 @@ def test_every_kind_of_compression_survives_the_wire(kind: str) -> None:
         (lambda m: m["training"].update(intervals=0), "is at least 1, where trainers are audited"),
         (lambda m: m["assessment"].update(audited_trainers=-1), "audited_trainers -1"),
         (lambda m: m["assessment"].update(overclaim_micronats=2**31), "overclaim_micronats 2147483648"),
-        (lambda m: m["assessment"].update(own_accept_bits=513), "own_accept_bits 513 lies in 1..512"),
+        (lambda m: m["assessment"].update(own_accept_bits=129), "own_accept_bits 129 lies in 1..128"),
         (lambda m: m["assessment"].update(interval_accept_bits=0), "interval_accept_bits 0 lies in 1..768"),
         (lambda m: m["assessment"].update(interval_accept_bits=769), "interval_accept_bits 769"),
         (lambda m: m["assessment"].update(norm_tolerance_bps=0), "norm_tolerance_bps 0"),

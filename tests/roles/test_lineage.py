@@ -319,8 +319,11 @@ def test_a_wrong_cached_file_is_noticed(played: Played, tmp_path: Path) -> None:
     proven = tmp_path / "proven"
     older, newer = cached(proven)
     whole = newer.read_bytes()
-    for wrong in (whole[:-1] + b"\1", whole[:100], b"", older.read_bytes()):
-        newer.write_bytes(wrong)
+    for wrong in (whole[:-1] + b"\1", whole[:100], b"", older.read_bytes(), None):
+        if wrong is None:
+            os.truncate(newer, 1 << 40)  # of no use, and not to be read
+        else:
+            newer.write_bytes(wrong)
         _, found = played.catch_up(until=6, cache=tmp_path, from_scratch=True)
         assert found.start == Start(5, "cache") and found.model == played.attested(6)
         assert newer.read_bytes() == whole  # healed

@@ -55,6 +55,7 @@ records = st.builds(
     active=uint(32),
     revealed=uint(32),
     roster=hash24,
+    transcript=hash24,
     reports=st.lists(hash32, max_size=4).map(tuple),
     stakes_wei=st.lists(uint(128), max_size=4).map(tuple),
 )

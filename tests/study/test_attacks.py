@@ -183,7 +183,7 @@ def test_vectors_are_what_their_formulas_say() -> None:
     assert torch.equal(ATTACKS["explosion"].forge(seen), -100 * own)
     assert torch.equal(ATTACKS["Sybil split"].forge(seen), own[:1].expand(3, -1))
     assert torch.equal(ATTACKS["disguised split"].forge(seen)[0], own[0])
-    for name, meant in (("IPM", -0.5 * mu), ("FOE", -4 * mu), ("ALIE", mu - 1.5 * sigma), ("mimic", honest[0])):
+    for name, meant in (("IPM", -0.5 * mu), ("FOE", -4 * mu), ("ALIE", mu - 1.5 * sigma)):
         sent = ATTACKS[name].forge(seen)
         kept = sent != 0
         assert torch.allclose(sent[kept], (meant / 0.65).expand(3, -1)[kept], rtol=1e-4), name
@@ -262,11 +262,30 @@ def test_disguised_copies_are_no_duplicates_and_plain_ones_are() -> None:
         assert [marked[i].verdict for i in range(3)] == found, name
 
 
+def test_copies_of_what_is_published_pass_for_something_else() -> None:
+    manifest = plain(0)
+    table_ = manifest.codec.table(4_810)
+    published = torch.stack([approximate(row, table_).dense() for row in rows(5)])
+    seen = view(published, rows(3, seed=9), past=[published], best=[2], round=1)
+    earlier = {i: approximate(row, table_) for i, row in enumerate(published)}
+    for name, victim in (("mimic", published[0]), ("noisy copy", published[2])):
+        sent = ATTACKS[name].forge(seen)
+        assert float(torch.nn.functional.cosine_similarity(sent, victim[None]).min()) > 0.5
+        checked = {i: inspected(approximate(row, table_), manifest) for i, row in enumerate(sent)}
+        marked = mark_duplicates(checked, [0, 1, 2], earlier, manifest)
+        assert [marked[i].verdict for i in range(3)] == [Verdict.OK] * 3, name
+
+
 def test_every_attack_is_explained_and_can_be_played() -> None:
     for name, attack in ATTACKS.items():
         assert attack.name == name and len(attack.source) > 10
         outcome = play(Setting(attack=name, attackers=2, peers=5, rounds=3))
         assert len(outcome.accuracies) == 3
+
+
+def test_the_default_is_what_runs_do() -> None:
+    spec = plain(0).aggregation
+    assert (spec.rule, set(spec.pre)) == (RULES[DEFAULT][0], set(RULES[DEFAULT][1]))
 
 
 def test_every_rule_can_be_played() -> None:

@@ -17,11 +17,11 @@ def show_cells(cells: Sequence[Cell]) -> None:
         own = {(c.attack, c.rule): c for c in cells if (c.skew, c.attackers) == (skew, attackers)}
         out.print(f"[bold]{SKEWS[skew]}[/bold], {attackers} of {cells[0].peers} attack: points of accuracy lost")
         if len(rules) == 1:
-            drawn = new_table(rules[0], "points lost", "pay beside a twin's", "part of all pay", "entered the model")
+            drawn = new_table(rules[0], "points lost", "pay beside a twin's", "part of all pay", "value above 0")
             for (attack, _), cell in own.items():
                 drawn.add_row(
                     *(attack, spread(cell.lost), spread(cell.pay, "{:.2f}"), spread(cell.captured, "{:.3f}")),
-                    spread(cell.entered, "{:.2f}"),
+                    spread(cell.passed, "{:.2f}"),
                     style="" if cell.harmless else "yellow",
                 )
         else:

@@ -332,8 +332,7 @@ class Demo:
 
     def _pool(self, chain: Web3Chain, ledger: Ledger) -> None:
         """Anyone may move the budget's part of lost bonds to where it belongs."""
-        bonds_wei, stakes_wei = (sum(lost.pool_wei for lost in rows) for rows in (ledger.forfeited, ledger.seized))
-        if bonds_wei + stakes_wei > ledger.pooled_wei:
+        if ledger.poolable_wei > 0:
             chain.send(Pool(run=ledger.run))
 
     def _saw(self, event: Event) -> None:
@@ -381,7 +380,7 @@ class Demo:
         )
 
     def _broken_promises(self, found: Audit, rows: list[Outcome]) -> list[str]:
-        broken = []
+        broken = self._broken_exposures(found.ledger)
         if found.divergence is not None:
             return [f"audit: {found.divergence}"]
         balance = found.balance
@@ -394,7 +393,6 @@ class Demo:
             broken.append(f"the model ends at {found.loss_nats} nats, the target is {target / 1e6}")
         if self.plan.propose:
             broken += self._broken_proposals(found)
-        broken += self._broken_exposures(found.ledger)
         honest = [row.earned_wei for row in rows if row.role == "trainer" and row.strategy == "honest"]
         numerics = {person.name: person.numerics for person in self.cast}
         for row in rows:
@@ -419,11 +417,10 @@ class Demo:
         return broken
 
     def _broken_exposures(self, ledger: Ledger) -> list[str]:
-        lazy = {bytes.fromhex(person.account.address[2:]) for person in self.cast if person.strategy == "rubber-stamp"}
-        if {row.account for row in ledger.seized} - lazy:
-            return [f"somebody who looked lost stake: {ledger.seized}"]
-        plants = any(person.strategy == "planter" for person in self.cast)
-        return ["nothing planted was exposed"] if lazy and plants and not ledger.exposed else []
+        cast = {bytes.fromhex(person.account.address[2:]): person.strategy for person in self.cast}
+        expected = {"rubber-stamp"} if {"planter", "rubber-stamp"} <= set(cast.values()) else set()
+        wrong = {cast.get(row.account, "") for row in ledger.seized} ^ expected
+        return [f"not exactly who did not look lost stake: {ledger.seized}"] if wrong else []
 
     def _broken_proposals(self, found: Audit) -> list[str]:
         ledger, broken = found.ledger, []

@@ -156,7 +156,7 @@ def balance(head: Head, ledger: Ledger) -> Balance:
     bonds_wei = sum(bond.amount_wei for bond in head.bonds.values())
     lost: list[Forfeited | Seized] = [*ledger.forfeited, *ledger.seized]
     burnable_wei = ledger.prices_wei + slashed_wei + sum(one.burn_wei for one in lost) - ledger.burned_wei
-    poolable_wei = sum(one.pool_wei for one in lost) - ledger.pooled_wei
+    poolable_wei = ledger.poolable_wei
     for what, amount_wei in (("burnable wei", burnable_wei), ("poolable wei", poolable_wei)):
         if amount_wei < 0:
             raise Divergence(None, what, "0 or more", amount_wei, "more was burned or pooled than there was")

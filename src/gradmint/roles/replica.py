@@ -253,12 +253,19 @@ class Replica:
         for concluded, base, path in self._cached():
             if self.concluded < concluded <= last and base in self._claimed(ledger, concluded, base):
                 try:
-                    self._adopt(ledger, concluded, base, load(path.read_bytes(), self.layout), "cache")
+                    self._adopt(ledger, concluded, base, self._read(path, _steps(ledger, concluded)), "cache")
                     break
                 except (ManifestError, OSError) as error:
                     log.warning("cached model %s is of no use, an older one serves: %s", path, error)
         if checkpoints and last - self.concluded > FEW_ROUNDS:
             self._find_checkpoint(ledger, last)
+
+    def _read(self, path: Path, steps: int) -> State:
+        """Raises ManifestError, OSError; reads nothing that does not have a state's length."""
+        found, expected = path.stat().st_size, file_bytes(self.layout, self.state.buffers, steps)
+        if found != expected:
+            raise ManifestError(f"it has {found} bytes, expected {expected}")
+        return load(path.read_bytes(), self.layout)
 
     def publish(self) -> None:
         """Put the model into the store as a checkpoint, where its digest names it. Raises StoreUnreachable."""

@@ -119,6 +119,12 @@ class Ledger:
         return self.final.total_wei
 
     @property
+    def poolable_wei(self) -> int:
+        """Lost to the run's budget, by bonds and stakes, and not moved there yet."""
+        bonds_wei, stakes_wei = (sum(lost.pool_wei for lost in rows) for rows in (self.forfeited, self.seized))
+        return bonds_wei + stakes_wei - self.pooled_wei
+
+    @property
     def standings(self) -> dict[Role, tuple[Standing, ...]]:
         """After the last recorded round."""
         return {Role.TRAINER: self.books.trainers, Role.VERIFIER: self.books.verifiers}

@@ -87,7 +87,7 @@ class Outcome:
 
     accuracies: tuple[float, ...]  # of the model after each round, on held-out digits
     paid_wei: tuple[int, ...]  # each trainer's, in all
-    accepted: tuple[tuple[int, ...], ...]  # whose updates each outer step averages
+    passed: tuple[tuple[int, ...], ...]  # whose updates had positive value: those that a gate lets into the model
     verdicts: tuple[tuple[Verdict, ...], ...]
     proof: tuple[float, ...]  # at the end
 
@@ -198,7 +198,7 @@ class Arena:
         self.unpaid_wei = BUDGET_WEI
 
     def play(self, round_: int) -> tuple[Report, tuple[int, ...]]:
-        """Round ``round_``, counted from 0: the report it is settled by, and whose updates enter the model."""
+        """Round ``round_``, from 0: the report it is settled by, and whose updates a gate lets into the model."""
         setting, manifest = self.setting, self.manifest
         barred = {i for i, standing in enumerate(self.trainers) if is_banned(standing, round_ + 1)}
         updates = self.updates(round_)
@@ -330,14 +330,14 @@ def play(setting: Setting) -> Outcome:
     arena = Arena(setting)
     accuracies, steps, verdicts = [], [], []
     for round_ in range(setting.rounds):
-        report, entered = arena.play(round_)
+        report, positive = arena.play(round_)
         accuracies.append(arena.peers.accuracy(arena.state.theta))
-        steps.append(entered)
+        steps.append(positive)
         verdicts.append(tuple(row.verdict for row in report.rows))
     return Outcome(
         accuracies=tuple(accuracies),
         paid_wei=tuple(standing.paid_wei for standing in arena.trainers),
-        accepted=tuple(steps),
+        passed=tuple(steps),
         verdicts=tuple(verdicts),
         proof=tuple(standing.proof_q32 / 2**32 for standing in arena.trainers),
     )

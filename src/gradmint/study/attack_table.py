@@ -76,7 +76,7 @@ class Run:
     setting: Setting
     accuracy: float
     paid_ppb: tuple[int, ...]  # of the whole budget, by seat
-    entered: float  # part of the attackers' updates that entered the model
+    passed: float  # part of the attackers' updates of positive value, which a gate lets into the model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class Cell:
     lost: Spread  # points of accuracy, against the honest twin of the run
     captured: Spread  # part of all pay that the attackers got
     pay: Spread  # the attackers', in multiples of the honest twins', per head
-    entered: Spread
+    passed: Spread
 
     @property
     def where(self) -> str:
@@ -127,12 +127,12 @@ def measure(setting: Setting) -> Run:
     outcome = play(setting)
     members = seats_of(setting) if setting.attack else ()
     chances = len(members) * setting.rounds
-    inside = sum(seat in members for step in outcome.accepted for seat in step)
+    inside = sum(seat in members for step in outcome.passed for seat in step)
     return Run(
         setting=setting,
         accuracy=outcome.accuracy,
         paid_ppb=tuple(paid_wei * PPB // BUDGET_WEI for paid_wei in outcome.paid_wei),
-        entered=inside / chances if chances else 0.0,
+        passed=inside / chances if chances else 0.0,
     )
 
 
@@ -152,7 +152,7 @@ def table(runs: Mapping[Setting, Run], grid: Grid) -> list[Cell]:
 def cell(pairs: Sequence[tuple[Run, Run]]) -> Cell:
     """Of runs that differ in their seed, each with its twin."""
     setting = pairs[0][0].setting
-    found: dict[str, list[float]] = {"accuracy": [], "lost": [], "captured": [], "pay": [], "entered": []}
+    found: dict[str, list[float]] = {"accuracy": [], "lost": [], "captured": [], "pay": [], "passed": []}
     for run, honest in pairs:
         seats = seats_of(run.setting)
         got, due = (sum(one.paid_ppb[seat] for seat in seats) for one in (run, honest))
@@ -160,7 +160,7 @@ def cell(pairs: Sequence[tuple[Run, Run]]) -> Cell:
         found["lost"].append(100 * (honest.accuracy - run.accuracy))
         found["captured"].append(got / max(1, sum(run.paid_ppb)))
         found["pay"].append(got / max(1, due))
-        found["entered"].append(run.entered)
+        found["passed"].append(run.passed)
     return Cell(
         attack=setting.attack,
         rule=setting.rule,
@@ -251,5 +251,5 @@ def _run(row: Mapping[str, Any]) -> Run:
         setting=Setting(**row["setting"]),
         accuracy=float(row["accuracy"]),
         paid_ppb=tuple(int(paid) for paid in row["paid_ppb"]),
-        entered=float(row["entered"]),
+        passed=float(row["passed"]),
     )

@@ -22,7 +22,7 @@ STEALTHY, REVERSING = 0.5, 4.0  # of the inner product attack: within the honest
 NOISE = 10.0  # times the honest norm
 EXPLOSION = 100.0
 TRACE = 1e-6  # what a free-rider sends for nothing, so that it is no copy of another's nothing
-COPY_NOISE = 1.0  # of the copy's own root mean square
+FAINT, COPY_NOISE = 0.2, 0.5  # of a copy's own root mean square: where it has nothing; where it has something
 OLD = 2  # rounds: the youngest replay that no check for duplicates compares
 MARGINS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)  # parts of the honest value that a gated flip keeps: the first that passes
 SEARCHED = tuple(0.5 * k for k in range(1, 9))  # deviations that the optimised attack tries
@@ -71,11 +71,22 @@ class Attack:
 
 
 def disguised(row: Tensor, view: View) -> Tensor:
-    """One row for each member, a part of its coordinates left out of each and the rest made longer: no two of them keep
-    so many positions in common that they count as copies."""
+    """One row for all members, or one each, a part of the coordinates left out of each and the rest made longer: no two
+    of them keep so many positions in common that they count as copies."""
     kept = torch.rand(view.members, row.shape[-1], generator=view.draws) >= DISGUISE
     rows: Tensor = row * kept / (1 - DISGUISE)
     return rows
+
+
+def filled(rows: Tensor, view: View) -> Tensor:
+    """Faint noise wherever a row has nothing: a part of what somebody published is a copy of it, unless the places it
+    leaves free are taken by something else."""
+    return rows + (rows == 0) * FAINT * _size(rows) * torch.randn(rows.shape, generator=view.draws)
+
+
+def _size(rows: Tensor) -> float:
+    """Root mean square of the values that are not zero."""
+    return float(rows[rows != 0].square().mean().sqrt())
 
 
 def _repeated(row: Tensor, view: View) -> Tensor:
@@ -133,7 +144,7 @@ def label_flip(view: View) -> Tensor:
 
 def mimic(view: View) -> Tensor:
     """The first honest update, so that it counts for many (Karimireddy et al., 2022), disguised."""
-    return disguised(view.honest[0], view)
+    return filled(disguised(view.honest[0], view), view)
 
 
 def noise(view: View) -> Tensor:
@@ -198,13 +209,12 @@ def copy(view: View) -> Tensor:
 
 
 def noisy_copy(view: View) -> Tensor:
-    """The last round's most valuable update with noise of its own size at the positions it keeps, disguised."""
+    """The last round's most valuable update, disguised, with noise of half its size at the positions it keeps."""
     loot = _loot(view)
     if loot is None:
         return _nothing(view)
-    kept = loot != 0
-    size = COPY_NOISE * loot[kept].square().mean().sqrt()
-    return disguised(loot, view) + size * kept * torch.randn(view.own.shape, generator=view.draws)
+    noise = COPY_NOISE * _size(loot) * (loot != 0) * torch.randn(view.own.shape, generator=view.draws)
+    return filled(disguised(loot + noise, view), view)
 
 
 def permuted_copy(view: View) -> Tensor:

@@ -178,7 +178,7 @@ def calibrate(manifest: Manifest, measured: Collected) -> Calibration:
         precision_words=manifest.assessment.precision_words,
         precision_width=manifest.assessment.precision_width,
         report=findings_of(measured.reports, 256 * manifest.assessment.words),
-        training=audit_findings_of(measured.audits, measured.honest_audits),
+        training=audit_findings_of(measured.audits, measured.honest_audits, manifest.assessment.words),
         machine=machine(),
     )
 

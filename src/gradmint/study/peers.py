@@ -81,18 +81,16 @@ class Peers:
 
     def accuracy(self, theta: Tensor) -> float:
         """Part of the held-out digits that the model [d] gets right."""
-        pixels, digits = self.validation
-        model = self._parts(theta[None])
-        hidden = F.gelu(torch.addmm(model["first.bias"][0], pixels, model["first.weight"][0].T))
-        logits = torch.addmm(model["last.bias"][0], hidden, model["last.weight"][0].T)
-        return float((logits.argmax(1) == digits).double().mean())
+        return float((self._logits(theta).argmax(1) == self.validation[1]).double().mean())
 
     def mean_loss(self, theta: Tensor) -> float:
         """Of the held-out digits, in nats."""
-        pixels, digits = self.validation
+        return float(F.cross_entropy(self._logits(theta), self.validation[1]))
+
+    def _logits(self, theta: Tensor) -> Tensor:
         model = self._parts(theta[None])
-        hidden = F.gelu(torch.addmm(model["first.bias"][0], pixels, model["first.weight"][0].T))
-        return float(F.cross_entropy(torch.addmm(model["last.bias"][0], hidden, model["last.weight"][0].T), digits))
+        hidden = F.gelu(torch.addmm(model["first.bias"][0], self.validation[0], model["first.weight"][0].T))
+        return torch.addmm(model["last.bias"][0], hidden, model["last.weight"][0].T)
 
     def _parts(self, rows: Tensor) -> dict[str, Tensor]:
         """Each named parameter of every row, as views [n, *shape]."""

@@ -22,7 +22,6 @@ from .statistics import area_under_roc, beyond_all
 
 ACCUSE_RATE = 1e-6
 LEAST_PART = 8  # of all bits and of a norm: random words differ in half
-LEAST_WORDS = 2  # of any manifest
 MOST_SCORE = 10_000  # a hundred tolerances: what is further off is as far
 COARSE = (("bf16 training", True), ("bf16 claims", False))  # where the policy admits float32 alone
 
@@ -72,14 +71,14 @@ class AuditFindings:
         return [
             one
             for one in self.tolerances
-            if (not one.audits and one.name in needed) or one.value > most.get(one.name, one.value)
+            if (not one.audits and one.name in needed) or (one.name in most and one.value >= most[one.name])
         ]
 
 
-def audit_findings_of(audits: Sequence[Audit], more: Sequence[Audit]) -> AuditFindings:
-    """Of audits with cheats, and of ``more`` without."""
+def audit_findings_of(audits: Sequence[Audit], more: Sequence[Audit], words: int) -> AuditFindings:
+    """Of audits with cheats, and of ``more`` without, in a run whose headers have so many ``words``."""
     everyone = [*audits, *more]
-    tolerances = tuple(_tolerance(name, everyone) for name in TOLERANCES)
+    tolerances = tuple(_tolerance(name, everyone, words) for name in TOLERANCES)
     held = {tolerance.name: tolerance.value for tolerance in tolerances}
     honest = [[score(one, held) for one in audit.honest] for audit in everyone]
     pooled = [percent for scores in honest for percent in scores] or [0]  # nothing compared: nothing differed
@@ -116,13 +115,13 @@ def score(comparison: Comparison, tolerances: Mapping[str, int]) -> int:
     return min(MOST_SCORE, math.ceil(100 * comparison.ratio(tolerances)))
 
 
-def _tolerance(name: str, audits: Sequence[Audit]) -> Tolerance:
+def _tolerance(name: str, audits: Sequence[Audit], words: int) -> Tolerance:
     """At least one unit is taken for seen, because what never differed may differ on another machine; and one is what
     is never compared, in a run without audits."""
     compared = sum(any(name in one.gaps for one in audit.honest) for audit in audits)
     greatest = _greatest(name, (one for audit in audits for one in audit.honest))
     value = math.ceil(beyond_all(max(1.0, greatest), compared, ACCUSE_RATE)) if compared else 1
-    return Tolerance(name=name, value=min(value, ceilings(LEAST_WORDS)[name]), greatest=greatest, audits=compared)
+    return Tolerance(name=name, value=min(value, ceilings(words)[name]), greatest=greatest, audits=compared)
 
 
 def _greatest(name: str, comparisons: Iterable[Comparison]) -> float:

@@ -104,6 +104,10 @@ class FolderTask(TextTask):
             assessment=replace(manifest.assessment, common_samples=128, assigned_samples=16),
         )
         for part, values in self.options.preset.items():
+            if part == "task":  # it could name code
+                raise ManifestError(
+                    f"{self.folder / 'task.json'}: preset.task: the sponsor names task and seed; leave it out"
+                )
             try:
                 tuned = replace(tuned, **{part: replace(getattr(tuned, part), **values)})
             except (TypeError, AttributeError) as error:
@@ -216,11 +220,13 @@ class OwnModel(Bytes):
 
 def listing(folder: Path) -> dict[str, Path]:
     """What ``data_sha256`` covers, in the order of relative names: all but the weights. Raises ManifestError when there
-    is no text."""
+    is no text, or a folder of it is a link."""
     files = {name: folder / name for name in ("config.json", "task.json", "tokenizer.json") if (folder / name).exists()}
     data = folder / "data"
     for place, folders, names in os.walk(data):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        if linked := [name for name in folders if Path(place, name).is_symlink()]:
+            raise ManifestError(f"{Path(place, linked[0])} is a link to a folder, which could lead in circles: copy it")
         for path in (Path(place, name) for name in names if not name.startswith(".")):
             files[path.relative_to(folder).as_posix()] = path
     if not any(name.startswith("data/") for name in files):
