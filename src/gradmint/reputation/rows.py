@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..spec.feedback import MAX_ROW_BITS, Graph
+from .compiled import compiled
 
 Longs = NDArray[np.int64]
 Places = NDArray[np.int32]
@@ -28,6 +29,7 @@ class Rows:
     targets: Places  # [m]
     weights: Weights  # [m]
     sums: Weights  # [m], inclusive, from each row's start on
+    guide: Places  # [m], or none: see :func:`_guide`
 
     @classmethod
     def of(cls, graph: Graph) -> Rows:
@@ -43,7 +45,8 @@ class Rows:
         """Of compressed sparse rows that are canonical already."""
         running = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(weights, dtype=np.int64)])
         sums = (running[1:] - np.repeat(running[offsets[:-1]], np.diff(offsets))).astype(np.uint32)
-        return cls(np.stack([offsets[:-1], offsets[1:], np.diff(running[offsets])], axis=1), targets, weights, sums)
+        heads = np.stack([offsets[:-1], offsets[1:], np.diff(running[offsets])], axis=1)
+        return cls(heads, targets, weights, sums, _guide(heads, sums))
 
     @classmethod
     def from_edges(cls, size: int, sources: Longs, targets: Longs, weights: Longs) -> Rows:
@@ -86,7 +89,23 @@ class Rows:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """What another process needs to have the same rows."""
-        return {name: getattr(self, name) for name in ("heads", "targets", "weights", "sums")}
+        return {name: getattr(self, name) for name in ("heads", "targets", "weights", "sums", "guide")}
+
+
+@compiled
+def _guide(heads: Longs, sums: Weights) -> Places:
+    """Where to look for an edge: entry k of a row of c is the first of its edges whose running sum exceeds k / c of the
+    whole. Who looks for a part r of it starts at entry floor(r c) and goes on by less than two edges on average,
+    whatever the weights (Chen and Asau, 1974)."""
+    guide = np.empty(len(sums), dtype=np.int32)
+    for source in range(len(heads)):
+        first, last, total = heads[source]
+        edge = first
+        for k in range(last - first):
+            while sums[edge] <= k * total // (last - first):
+                edge += 1
+            guide[first + k] = edge
+    return guide
 
 
 class Growing:
@@ -129,4 +148,5 @@ class Growing:
         self._pool["weights"][begin:end] = weights
         self._pool["sums"][begin:end] = np.cumsum(weights)
         self._heads[source], self._used = (begin, end, total), end
-        self._rows = Rows(self._heads, **self._pool)  # type: ignore[arg-type]
+        # A guide of the whole would be made anew with every change.
+        self._rows = Rows(self._heads, **self._pool, guide=np.zeros(0, dtype=np.int32))  # type: ignore[arg-type]

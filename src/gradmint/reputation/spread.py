@@ -4,7 +4,7 @@ A *pool* has the rows (replicated: one read-only copy on each machine) and runs 
 they are, since kernels leave the interpreter's lock; processes share them as a block of memory; Ray keeps one copy in
 the object store of each machine. Which one it is changes no bit, so the choice is about memory alone:
 
-    up to some 10^8 edges      Threads on one machine: 24 bytes an edge, 10^7 edges are 240 MB
+    up to some 10^8 edges      Threads on one machine: 28 bytes an edge, 10^7 edges are 280 MB
     as many on many machines   Ray: every machine holds all rows, tasks are ranges of egos x ranges of walks
     beyond a machine's memory  :mod:`.shards`: every worker holds the rows of some sources
 """

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..spec.reputation_params import ReputationParams
 from ..spec.walks import DOMAIN, MULTIPLIERS, REST_BITS, ROUNDS, WEYL, Key, stop_below
-from .compiled import compiled
+from .compiled import compiled, inlined
 from .rows import Growing, Longs, Places, Rows, Weights
 
 M0, M1 = np.uint64(MULTIPLIERS[0]), np.uint64(MULTIPLIERS[1])
@@ -20,7 +20,7 @@ DOMAIN_WORD = np.uint64(DOMAIN)
 NONE = -1
 
 
-@compiled
+@inlined
 def block(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]  # uint64 scalars, which mypy takes for Python's
     """Three words of a Philox block: to end, and to pick by."""
     for _ in range(ROUNDS):
@@ -30,14 +30,14 @@ def block(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]  # uint64 sca
     return c0, c1, c2
 
 
-@compiled
+@inlined
 def _pick(high, low, total):  # type: ignore[no-untyped-def]
     """(high 2^32 + low) * total >> 64 for a total below 2^34."""
     upper, lower = high * total, low * total
     return np.int64((upper + (lower >> HALF)) >> HALF)
 
 
-@compiled
+@inlined
 def _edge(sums: Weights, first: int, last: int, pick: int) -> int:
     """The first of a row's edges whose running sum exceeds ``pick``, which is below the last one's.
 
@@ -51,9 +51,10 @@ def _edge(sums: Weights, first: int, last: int, pick: int) -> int:
     return first
 
 
-@compiled
+@inlined
 def take(
-    heads: Longs, targets: Places, sums: Weights, bad_heads: Longs, bad_targets: Places, bad_sums: Weights,
+    heads: Longs, targets: Places, sums: Weights, guide: Places,
+    bad_heads: Longs, bad_targets: Places, bad_sums: Weights,
     ego: int, word: int, number: int, k0: int, k1: int, stop: int, most: int, path: Places,
 ) -> tuple[int, int]:  # fmt: skip
     """One walk into ``path``: how many accounts it comes by, counting again whom it meets again, and whom it strikes.
@@ -63,7 +64,7 @@ def take(
     here, length = ego, 1
     path[0] = ego
     uk0, uk1, uword, unumber, ustop = np.uint64(k0), np.uint64(k1), np.uint64(word), np.uint64(number), np.uint64(stop)
-    has_bad = len(bad_heads) > 0
+    has_bad, has_guide = len(bad_heads) > 0, len(guide) > 0
     for step in range(most):
         good = heads[here, 2]
         total = good + bad_heads[here, 2] if has_bad else good
@@ -76,7 +77,14 @@ def take(
         if pick >= good:
             edge = _edge(bad_sums, bad_heads[here, 0], bad_heads[here, 1], pick - good)
             return length, int(bad_targets[edge])
-        here = int(targets[_edge(sums, heads[here, 0], heads[here, 1], pick)])
+        begin, end = heads[here, 0], heads[here, 1]
+        if has_guide and total == good:
+            edge = int(guide[begin + _pick(b1, b2, np.uint64(end - begin))])
+            while sums[edge] <= pick:
+                edge += 1
+        else:
+            edge = _edge(sums, begin, end, pick)
+        here = int(targets[edge])
         if length == len(path):
             return length + 1, NONE
         path[length] = here
@@ -86,14 +94,15 @@ def take(
 
 @compiled
 def _tally(
-    heads: Longs, targets: Places, sums: Weights, bad_heads: Longs, bad_targets: Places, bad_sums: Weights,
+    heads: Longs, targets: Places, sums: Weights, guide: Places,
+    bad_heads: Longs, bad_targets: Places, bad_sums: Weights,
     ego: int, word: int, first: int, last: int, k0: int, k1: int, stop: int, most: int,
     hits: Longs, strikes: Longs,
 ) -> None:  # fmt: skip
     path, seen = np.empty(most + 1, dtype=np.int32), np.full(len(heads), first - 1)
     for number in range(first, last):
         length, struck = take(
-            heads, targets, sums, bad_heads, bad_targets, bad_sums,
+            heads, targets, sums, guide, bad_heads, bad_targets, bad_sums,
             ego, word, number, k0, k1, stop, most, path,
         )  # fmt: skip
         for k in range(length):
@@ -104,7 +113,7 @@ def _tally(
             strikes[struck] += 1
 
 
-@compiled
+@inlined
 def _count(path: Places, length: int, struck: int, hits: Longs, strikes: Longs, sign: int) -> None:
     """Add ``sign`` once for each account of a walk, however often it comes by."""
     for k in range(length):
@@ -121,14 +130,12 @@ def _count(path: Places, length: int, struck: int, hits: Longs, strikes: Longs, 
 
 def _edges(rows: Rows, bad: Rows | None) -> tuple[NDArray[np.generic], ...]:
     other = _no_rows(0) if bad is None else bad
-    return (rows.heads, rows.targets, rows.sums, other.heads, other.targets, other.sums)
+    return (rows.heads, rows.targets, rows.sums, rows.guide, other.heads, other.targets, other.sums)
 
 
 def _no_rows(size: int) -> Rows:
-    none = np.zeros(0, dtype=np.int64)
-    return Rows(
-        np.zeros((size, 3), dtype=np.int64), none.astype(np.int32), none.astype(np.uint32), none.astype(np.uint32)
-    )
+    offsets, none = np.zeros(size + 1, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    return Rows.packed(offsets, none.astype(np.int32), none.astype(np.uint32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +164,8 @@ def tally(
 
 @compiled
 def _regrow(
-    heads: Longs, targets: Places, sums: Weights, bad_heads: Longs, bad_targets: Places, bad_sums: Weights,
+    heads: Longs, targets: Places, sums: Weights, guide: Places,
+    bad_heads: Longs, bad_targets: Places, bad_sums: Weights,
     ego: int, word: int, k0: int, k1: int, stop: int, most: int,
     changed: int, paths: NDArray[np.int32], lengths: Longs, struck: Longs, hits: Longs, strikes: Longs,
 ) -> int:  # fmt: skip
@@ -178,7 +186,7 @@ def _regrow(
             continue
         again += 1
         fresh, hit = take(
-            heads, targets, sums, bad_heads, bad_targets, bad_sums,
+            heads, targets, sums, guide, bad_heads, bad_targets, bad_sums,
             ego, word, number, k0, k1, stop, most, path,
         )  # fmt: skip
         if fresh > paths.shape[1]:
