@@ -154,7 +154,14 @@ def another_torch(shell: Shell) -> tuple[int, str]:
     manifest = preset("digits")
     older = replace(manifest, numerics=replace(manifest.numerics, torch="1.0.0"))
     digest_ = LocalStore(shell.folder / "blobs").put(older.encode())
-    terms = replace(Stage(shell.anvil).params, manifest=digest_, min_trainers=1)
+    spec = manifest.assessment
+    terms = replace(
+        Stage(shell.anvil).params,
+        manifest=digest_,
+        min_trainers=1,
+        words=spec.words,
+        assigned_trainers=spec.assigned_trainers,
+    )
     opened = shell.anvil.connect(0).send(Open(params=terms, token=shell.anvil.token, budget_wei=10**18))
     return unpaid(shell, "join", "--role", "verifier", GRADMINT_RUN=str(opened.events[0].run))
 
