@@ -50,7 +50,7 @@ check-contracts: .venv/ready
 	$(FORGE) fmt --check
 	$(FORGE) build --quiet
 	$(FORGE) test --quiet --fuzz-runs 10000
-	$(PY) scripts/compile.py --check
+	$(PY) scripts/compile.py --test --check
 	$(PY) scripts/fuzz.py --rounds 10000
 
 prove: .venv/ready  ## for all inputs: halmos; and slither, every finding answered
