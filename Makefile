@@ -60,7 +60,7 @@ mutate: .venv/ready  ## plant defects and see them caught
 	$(PY) scripts/mutate.py $(ARGS)
 
 coverage: .venv/ready  ## branches of the contracts that forge's tests take
-	$(PY) scripts/coverage.py $(ARGS)
+	$(PY) scripts/branches.py $(ARGS)
 
 format: .venv/ready
 	$(BIN)/ruff format src tests scripts benchmarks

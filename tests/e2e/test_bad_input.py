@@ -35,6 +35,7 @@ from gradmint.roles.follower import Follower
 from gradmint.roles.journal import Journal, identity
 from gradmint.roles.sponsor import open_run
 from gradmint.spec.errors import NotAToken, Reverted, Unfunded
+from gradmint.spec.params import Params
 from gradmint.spec.transcript import commitment
 from gradmint.spec.types import Phase, Report, Role, Verdict
 from gradmint.study.calibration import Calibration
@@ -150,18 +151,17 @@ def no_such_numerics(shell: Shell) -> tuple[int, str]:
     return unpaid(shell, "join", "--role", "trainer", "--numerics", "float16")
 
 
+def naming(params: Params, manifest: Manifest, digest_: bytes) -> Params:
+    """Terms of a run for one trainer that name a manifest and its numbers."""
+    spec = manifest.assessment
+    return replace(params, manifest=digest_, min_trainers=1, words=spec.words, assigned_trainers=spec.assigned_trainers)
+
+
 def another_torch(shell: Shell) -> tuple[int, str]:
     manifest = preset("digits")
     older = replace(manifest, numerics=replace(manifest.numerics, torch="1.0.0"))
     digest_ = LocalStore(shell.folder / "blobs").put(older.encode())
-    spec = manifest.assessment
-    terms = replace(
-        Stage(shell.anvil).params,
-        manifest=digest_,
-        min_trainers=1,
-        words=spec.words,
-        assigned_trainers=spec.assigned_trainers,
-    )
+    terms = naming(Stage(shell.anvil).params, manifest, digest_)
     opened = shell.anvil.connect(0).send(Open(params=terms, token=shell.anvil.token, budget_wei=10**18))
     return unpaid(shell, "join", "--role", "verifier", GRADMINT_RUN=str(opened.events[0].run))
 
@@ -259,8 +259,7 @@ def a_strangers_code(shell: Shell) -> tuple[int, str]:
     manifest = preset("digits")
     foreign = replace(manifest, task=replace(manifest.task, factory="evil.package:factory"))
     digest_ = LocalStore(shell.folder / "blobs").put(foreign.encode())
-    stage = Stage(shell.anvil)
-    terms = replace(stage.params, manifest=digest_, min_trainers=1)
+    terms = naming(Stage(shell.anvil).params, foreign, digest_)
     opened = shell.anvil.connect(0).send(Open(params=terms, token=shell.anvil.token, budget_wei=10**18))
     run = str(opened.events[0].run)
     shell.type("join", "--role", "trainer", GRADMINT_RUN=run)

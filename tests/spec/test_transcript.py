@@ -29,6 +29,7 @@ from gradmint.spec.events import (
     Event,
     Exiting,
     Expanded,
+    Exposed,
     Forfeited,
     Funded,
     Held,
@@ -44,6 +45,7 @@ from gradmint.spec.events import (
     Refuted,
     Retired,
     Revealed,
+    Seized,
     Settled,
     Slashed,
     Submitted,
@@ -193,6 +195,7 @@ def proposing() -> Script:
     play.challenge(1)
     play.finalise()
     play.settle(2)
+    play.expose(3, 0, 0b101)
     play.propose(3)
     play.finalise()
     play.unbond(PROPOSER, 400)
@@ -220,7 +223,7 @@ HASHED = {Recorded, Proposed, Funded, Slashed}
 # The auditor holds these against what the contracts keep, see roles/auditor.py.
 UNFOLDED = {
     Opened, Claimed, Redirected, Left, Refunded, Joined, Exiting, Withdrawn, Burned, Bonded, Unbonded, Forfeited,
-    Pooled, Voided, Challenged, Refuted, Expanded,
+    Pooled, Voided, Challenged, Refuted, Expanded, Exposed, Seized,
 }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Which branches of the contracts do forge's tests take?
 
-    python scripts/coverage.py           a table, and every branch that no test takes; exit 1 below 95%
+    python scripts/branches.py           a table, and every branch that no test takes; exit 1 below 95%
 
 Forge compiles without the optimiser for this (--ir-minimum): with it, branches merge and source maps lie. Branches are
 forge's: an if with an else has two, one without has one, which is taken when its body is. The Python tests on Anvil are
