@@ -155,6 +155,10 @@ def make_fit(out: Path) -> None:
         if "record_hash" in row:
             row["record_hash"] = "0x" + next(records).hex()
     recorded["clock"]["transcript"] = "0x" + forger.transcript.hex()
+    for number, slot in recorded["records"].items():
+        record = forger.rounds[int(number) - 1].record
+        assert record is not None
+        slot["hash"] = "0x" + record.hash().hex()
     (out / "chain.json").write_text(json.dumps(recorded))
 
 
