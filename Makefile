@@ -21,7 +21,6 @@ bench: .venv/ready  ## every claim of the README against its peer
 	$(PY) benchmarks/valuation.py
 	$(PY) benchmarks/economics.py
 	$(PY) benchmarks/signing.py
-	$(PY) benchmarks/reputation.py
 	$(PY) benchmarks/exact_checks.py
 	$(PY) benchmarks/planting.py
 	$(PY) benchmarks/codec.py
@@ -29,6 +28,7 @@ bench: .venv/ready  ## every claim of the README against its peer
 	$(PY) benchmarks/proof_of_training.py
 	$(PY) benchmarks/proof_of_training.py --task bytes --repeats 4
 	$(PY) benchmarks/lineage.py
+	$(PY) benchmarks/reputation.py
 
 check: .venv/ready  ## what must hold before a commit
 	$(MAKE) --jobs 2 --output-sync=target check-python check-contracts
