@@ -132,7 +132,7 @@ def test_ctrl_c_stops_every_child(tmp_path: Path) -> None:
         _pause()
     assert _processes_of(demo.pid) > 8
     os.kill(demo.pid, signal.SIGINT)
-    demo.communicate(timeout=30)
+    demo.communicate(timeout=90)
     assert demo.returncode != 0
     assert _processes_of(demo.pid) == 0
 
