@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from .settings import deployment_option, json_option, rpc_option, run_option, store_option, task_option
+from .sources import open_source
 
 
 @click.command()
@@ -48,22 +49,13 @@ def audit(
     """
     import torch
 
-    from ..ports.chain import ChainReader
-    from ..ports.deployment import Deployment
     from ..ports.open_store import open_store
-    from ..ports.recorded_chain import RecordedChain
-    from ..ports.web3_chain import Web3Chain
     from ..roles.auditor import audit as replay
     from .render import audit_summary, show_audit_end, show_round
     from .summary import nats
 
     torch.set_num_threads(1)
-    chain: ChainReader
-    if out is not None:
-        recorded = RecordedChain(out / "chain.json")
-        chain, store, run_ = recorded, str(out / "blobs"), recorded.run
-    else:
-        chain = Web3Chain(rpc, Deployment.read(deployment))
+    chain, store, run_ = open_source(rpc, deployment, store, run_, out)
     found = replay(
         chain,
         open_store(store),

@@ -12,9 +12,9 @@ import click
 
 from ..spec.errors import CertificateRefused
 from .settings import deployment_option, home_option, json_option, rpc_option, run_option, store_option, task_option
+from .sources import open_source
 
 if TYPE_CHECKING:
-    from ..ports.chain import ChainReader
     from ..roles.replica import Replica
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -72,20 +72,13 @@ def catch_up(
     import torch
 
     from ..learn.state import save
-    from ..ports.deployment import Deployment, write_atomically
+    from ..ports.deployment import write_atomically
     from ..ports.open_store import open_store
-    from ..ports.recorded_chain import RecordedChain
-    from ..ports.web3_chain import Web3Chain
     from ..roles.follower import Follower
     from ..roles.lineage import catch_up as rebuild
 
     torch.set_num_threads(1)
-    chain: ChainReader
-    if recorded is not None:
-        replayed = RecordedChain(recorded / "chain.json")
-        chain, store, run_ = replayed, str(recorded / "blobs"), replayed.run
-    else:
-        chain = Web3Chain(rpc, Deployment.read(deployment))
+    chain, store, run_ = open_source(rpc, deployment, store, run_, recorded)
     ledger = Follower(chain, run_).ledger
     vouched = {} if certificate is None else dict([_vouched(certificate, run_, rpc, deployment, recorded)])
     rounds: list[dict[str, object]] = []
