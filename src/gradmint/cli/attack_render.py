@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..study.attack_page import SKEWS, ordered, spread
 from ..study.attack_table import MOST_PAY, MOST_POINTS, Cell, mean
-from .study_render import new_console, new_table
+from .tables import new_console, new_table
 
 
 def show_cells(cells: Sequence[Cell]) -> None:

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
 from ..reputation.explain import Explanation
 from ..spec.feedback import ROUND_UNITS, Graph
 from ..spec.reputation import ONE_MASS, Path
 from ..spec.reputation_params import ReputationParams
 from ..spec.types import BPS, ONE_Q32
 from ..study.sybils import Findings
-
-NARROW = 120
+from .tables import new_console, new_table
 
 
 def hexed(account: bytes) -> str:
@@ -75,7 +70,7 @@ def found_digest(graph: Graph) -> str:
 
 
 def show_explanation(graph: Graph, params: ReputationParams, found: Explanation, seeds: int) -> None:
-    console = _console()
+    console = new_console()
     least, most = params.least_bps / BPS, params.most_bps / BPS
     place = f"{found.rank} of {found.ranked}" if found.score else f"none; {found.ranked} accounts have feedback"
     console.print(
@@ -89,14 +84,14 @@ def show_explanation(graph: Graph, params: ReputationParams, found: Explanation,
     )
     console.print(_why(graph, params, found))
     if found.strongest:
-        table = _table("strongest sources", "of its hits", "weight in rounds", "likeliest path")
+        table = new_table("strongest sources", "of its hits", "weight in rounds", "likeliest path")
         for one in found.strongest:
             path = " > ".join(short(graph.accounts[place]) for place in one.path)
             part = one.mass / max(1, found.hits)
             table.add_row(short(graph.accounts[one.account]), f"{part:.1%}", f"{one.weight / ROUND_UNITS:.2f}", path)
         console.print(table)
     if found.advice:
-        table = _table("a verified round, or a vouch, by", "would make its pay")
+        table = new_table("a verified round, or a vouch, by", "would make its pay")
         for advice in found.advice:
             table.add_row(hexed(graph.accounts[advice.source]), f"x {advice.multiplier_q32 / ONE_Q32:.3f}")
         console.print(table)
@@ -123,11 +118,11 @@ def _why(graph: Graph, params: ReputationParams, found: Explanation) -> str:
 
 
 def show_attacks(findings: Findings) -> None:
-    console, params = _console(), findings.params
+    console, params = new_console(), findings.params
     console.print(
         f"alpha {params.alpha_bps / BPS:g}, beta {params.beta_bps / BPS:g}, at most {params.max_paths} paths count"
     )
-    table = _table("attack", "found", "at most", "by single cuts", "holds")
+    table = new_table("attack", "found", "at most", "by single cuts", "holds")
     for one in findings.attacks:
         classic = "" if one.classic is None else f"{one.classic:.3g}"
         style = "" if one.holds else "red"
@@ -136,25 +131,12 @@ def show_attacks(findings: Findings) -> None:
         )
     console.print(table)
     if findings.grid:
-        table = _table("alpha", "beta", "gain", "at most", "honest with c = 1", "hits lost", "deviation", "correlation")
+        table = new_table(
+            "alpha", "beta", "gain", "at most", "honest with c = 1", "hits lost", "deviation", "correlation"
+        )
         for cell in findings.grid:
             table.add_row(
                 *(f"{cell.alpha:g}", f"{cell.beta:g}", f"{cell.gain:.3g}", f"{cell.bound:.3g}"),
                 *(f"{cell.penalised:.1%}", f"{cell.lost:.1%}", f"{cell.deviation:.3f}", f"{cell.correlation:.3f}"),
             )
         console.print(table)
-
-
-def _table(first: str, *rest: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    table.add_column(first, no_wrap=True)
-    for name in rest:
-        table.add_column(name, justify="right")
-    return table
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, NARROW)
-    return console

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
 from ..study.calibration import Calibration
 from ..study.findings import CheatFound, Rate
 from ..study.page import rate_text, reach
 from ..study.redteam import RedTeam
-
-NARROW = 120
+from .tables import new_console, new_table
 
 
 def show_findings(calibration: Calibration) -> None:
@@ -63,18 +58,3 @@ def show_attacks(teams: Sequence[RedTeam]) -> None:
         for rule in team.rules:
             table.add_row(rule.name, rule.outcome, "", "", style="" if rule.caught else "yellow")
         console.print(table)
-
-
-def new_table(first: str, *rest: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    table.add_column(first, no_wrap=True)
-    for name in rest:
-        table.add_column(name, justify="right")
-    return table
-
-
-def new_console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, NARROW)
-    return console
