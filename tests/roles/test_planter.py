@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from gradmint.adversary.verifiers import RubberStamp
+from gradmint.adversary.verifiers import Liar, RubberStamp
 from gradmint.roles.auditor import audit
 from gradmint.roles.desk import Desk
+from gradmint.roles.driver import Duty
 from gradmint.roles.planter import SECRET, Planter
-from gradmint.roles.trainer import TrainerStrategy
+from gradmint.roles.replica import read_manifest
+from gradmint.roles.trainer import Draft, TrainerStrategy
 from gradmint.roles.verifier import VerifierStrategy
 from gradmint.spec import plant
 from gradmint.spec.docket import split_bond
 from gradmint.spec.errors import ManifestError
+from gradmint.spec.events import Event, Exposed, Position
 from gradmint.spec.params import LOCAL
+from gradmint.spec.round import Round
 from gradmint.spec.types import Role, Verdict
 
 from .stage import SPONSOR, Stage, account, play
@@ -114,6 +119,42 @@ def test_a_committee_that_agrees_not_to_look_pays_as_a_whole(tmp_path: Path) -> 
     assert found.divergence is not None and found.divergence.row == "proof of trainer 1"
 
 
+def test_an_exposure_under_another_secret_is_found(few: Stage) -> None:
+    chain = few.world.as_account(SPONSOR)
+    events = chain.events
+
+    def altered(run: int, after: Position | None = None) -> list[Event]:
+        return [replace(e, secret=b"\1" * 32) if isinstance(e, Exposed) else e for e in events(run, after)]
+
+    chain.events = altered  # type: ignore[method-assign]
+    found = audit(chain, few.store, few.ledger.run).divergence
+    assert found is not None and (found.round, found.expected) == (1, "a planted update")
+
+
+class Withholder(Always):
+    """Shows its update to nobody before it exposes."""
+
+    def publish(self, round_: Round, blob: bytes) -> bytes | None:
+        return None
+
+    def errand(self) -> Duty:
+        packed = self.desk.journal.get(1, "train")
+        if packed is not None and self.desk.ledger.round.record is not None:
+            self.desk.store.put(Draft.unpack(packed).blob)
+        yield from super().errand()
+
+
+def test_an_exposure_of_what_was_never_published_fails_no_audit(tmp_path: Path) -> None:
+    """Its bytes are in the exposure's transaction, and were judged there; otherwise one trainer and one bought verifier
+    could fail every audit."""
+    stage = play(tmp_path, [Honest, Withholder], [Looks] * 3 + [Liar], rounds=1)
+    assert stage.errors == [] and verdicts(stage, 1) == [Verdict.MISSING]
+    assert lost(stage) == {account(Role.VERIFIER, 3): 1}
+    digest = stage.ledger.rounds[0].first_submissions[1].digest
+    del stage.store.blobs[digest]
+    audited(stage)
+
+
 def test_where_everybody_looks_nobody_loses_anything(tmp_path: Path) -> None:
     stage = play(tmp_path, [Honest, Always, Never], [Looks] * 3, rounds=2, numerics=("float32", "bfloat16"))
     assert stage.errors == [] and stage.ledger.exposed == stage.ledger.seized == []
@@ -156,10 +197,6 @@ def test_plants_are_drawn_from_the_journaled_secret(tmp_path: Path) -> None:
 
 
 def test_a_run_whose_chain_would_draw_others_is_nobodys(tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from gradmint.roles.replica import read_manifest
-
     stage = play(tmp_path, [Honest], [Looks], rounds=1)
     terms = stage.ledger.terms
     read_manifest(terms, stage.store)
