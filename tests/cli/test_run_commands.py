@@ -1,12 +1,13 @@
-"""Settings that ``gradmint run open`` applies to a task's manifest."""
+"""Settings that ``gradmint run open`` applies to a run's parameters and to its task's manifest."""
 
 from __future__ import annotations
 
 import pytest
 
-from gradmint.cli.run_commands import relearn
+from gradmint.cli.run_commands import override, relearn
 from gradmint.learn.manifest import preset
 from gradmint.spec.errors import ManifestError, SettingsError
+from gradmint.spec.params import LOCAL
 
 
 def test_any_part_of_the_recipe_can_be_set() -> None:
@@ -39,3 +40,21 @@ def test_any_part_of_the_recipe_can_be_set() -> None:
 def test_what_makes_no_sense_is_refused(change: str, error: type[Exception], complaint: str) -> None:
     with pytest.raises(error, match=complaint):
         relearn(preset("digits"), (change,))
+
+
+def test_parameters_can_be_set() -> None:
+    found = override(LOCAL, ("max_rounds=3", "target_loss_micronats=-0"))
+    assert (found.max_rounds, found.target_loss_micronats) == (3, 0)
+
+
+@pytest.mark.parametrize("change", ["max_rounds=--3", "max_rounds=\u00b2", "max_rounds=1_0", "max_rounds", "rounds=3"])
+def test_a_parameter_that_is_none_is_refused(change: str) -> None:
+    with pytest.raises(SettingsError, match=f"--set {change}: expected NAME=INTEGER"):
+        override(LOCAL, (change,))
+
+
+def test_what_the_manifest_says_is_set_there() -> None:
+    """The manifest's value would replace it, unsaid."""
+    with pytest.raises(SettingsError, match="--set assigned_trainers=3: expected"):
+        override(LOCAL, ("assigned_trainers=3",))
+    assert relearn(preset("digits"), ("assessment.assigned_trainers=3",)).assessment.assigned_trainers == 3

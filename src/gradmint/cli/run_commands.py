@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -63,7 +64,7 @@ def faucet(
 
     Before 'gradmint deploy' there is no token yet: --tokens 0 gives ether alone.
 
-    
+    \b
     Examples:
       gradmint faucet --tokens 0 0x1234...
       gradmint faucet --keystore sponsor.json 0x1234... 0xabcd...
@@ -246,11 +247,12 @@ def relearn(manifest: Manifest, changes: tuple[str, ...]) -> Manifest:
 
 def override(params: Params, overrides: tuple[str, ...]) -> Params:
     """``params`` with NAME=VALUE settings applied. Raises SettingsError."""
-    known = {field.name for field in fields(Params)} - {"manifest", "model", "words", "penalty_bps"}
+    own = {"manifest", "model", "words", "assigned_trainers"}  # the manifest's
+    known = {field.name for field in fields(Params)} - own - {"penalty_bps"}
     changes: dict[str, Any] = {}
     for item in overrides:
         name, _, value = item.partition("=")
-        if name not in known or not value.lstrip("-").isdigit():
+        if name not in known or not re.fullmatch("-?[0-9]+", value):
             raise SettingsError(f"--set {item}: expected NAME=INTEGER with a name of {', '.join(sorted(known))}")
         changes[name] = int(value)
     return replace(params, **changes)
