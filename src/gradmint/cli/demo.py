@@ -380,9 +380,9 @@ class Demo:
         )
 
     def _broken_promises(self, found: Audit, rows: list[Outcome]) -> list[str]:
-        broken = self._broken_exposures(found.ledger)
         if found.divergence is not None:
             return [f"audit: {found.divergence}"]
+        broken = self._broken_exposures(found.ledger)
         balance = found.balance
         assert balance is not None
         # All was claimed or refunded by now, so the audited contract is empty to the last wei.
@@ -417,10 +417,14 @@ class Demo:
         return broken
 
     def _broken_exposures(self, ledger: Ledger) -> list[str]:
+        """Who looks keeps its stake; who never does loses some, where every header is asked for."""
         cast = {bytes.fromhex(person.account.address[2:]): person.strategy for person in self.cast}
-        expected = {"rubber-stamp"} if {"planter", "rubber-stamp"} <= set(cast.values()) else set()
-        wrong = {cast.get(row.account, "") for row in ledger.seized} ^ expected
-        return [f"not exactly who did not look lost stake: {ledger.seized}"] if wrong else []
+        losers = {cast.get(row.account, "") for row in ledger.seized}
+        broken = [f"a verifier that looks lost stake: {ledger.seized}"] if losers & {"honest", CULPRIT} else []
+        all_asked = self.plan.trainers <= ledger.terms.assigned_trainers
+        if all_asked and {"planter", "rubber-stamp"} <= set(cast.values()) and "rubber-stamp" not in losers:
+            broken.append("a verifier that does not look kept its stake beside a planter")
+        return broken
 
     def _broken_proposals(self, found: Audit) -> list[str]:
         ledger, broken = found.ledger, []
