@@ -152,7 +152,10 @@ class Driver:
         return _patiently(lambda: self._await_round(number))
 
     def see_to(self, errand: Callable[[], Duty]) -> None:
-        """One look at an errand, after what the last process left under way. Raises Unfunded, ChainUnreachable."""
+        """One look at an errand, after what the last process left under way. Raises as :meth:`perform`."""
+        _patiently(lambda: self._see_to(errand))
+
+    def _see_to(self, errand: Callable[[], Duty]) -> None:
         begun = self.journal.get(0, UNDER_WAY)
         if begun is not None:
             try:
@@ -278,7 +281,7 @@ class Driver:
         ledger = self.follower.ledger
         if self.errand is not None:
             before = ledger.transcript
-            self.see_to(self.errand)
+            self._see_to(self.errand)
             if ledger.transcript != before:
                 return  # look again before waiting: what is waited for may have come
         live = ledger.rounds and ledger.phase is not Phase.ENDED
