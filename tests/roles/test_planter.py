@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from gradmint.adversary.verifiers import Liar, RubberStamp
+from gradmint.ports.chain import Exit
 from gradmint.roles.auditor import audit
 from gradmint.roles.desk import Desk
 from gradmint.roles.driver import Duty
@@ -163,13 +164,17 @@ def test_where_everybody_looks_nobody_loses_anything(tmp_path: Path) -> None:
     assert stage.ledger.slashed_wei == {}
 
 
-def test_a_planter_that_died_exposes_when_it_is_back(tmp_path: Path) -> None:
-    """Its secret is on disk before its update is on chain; a new process needs nothing else."""
+@pytest.mark.parametrize("leaves", [False, True], ids=["seated", "gone"])
+def test_a_planter_that_died_exposes_when_it_is_back(tmp_path: Path, leaves: bool) -> None:
+    """Its secret is on disk before its update is on chain; a new process needs nothing else, not even its seat."""
     stage = play(tmp_path, [Honest, Silent], [Looks] * 3 + [RubberStamp], rounds=1)
     assert stage.errors == [] and stage.ledger.exposed == []
     chain = stage.world.as_account(account(Role.TRAINER, 1))
+    if leaves:
+        chain.send(Exit(run=stage.ledger.run))
     gc.collect()  # its journal is closed with it
     desk = Desk.open(chain, stage.store, stage.ledger.run, Role.TRAINER, tmp_path / "TRAINER-1")
+    assert desk.seat.gone == leaves
     reborn = Always(desk)
     desk.driver.see_to(reborn.errand)
     assert [event.guilty for event in desk.ledger.exposed] == [0b1000]
