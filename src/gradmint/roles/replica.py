@@ -312,20 +312,20 @@ class Replica:
         """(rounds concluded, digest, file) of every cached state, newest first."""
         found = []
         for path in self._cache.glob("*.safetensors") if self._cache is not None else ():
-            number, _, name = path.stem.partition("-")
-            if number.isdigit() and re.fullmatch("[0-9a-f]{64}", name):
-                found.append((int(number), bytes.fromhex(name), path))
+            if name := re.fullmatch("([0-9]{1,5})-([0-9a-f]{64})", path.stem):
+                found.append((int(name[1]), bytes.fromhex(name[2]), path))
         return sorted(found, reverse=True)
 
     def _reread(self, ledger: Ledger, round_: Round) -> dict[int, Update]:
         """Updates of an earlier round whose bytes were valid, by the committee's verdicts."""
         consensus = consensus_of(ledger, round_)
-        base = round_.held()[1]
+        held, base = round_.held()
         updates: dict[int, Update] = {}
         if consensus is None or base is None:
             return updates
+        held = held - round_.barred  # as check_round does: what is said of the banned counts for nothing
         for trainer, submission in round_.first_submissions.items():
-            if trainer < len(consensus.rows) and consensus.rows[trainer].verdict in (Verdict.OK, Verdict.UNPROVEN):
+            if trainer in held and consensus.rows[trainer].verdict in (Verdict.OK, Verdict.UNPROVEN):
                 checked = self._check(submission.digest, _expected(ledger, round_, trainer, base))
                 if checked.update is not None:
                     updates[trainer] = checked.update
