@@ -348,6 +348,11 @@ def test_a_wrong_cached_file_is_noticed(played: Played, tmp_path: Path) -> None:
     assert found.start == Start(5, "cache") and found.model == played.attested(6)
 
 
+def test_a_cache_that_cannot_be_written_stops_nobody(played: Played, tmp_path: Path) -> None:
+    (tmp_path / "full").touch()
+    assert played.catch_up(until=2, cache=tmp_path / "full")[1].model == played.attested(2)
+
+
 def test_names_that_no_state_has_are_ignored(played: Played, tmp_path: Path) -> None:
     digits = "0" * 64
     for stem in ("6-zz", f"6-{'z' * 64}", "x", f"-{digits}", f"\u00b2-{digits}"):

@@ -357,17 +357,21 @@ class Replica:
         return proof.join(index, parts, self.layout, taken)
 
     def _save(self) -> None:
+        """A disk that does not take it costs the next start some time, and nothing now."""
         if self._cache is None or self._kept == self.concluded:
             return
-        self._cache.mkdir(parents=True, exist_ok=True)
+        self._kept = self.concluded
         path = self._cache / f"{self.concluded}-{self.base.hex()}.safetensors"
         temporary = self._cache / "saving.part"
-        temporary.write_bytes(save(self.state, self.layout))
-        os.replace(temporary, path)
-        others = [other for _, _, other in self._cached() if other != path]
-        for stale in others[1:]:
-            stale.unlink(missing_ok=True)
-        self._kept = self.concluded
+        try:
+            self._cache.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(save(self.state, self.layout))
+            os.replace(temporary, path)
+            others = [other for _, _, other in self._cached() if other != path]
+            for stale in others[1:]:
+                stale.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("the model after round %d is not kept: %s", self.concluded, error)
 
 
 def _expected(ledger: Ledger, round_: Round, trainer: int, base: bytes) -> Expected:
