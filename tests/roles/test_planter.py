@@ -11,6 +11,7 @@ import torch
 
 from gradmint.adversary.verifiers import Liar, RubberStamp
 from gradmint.ports.chain import Exit
+from gradmint.ports.memory_store import MemoryStore
 from gradmint.roles.auditor import audit
 from gradmint.roles.desk import Desk
 from gradmint.roles.driver import Duty
@@ -20,7 +21,7 @@ from gradmint.roles.trainer import Draft, TrainerStrategy
 from gradmint.roles.verifier import VerifierStrategy
 from gradmint.spec import plant
 from gradmint.spec.docket import split_bond
-from gradmint.spec.errors import ManifestError
+from gradmint.spec.errors import ManifestError, StoreUnreachable
 from gradmint.spec.events import Event, Exposed, Position
 from gradmint.spec.params import LOCAL
 from gradmint.spec.round import Round
@@ -118,6 +119,25 @@ def test_a_committee_that_agrees_not_to_look_pays_as_a_whole(tmp_path: Path) -> 
     audited(stage)
     found = audit(stage.world.as_account(SPONSOR), stage.store, stage.ledger.run, reassess=True)
     assert found.divergence is not None and found.divergence.row == "proof of trainer 1"
+
+
+def test_a_store_that_is_away_is_no_divergence(few: Stage) -> None:
+    """From the manifest on, whichever blob it is that it does not answer for."""
+    first = few.ledger.rounds[0].first_submissions
+
+    class Away(MemoryStore):
+        gone = b""
+
+        def get(self, digest: bytes, max_bytes: int) -> bytes:
+            if digest == self.gone:
+                raise StoreUnreachable("gone")
+            return super().get(digest, max_bytes)
+
+    away = Away()
+    away.blobs = few.store.blobs
+    for away.gone in (few.ledger.terms.manifest, first[0].digest, first[2].digest):
+        with pytest.raises(StoreUnreachable, match="gone"):
+            audit(few.world.as_account(SPONSOR), away, few.ledger.run)
 
 
 def test_an_exposure_under_another_secret_is_found(few: Stage) -> None:

@@ -16,7 +16,7 @@ from ..ports.chain import ChainReader
 from ..ports.store import Store
 from ..spec.agreement import distance_bits
 from ..spec.docket import Books
-from ..spec.errors import BlobMissing, Divergence, GradmintError
+from ..spec.errors import BlobMissing, Divergence, GradmintError, StoreUnreachable
 from ..spec.events import Exposed
 from ..spec.ledger import Ledger
 from ..spec.plant import is_planted
@@ -160,6 +160,8 @@ def _audit_round(chain: ChainReader, replay: Replay, replica: Replica, round_: R
     slashed = dict(round_.execution.effects.slashed) if settlement and round_.execution else {}
     try:
         replica.conclude(ledger, round_)
+    except StoreUnreachable:
+        raise
     except GradmintError as error:
         raise Divergence(
             round_.number, "model", "a lineage that can be rebuilt", type(error).__name__, str(error)
@@ -214,6 +216,8 @@ def _same_verdicts(ledger: Ledger, replica: Replica, round_: Round) -> tuple[str
     assert round_.settlement is not None and round_.settlement.consensus is not None
     try:
         checked = replica.check_round(ledger, round_)
+    except StoreUnreachable:
+        raise
     except GradmintError as error:
         raise Divergence(
             round_.number, "blobs", "every blob the committee held", type(error).__name__, str(error)
@@ -266,6 +270,8 @@ def _check_exposure(ledger: Ledger, replica: Replica, round_: Round, event: Expo
     trainer, name = event.trainer, f"exposure of trainer {event.trainer}"
     try:
         blob = replica.store.get(round_.first_submissions[trainer].digest, BLOCK_BYTES)
+    except StoreUnreachable:
+        raise
     except GradmintError as error:
         if trainer not in round_.held()[0]:
             return
