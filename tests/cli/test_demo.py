@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gradmint.cli.demo import Demo, Plan
+from gradmint.cli.promises import broken_exposures
 from gradmint.spec.events import Seized
 from gradmint.spec.ledger import Ledger
 from gradmint.spec.params import LOCAL
@@ -33,7 +34,7 @@ def broken(plan: Plan, *losers: int) -> list[str]:
     ledger.seized = [
         Seized(run=1, account=accounts[v], beneficiary=b"", reward_wei=1, burn_wei=1, pool_wei=1) for v in losers
     ]
-    return demo._broken_exposures(ledger)
+    return broken_exposures(plan, demo.cast, ledger)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ from ..spec.events import Event, PhaseOpened
 from ..spec.ledger import Ledger
 from ..spec.params import ETHER_WEI, LOCAL, Params
 from ..spec.types import Phase, Role
+from .promises import CULPRIT, LYING_ROUNDS, broken_promises
 from .render import DemoDisplay, Outcome, demo_json, outcomes
 from .report import write_report
 from .settings import PASSWORD, seal_key
@@ -53,8 +54,6 @@ FAREWELL_S = 60.0  # time for children to notice the end, one that has just been
 MARKER = "participants.json"
 MOST_ROUNDS = 30  # without --rounds, for a task with a mark to beat; it ends when the mark is beaten
 ROUNDS = 8  # without --rounds, for others
-CULPRIT = "embezzler"  # the verifier that proposes false settlements
-LYING_ROUNDS = 12  # rounds in which it has two turns at least, with up to four verifiers
 BOND_WEI = 10 * ETHER_WEI
 BONDS = 4  # that each verifier may have out at once
 CHALLENGE_S, EXTENSION_S = 6, 3
@@ -376,69 +375,8 @@ class Demo:
             outcomes=rows,
             audit=found,
             report=report,
-            failures=failures + self._broken_promises(found, rows),
+            failures=failures + broken_promises(self.plan, self.cast, found, rows),
         )
-
-    def _broken_promises(self, found: Audit, rows: list[Outcome]) -> list[str]:
-        if found.divergence is not None:
-            return [f"audit: {found.divergence}"]
-        broken = self._broken_exposures(found.ledger)
-        balance = found.balance
-        assert balance is not None
-        # All was claimed or refunded by now, so the audited contract is empty to the last wei.
-        if balance.claimable_wei or balance.unpaid_wei or balance.other_wei:
-            broken.append(f"of {balance.deposited_wei} wei deposited some are left: {balance}")
-        target = found.ledger.terms.target_loss_micronats
-        if target and (found.loss_nats is None or not found.loss_nats * 1e6 <= target):
-            broken.append(f"the model ends at {found.loss_nats} nats, the target is {target / 1e6}")
-        if self.plan.propose:
-            broken += self._broken_proposals(found)
-        honest = [row.earned_wei for row in rows if row.role == "trainer" and row.strategy == "honest"]
-        numerics = {person.name: person.numerics for person in self.cast}
-        for row in rows:
-            if row.role == "trainer" and row.strategy != "honest" and row.earned_wei >= min(honest):
-                earned = f"{row.name} ({row.strategy}) earned {row.earned_wei} wei"
-                broken.append(f"{earned}, the least-paid honest trainer {min(honest)}")
-            if row.role == "verifier" and row.strategy == "liar" and row.earned_wei:
-                broken.append(f"{row.name} lied and earned {row.earned_wei} wei")
-            if row.role == "verifier" and row.strategy != "honest":
-                # Who computes alike is paid alike, to the Wei; number formats differ in the last micro-nats of a gain.
-                alike = [
-                    other.earned_wei
-                    for other in rows
-                    if other.role == "verifier"
-                    and other.strategy == "honest"
-                    and numerics[other.name] == numerics[row.name]
-                ]
-                if row.earned_wei > min(alike, default=row.earned_wei):
-                    broken.append(
-                        f"{row.name} ({row.strategy}) earned {row.earned_wei} wei, an honest one {min(alike)}"
-                    )
-        return broken
-
-    def _broken_exposures(self, ledger: Ledger) -> list[str]:
-        """Who looks keeps its stake; who never does loses some, where every header is asked for."""
-        cast = {bytes.fromhex(person.account.address[2:]): person.strategy for person in self.cast}
-        losers = {cast.get(row.account, "") for row in ledger.seized}
-        broken = [f"a verifier that looks lost stake: {ledger.seized}"] if losers & {"honest", CULPRIT} else []
-        all_asked = self.plan.trainers <= ledger.terms.assigned_trainers
-        if all_asked and {"planter", "rubber-stamp"} <= set(cast.values()) and "rubber-stamp" not in losers:
-            broken.append("a verifier that does not look kept its stake beside a planter")
-        return broken
-
-    def _broken_proposals(self, found: Audit) -> list[str]:
-        ledger, broken = found.ledger, []
-        culprits = {bytes.fromhex(person.account.address[2:]) for person in self.cast if person.strategy == CULPRIT}
-        if waiting := [round_.number for round_ in found.rounds if not round_.final]:
-            broken.append(f"rounds {waiting} are not final")
-        lies = [one for one in found.refutations if one.event.proposer in culprits]
-        if len(lies) != (2 if len(found.rounds) >= LYING_ROUNDS and self.plan.verifiers <= 4 else len(lies)):
-            broken.append(f"{len(lies)} false proposals were refuted, 2 were expected")
-        if {lost.account for lost in ledger.forfeited} - culprits:
-            broken.append(f"somebody honest lost a bond: {ledger.forfeited}")
-        if len(ledger.forfeited) != len(found.refutations):
-            broken.append(f"{len(found.refutations)} refutations took {len(ledger.forfeited)} bonds")
-        return broken
 
 
 def _verifiers(plan: Plan) -> list[str]:

@@ -28,11 +28,11 @@ from ..spec.ledger import Ledger
 from ..spec.params import Params
 from ..spec.round import Round
 from ..spec.types import Phase, Verdict
+from . import CHECKPOINT_EVERY
 from .rounds import attested_after, closed, consensus_of
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT_EVERY = 10  # rounds, unless a publisher chooses otherwise: where checkpoints are looked for first
 FEW_ROUNDS = 3  # behind, that are rebuilt sooner than a checkpoint is found
 SEARCH_S = 30.0  # that looking for checkpoints may take: nodes search among their peers for each that is not there
 KEEP_EVERY_S = 2.0  # while many rounds are rebuilt
