@@ -183,6 +183,17 @@ def test_rows_that_were_altered(stage: Stage) -> None:
     assert divergence(stage, without(Bonded)).row.startswith("bond of")
 
 
+@pytest.mark.parametrize("kind", [Bonded, Joined, Forfeited, Settled])
+def test_a_run_is_opened_once_and_before_all_else(stage: Stage, kind: type[Event]) -> None:
+    events = stage.sponsor.events(stage.run)
+    replay = Replay(stage.run, stage.sponsor.stakes_address)
+    with pytest.raises(Divergence, match="before all others"):
+        replay.apply(next(event for event in events if isinstance(event, kind)))
+    replay.apply(events[0])
+    with pytest.raises(Divergence, match="before all others"):
+        replay.apply(events[0])
+
+
 def test_a_refutation_of_what_was_right(stage: Stage) -> None:
     """The chain would not take it; an altered history might show it."""
     honest = stage.execution(2).outcome

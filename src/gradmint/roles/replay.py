@@ -17,6 +17,7 @@ from ..spec.events import (
     Forfeited,
     Funded,
     Joined,
+    Opened,
     PhaseOpened,
     Pooled,
     Proposed,
@@ -70,6 +71,10 @@ class Replay:
         ledger = self.ledger
         number = ledger.rounds[-1].number if ledger.rounds else None
         row = f"{type(event).__name__} at block {event.position[0]} log {event.position[1]}"
+        if (ledger.params is None) is not isinstance(event, Opened):
+            raise Divergence(
+                number, row, "one row that opens the run, before all others", repr(event)[:200], "it is not"
+            )
         try:
             if isinstance(event, Refuted):
                 self.refutations.append(self._refutation(event))
