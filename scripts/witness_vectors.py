@@ -86,10 +86,11 @@ def wrong(case: Case) -> Iterator[tuple[str, Case]]:
     yield "no nodes", with_witness(case, nodes=())
     yield "256 nodes", with_witness(case, nodes=nodes + tuple(_fillers(256 - len(nodes))))
     yield "another subject first", with_witness(case, nodes=(nodes[1], nodes[0], *nodes[2:]))
-    yield "nodes do not ascend", with_witness(case, nodes=(nodes[0], *nodes[:0:-1]))
-    yield "a node twice", with_witness(case, nodes=(*nodes[:2], *nodes[1:]))
-    yield "the subject twice", with_witness(case, nodes=(nodes[0], *sorted((*nodes[1:], nodes[0]), key=_account)))
-    yield "fewer hits than proposed", (*case[:6], hits + 1, paths)
+    yield "a node twice", with_witness(case, nodes=(*nodes, nodes[-1]))
+    yield "the subject twice", with_witness(case, nodes=(*nodes, nodes[0]))
+    yield "more visits than proposed hits", (*case[:6], hits - 1, paths)
+    yield "fewer visits than proposed hits", (*case[:6], hits + 1, paths)
+    yield from twice(case)
     yield "half an entry", node(case, 1, heard=nodes[1].heard[:-5])
     yield "an entry left out", node(case, 0, heard=nodes[0].heard[Entry.SIZE :])
     heavier = Entry.unpack(nodes[0].heard[: Entry.SIZE])
@@ -137,8 +138,18 @@ def wrong(case: Case) -> Iterator[tuple[str, Case]]:
     yield "an epoch earlier", (*case[:5], cut - 1, hits, paths)
 
 
-def _account(one: Node) -> bytes:
-    return one.account
+def twice(case: Case) -> Iterator[tuple[str, Case]]:
+    """The subject, and who is on a path, under a second index."""
+    witness = case[1]
+    copy = len(witness.nodes)
+    for one in (0, next(path for path in witness.paths if len(path) > 2)[1]):
+        nodes, places = (*witness.nodes, witness.nodes[one]), bytes.maketrans(bytes([1 + one]), bytes([1 + copy]))
+        panels = tuple(replace(own, places=own.places.translate(places)) for own in witness.panels)
+        moved = with_witness(case, nodes=nodes, panels=panels)
+        yield f"node {one} twice, its word by the copy", moved
+        paths = tuple(path[:1] + path[1:-1].replace(bytes([one]), bytes([copy])) + path[-1:] for path in witness.paths)
+        yield f"node {one} twice, on its path by the copy", with_witness(moved, paths=paths)
+        yield f"node {one} twice, on two paths", with_witness(moved, paths=(*witness.paths, *paths))
 
 
 def _fillers(count: int) -> Iterator[Node]:
@@ -180,8 +191,8 @@ def generate(plain: Callable[[Any], Any]) -> Any:
     """Valid witnesses and, of two, every change; ratings as they follow from hits and paths."""
     rng = Random("witness")
     valid: list[Case] = []
-    while len(valid) < 20:
-        size = rng.choice((3, 4, 6, 9))
+    while len(valid) < 16 or sum(map(_is_rich, valid)) < 2:
+        size = rng.choice((3, 4, 5, 7))
         case = honest(rng, story(rng, size, epochs=2), f"{size} accounts", all_of_them=rng.random() < 0.5)
         if case is not None:
             valid.append(case)
