@@ -52,7 +52,7 @@ def honest(rng: Random, scribe: Scribe, name: str, all_of_them: bool) -> Case | 
     named |= {place for place in range(len(graph)) if all_of_them or rng.random() < 0.5}
     account = graph.accounts[subject]
     others = [graph.accounts[place] for place in named]
-    witness = compose(book, params, account, cut, others, [[graph.accounts[place] for place in path] for path in paths])
+    witness = compose(book, account, cut, others, [[graph.accounts[place] for place in path] for path in paths])
     hits, shown = witness.nodes[0].visits, params.max_paths if known is None else len(paths)
     if not hits:
         return None

@@ -94,29 +94,23 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class _Edges:
-    """What a witness's accounts have said of each other until a cut: (endorser's index, weight) per node, where an
-    endorsement that has ended stands a second time, with its weight taken away."""
+    """What a witness's accounts have said of each other until a cut."""
 
-    into: tuple[tuple[tuple[int, int], ...], ...]
+    into: tuple[Mapping[int, int], ...]  # per node, weights by the endorser's index; 0 of what has ended
 
     @classmethod
     def of(cls, witness: Witness, cut: int) -> _Edges:
         panels = {panel.id: [place - 1 for place in panel.places if place != NOBODY] for panel in witness.panels}
         into = []
         for node in witness.nodes:
-            packed = [node.heard[at : at + Entry.SIZE] for at in range(0, len(node.heard), Entry.SIZE)]
-            entries = [entry for entry in map(Entry.unpack, packed) if entry.epoch <= cut]
-            into.append(
-                tuple(
-                    (source, -entry.weight if entry.is_end else entry.weight)
-                    for entry in entries
-                    for source in panels.get(entry.id, ())
-                )
-            )
+            weights: dict[int, int] = {}
+            for at in range(0, len(node.heard), Entry.SIZE):
+                entry = Entry.unpack(node.heard[at : at + Entry.SIZE])
+                weight = 0 if entry.epoch > cut else -entry.weight if entry.is_end else entry.weight
+                for source in panels.get(entry.id, ()):
+                    weights[source] = weights.get(source, 0) + weight
+            into.append(weights)
         return cls(tuple(into))
-
-    def weight(self, source: int, target: int) -> int:
-        return sum(weight for one, weight in self.into[target] if one == source)
 
     def step(
         self, accounts: Sequence[bytes], visits: Sequence[int], said: Mapping[bytes, int], seeds: Collection[bytes],
@@ -129,7 +123,7 @@ class _Edges:
             share.append(count * go_on // (BPS * total) if total and account != accounts[SUBJECT] else 0)
         return [
             (ONE_MASS // len(seeds) if account in seeds else 0)
-            + sum(share[source] * weight for source, weight in self.into[index])
+            + sum(share[source] * weight for source, weight in self.into[index].items())
             for index, account in enumerate(accounts)
         ]
 
@@ -190,7 +184,7 @@ def _count_paths(witness: Witness, edges: _Edges, seeds: Collection[bytes], most
             or max(path) >= len(accounts)
             or accounts[path[0]] not in seeds
             or path[-1] != SUBJECT
-            or any(edges.weight(a, b) <= 0 for a, b in pairwise(path))
+            or any(edges.into[b].get(a, 0) <= 0 for a, b in pairwise(path))
         ):
             raise WitnessRefused("MalformedPath", number)
         for inner in path[1:-1]:
@@ -202,9 +196,8 @@ def _count_paths(witness: Witness, edges: _Edges, seeds: Collection[bytes], most
 
 
 def compose(
-    book: Book, params: ReputationParams, account: bytes, cut: int, others: Iterable[bytes],
-    paths: Iterable[Sequence[bytes]] = (),
-) -> Witness:  # fmt: skip
+    book: Book, account: bytes, cut: int, others: Iterable[bytes], paths: Iterable[Sequence[bytes]] = ()
+) -> Witness:
     """The best witness for ``account`` that names these ``others`` (fewer than 255, in any order) and shows ``paths``
     along them: F^k(0) with k so large that nothing moves any more."""
     members = [account, *sorted({*others} - {account})]
@@ -220,7 +213,7 @@ def compose(
     said = {member: book.said_until(member, cut) for member in members}
     visits, last = [0] * len(members), [-1]
     while visits != last:
-        visits, last = edges.step(members, visits, said, book.seeds, params), visits
+        visits, last = edges.step(members, visits, said, book.seeds, book.params), visits
     nodes = tuple(Node(node.account, count, node.heard) for node, count in zip(silent, visits, strict=True))
     return Witness(nodes, panels, tuple(bytes(index[one] for one in path) for path in paths))
 
