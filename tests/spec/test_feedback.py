@@ -150,10 +150,10 @@ def test_who_has_said_too_much_is_left_out_and_dust_is_no_row() -> None:
 def test_splitting_a_value_adds_no_weight(values: list[int], rounds: int, harvested: int) -> None:
     team = [trainer(k, value_q32, rounds) for k, value_q32 in enumerate(values)]
     found = harvest(team, [verifier(99, rounds=1)], {person(99)}, 1, harvested)
+    total, units = sum(values), ROUND_UNITS * (rounds - harvested)
+    assert (found is None) == (units <= 0 or not any(value_q32 * units // total for value_q32 in values if value_q32))
     if found is None:
-        assert rounds <= harvested or not any(values) or all(not v * ROUND_UNITS for v in values) or len(values) > 1
         return
-    units = ROUND_UNITS * (rounds - harvested)
     assert found.new_rounds == rounds - harvested and sum(weight for _, weight in found.rows) <= units
     halves = [
         part
