@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gradmint.spec import reputation as rep
@@ -234,9 +234,3 @@ def test_vectors_meet_every_error() -> None:
         *(None, "MalformedNodes", "HeardMismatch", "PanelMismatch", "MalformedPanel"),
         *("TooManyVisits", "MalformedPath", "TooFewPaths"),
     }
-
-
-@given(st.integers(0, 2**64 - 1), st.integers(0, 8))
-def test_a_score_of_nothing_is_rated_nothing(hits: int, paths: int) -> None:
-    assume(hits == 0 or paths == 0)
-    assert rep.rating_q32(rep.score(hits, paths, STANDARD_REPUTATION), 1) == 0
