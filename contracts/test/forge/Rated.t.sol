@@ -107,8 +107,9 @@ contract RatedTest is Scene {
         seat(trainer(5), 1);
         same(rounds.seat(run, trainer(5)).index, 2, "its seat");
         same(rounds.seat(run, trainer(5)).ratingQ32, 0, "not its rating");
-        play();
-        settle();
+        wait();
+        rounds.poke(run); // this round knows nothing of the newcomer
+        _listen();
         play();
         settle();
         so(Standings.leaf(finalStandings[run], 2).account() == trainer(5), "who sits there");
