@@ -26,7 +26,8 @@ abstract contract Endorsed is Check {
     uint32 internal lastId;
 
     function standard() internal pure returns (ReputationTerms memory) {
-        return ReputationTerms(1_500, 5_000, 4, EPOCH_BLOCKS, ROUND_WEI, CHALLENGE_BLOCKS, PROOF_BLOCKS, BOND_WEI, 4_000);
+        return
+            ReputationTerms(1_500, 5_000, 4, EPOCH_BLOCKS, ROUND_WEI, CHALLENGE_BLOCKS, PROOF_BLOCKS, BOND_WEI, 4_000);
     }
 
     function launch(IRounds rounds_, ISettlement settlement_, address[] memory seeds) internal {

@@ -241,12 +241,8 @@ contract WitnessTest is Witnessed {
         say(2, 3, 3_096);
         uint256 arrives = MASS / 4 / 4_096 * 1_000;
         accept(witnessOf(three(arrives, MASS, MASS / 2), path(hex"010200")), 1);
-        refuse(
-            witnessOf(three(arrives + 1, MASS, MASS / 2), path(hex"010200")), 1, tooMany(0, arrives, arrives + 1)
-        );
-        refuse(
-            witnessOf(three(arrives, MASS, MASS / 2 + 1), path(hex"010200")), 1, tooMany(2, MASS / 2, MASS / 2 + 1)
-        );
+        refuse(witnessOf(three(arrives + 1, MASS, MASS / 2), path(hex"010200")), 1, tooMany(0, arrives, arrives + 1));
+        refuse(witnessOf(three(arrives, MASS, MASS / 2 + 1), path(hex"010200")), 1, tooMany(2, MASS / 2, MASS / 2 + 1));
     }
 
     function test_less_than_the_truth_is_true() external {
@@ -320,7 +316,7 @@ contract WitnessTest is Witnessed {
         witness.panels = new Panel[](3); // nor can its panel come twice
         Witness memory before = witnessOf(three(0, MASS, MASS / 2), none);
         (witness.panels[0], witness.panels[1], witness.panels[2]) =
-            (before.panels[0], before.panels[1], before.panels[1]);
+        (before.panels[0], before.panels[1], before.panels[1]);
         refuse(witness, 0, abi.encodeWithSelector(IReputation.MalformedPanel.selector, 2));
     }
 
