@@ -1,5 +1,5 @@
-"""What endorsements and ratings cost, whole transactions on Anvil (Prague): scripts/gas.py writes these figures with its
-own.
+"""What endorsements and ratings cost, whole transactions on Anvil (Prague): scripts/gas.py writes these figures with
+its own.
 
 python scripts/gas_reputation.py      print them
 """

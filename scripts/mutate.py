@@ -44,7 +44,8 @@ RATINGS = ("--match-path", f"{FORGE}/Reputation.t.sol")
 HARVEST = ("--match-path", f"{FORGE}/Harvest.t.sol")
 REPUTATION_SUITES = (WITNESS, RATINGS, HARVEST)
 REPUTATION_FILES = (
-    "contracts/Reputation.sol", f"{FORGE}/Endorsed.sol", f"{FORGE}/MoodyToken.sol", f"{FORGE}/Vm.sol"
+    "contracts/Reputation.sol", f"{FORGE}/Endorsed.sol", f"{FORGE}/MoodyToken.sol", f"{FORGE}/Vm.sol",
+    f"{FORGE}/Witnessed.sol",
 )  # fmt: skip
 CERTIFICATES = ("pytest", "tests/contracts/test_certificates.py", "-k", "rogue_key")
 

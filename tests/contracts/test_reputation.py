@@ -39,6 +39,7 @@ DOUBTER, FRIEND = address(31), address(32)
 @pytest.fixture
 def endorsers(world: World) -> Endorsers:
     made = Endorsers(world, PARAMS, [verifier(0), verifier(1)])
+    made.mine(2 * PARAMS.epoch_blocks)  # every cut that is asked for has been
     made.next_epoch()
     return made
 

@@ -295,10 +295,10 @@ contract HarvestTest is Endorsed {
     }
 
     function _fold(bytes memory entries) private pure returns (bytes32 hash) {
-        for (uint256 at; at < entries.length; at += 12) {
+        for (uint256 from; from < entries.length; from += 12) {
             bytes memory entry = new bytes(12);
             for (uint256 b; b < 12; ++b) {
-                entry[b] = entries[at + b];
+                entry[b] = entries[from + b];
             }
             hash = keccak256(abi.encodePacked(hash, entry));
         }
