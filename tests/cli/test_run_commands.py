@@ -1,6 +1,8 @@
-"""Settings that ``gradmint run open`` applies to a run's parameters and to its task's manifest."""
+"""Settings that ``gradmint run open`` and ``gradmint deploy`` apply."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +10,7 @@ from gradmint.cli.run_commands import override, relearn
 from gradmint.learn.manifest import preset
 from gradmint.spec.errors import ManifestError, SettingsError
 from gradmint.spec.params import LOCAL
+from gradmint.spec.reputation_params import STANDARD_REPUTATION
 
 
 def test_any_part_of_the_recipe_can_be_set() -> None:
@@ -58,3 +61,12 @@ def test_what_the_manifest_says_is_set_there() -> None:
     with pytest.raises(SettingsError, match="--set assigned_trainers=3: expected"):
         override(LOCAL, ("assigned_trainers=3",))
     assert relearn(preset("digits"), ("assessment.assigned_trainers=3",)).assessment.assigned_trainers == 3
+
+
+def test_numbers_of_runs_and_of_ratings_are_set_alike() -> None:
+    assert override(LOCAL, ("sortition_bps=7", "max_rounds=9")) == replace(LOCAL, sortition_bps=7, max_rounds=9)
+    short = override(STANDARD_REPUTATION, ("epoch_blocks=600",), "--reputation")
+    assert short == replace(STANDARD_REPUTATION, epoch_blocks=600)
+    for change in ("epochs=600", "epoch_blocks=many", "epoch_blocks"):
+        with pytest.raises(SettingsError, match=f"--reputation {change}: expected NAME=INTEGER"):
+            override(STANDARD_REPUTATION, (change,), "--reputation")
