@@ -21,7 +21,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradmint.learn.checks import overlaps
-from gradmint.learn.codec import KINDS, Header, Limits, Table, Update, approximate, decode, encode, private
+from gradmint.learn.codec import (
+    KINDS,
+    Header,
+    Limits,
+    Table,
+    Update,
+    approximate,
+    approximate_each,
+    decode,
+    encode,
+    private,
+)
 from gradmint.learn.codec import update as update_module
 from gradmint.spec.errors import BlobError, Malformed, NotFinite
 
@@ -344,3 +355,14 @@ def test_strangers_who_agree_about_signs_are_no_copies(kind: str) -> None:
     same = overlaps(updates)
     assert same[1, 0] < 0.6 * same[0, 0] and same[2, 0] == same[0, 0] == 19 * 32 + 17
     assert same[1, 0] == len(set(updates[0].sign_keys().tolist()) & set(updates[1].sign_keys().tolist()))
+
+
+@pytest.mark.parametrize("kind", ["topk", "clustered"])
+def test_many_vectors_are_approximated_like_each(kind: str) -> None:
+    """One of them not finite, one of them zero, and a last chunk that is short."""
+    table = replace(TABLES[kind], dimension=5_000)
+    vectors = torch.randn(6, 5_000, generator=torch.Generator().manual_seed(5))
+    vectors[2, 17], vectors[4] = torch.inf, 0
+    for together, vector in zip(approximate_each(vectors, table), vectors, strict=True):
+        alone = approximate(vector, table)
+        assert together.pack() == alone.pack() and together.finite == alone.finite
