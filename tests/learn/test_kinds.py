@@ -250,6 +250,15 @@ def test_a_large_hostile_body_costs_no_more_than_an_honest_one(kind: str, fill: 
     assert peak < 64 << 20
 
 
+@pytest.mark.filterwarnings("error")
+def test_centroids_at_the_ends_of_float32_are_centroids() -> None:
+    """Their difference is not a float32; they are compared, not subtracted."""
+    table = TABLES["clustered"]
+    most = float(np.finfo(np.float32).max)
+    update = approximate(torch.tensor([-most, most] * (table.dimension // 2)), table)
+    assert np.array_equal(decode(encode(HEADER, update), limits(table))[1].values(), update.values())
+
+
 def test_a_blob_of_another_kind_is_malformed() -> None:
     blob = encode(HEADER, some(TABLES["sign"]))
     with pytest.raises(Malformed, match="kind 2, expected 3"):
