@@ -141,8 +141,9 @@ class Update(ABC):
                 vector[places] = values
 
     def telling(self) -> Iterator[tuple[Index, Floats]]:
-        """The values that a copy is known by, a block for each of :meth:`blocks`. A kind that keeps all names the
-        largest: of the others' signs honest trainers share up to four fifths, and a thief may turn them for little."""
+        """The values that a copy is known by, a block for each of :meth:`blocks`. A kind that keeps all values, each
+        with its magnitude, names the largest: of the others' signs honest trainers share up to four fifths, and a thief
+        may turn them for little."""
         return self.blocks()
 
     def sign_keys(self) -> NDArray[np.int64]:
