@@ -79,7 +79,8 @@ class RedTeam:
     @property
     def caught(self) -> list[str]:
         """Attacks that were caught, and rules that hold."""
-        return sorted(one.name for one in (*self.attacks, *self.rules) if one.caught)
+        found = [attack.name for attack in self.attacks if attack.caught]
+        return sorted(found + [rule.name for rule in self.rules if rule.caught])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
