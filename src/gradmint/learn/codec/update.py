@@ -146,14 +146,6 @@ class Update(ABC):
         may turn them for little."""
         return self.blocks()
 
-    def sign_keys(self) -> NDArray[np.int64]:
-        """Position and sign of each telling value but zeros in one number, 2 * position + negative, ascending."""
-        keys = []
-        for at, values in self.telling():
-            places = np.arange(at.start, at.stop) if isinstance(at, slice) else at.astype(np.int64)
-            keys.append((2 * places + (values < 0))[values != 0])
-        return np.concatenate(keys)
-
     def _scaled(self, factor: float) -> Iterator[tuple[Places, Floats]]:
         scale = np.float32(factor)
         for at, values in self.blocks():
