@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "contracts"))
 
 from gas_certificates import measure_certificates  # noqa: E402
+from gas_reputation import measure_reputation  # noqa: E402
 from world import (  # noqa: E402
     DEPLOYER,
     ETHER,
@@ -48,7 +49,7 @@ from world import (  # noqa: E402
 
 from gradmint.ports import artifacts  # noqa: E402
 from gradmint.spec import plant, tree  # noqa: E402
-from gradmint.spec.params import LARGE, MAX_TRAINERS, STANDARD  # noqa: E402
+from gradmint.spec.params import LARGE, MAX_TRAINERS, RATED, STANDARD  # noqa: E402
 from gradmint.spec.types import UNSAMPLED, Report, Role, Row, Standing, Verdict  # noqa: E402
 
 SNAPSHOT = ROOT / "snapshots" / "gas.json"
@@ -97,6 +98,25 @@ def measure_rounds(world: World, trainers: int, top: int) -> dict[str, int]:
     figures[f"settle_{trainers}"] = settled.gas
     figures[f"settle_{trainers}_per_participant"] = -(-settled.gas // trainers)
     return figures
+
+
+def measure_ratings(world: World, trainers: int) -> dict[str, int]:
+    """Everybody's first rating is brought in during the second round: the third settles with one row of each."""
+    params = replace(
+        STANDARD, **RATED, min_trainers=trainers, min_verifiers=VERIFIERS, train_s=10**6, hold_s=10**6, commit_s=10**6,
+        reveal_s=10**6, settle_s=10**6, exit_s=10**7,
+    )  # fmt: skip
+    run = world.open(params, 1_000_000 * ETHER)
+    world.enrol(run, params, trainers, VERIFIERS)
+    rng, settled, rated = Random(trainers), [], []
+    for round_ in (1, 2, 3):
+        if round_ == 2:
+            for i in range(trainers):
+                world.ratings.send("set", trainer(i), rng.getrandbits(32), sender=STRANGER)
+                rated.append(world.rounds.send("rate", run, trainer(i), sender=STRANGER).gas)
+        world.play(run, reports_of(rng, trainers), range(trainers))
+        settled.append(world.settle(run).gas)
+    return {"rate": rated[1], f"settle_{trainers}_with_{trainers}_ratings": settled[2]}
 
 
 def measure_committees(world: World, trainers: int) -> dict[str, int]:
@@ -205,10 +225,10 @@ def measure_exposures(world: World, trainers: int, blob_bytes: int) -> dict[str,
 def measure_claims(chain: Chain) -> dict[str, int]:
     """A thousand leaves: proofs of ten siblings. The account holds tokens already."""
     nonce = int(chain.rpc("eth_getTransactionCount", DEPLOYER, "latest"), 16)
-    wired = [*(create_address(DEPLOYER, nonce + k) for k in range(3)), TREASURER]
+    wired = [*(create_address(DEPLOYER, nonce + k) for k in range(3)), TREASURER, TREASURER]
     three = [deploy(chain, artifacts.load(name), WIRING, wired, DEPLOYER) for name in artifacts.CONTRACTS[:3]]
     token = deploy(chain, artifacts.load(artifacts.DEV_TOKEN), (), (), DEPLOYER)
-    world = World(chain, *three, settlement=three[0], token=token)
+    world = World(chain, *three, settlement=three[0], ratings=three[0], token=token)
     run = world.open(STANDARD, 1_000_000 * ETHER)
     token.send("mint", trainer(5), ETHER, sender=STRANGER)
     rng, figures = Random("claims"), {}
@@ -253,7 +273,7 @@ def measure() -> dict[str, int]:
         with anvil() as chain:
             figures |= measure_proposals(World.on(chain), trainers)
     with anvil() as chain:
-        figures |= measure_committees(World.on(chain), 8)
+        figures |= measure_committees(World.on(chain), 8) | measure_ratings(World.on(chain), 64)
     for trainers, blob_bytes in ((8, 4_096), (64, 32_768)):
         with anvil() as chain:
             figures |= measure_exposures(World.on(chain), trainers, blob_bytes)
@@ -261,6 +281,8 @@ def measure() -> dict[str, int]:
         figures |= measure_claims(chain) | measure_hamming(chain)
     with anvil() as chain:
         figures |= measure_certificates(chain)
+    with anvil() as chain:
+        figures |= measure_reputation(chain)
     return figures
 
 

@@ -9,16 +9,19 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
 from eth_account import Account
 
+from gradmint.ports.codec import function
 from gradmint.ports.deploy import deploy
 from gradmint.ports.devnet import CHAIN_ID, Devnet, find_anvil
 from gradmint.ports.rpc import Rpc, as_int
 from gradmint.ports.web3_chain import Web3Chain
-from gradmint.spec.errors import ChainUnreachable, SettingsError, Unfunded
+from gradmint.spec.errors import ChainUnreachable, MalformedParams, SettingsError, Unfunded
+from gradmint.spec.reputation_params import STANDARD_REPUTATION
 
 from .harness import ETHER_WEI
 
@@ -135,7 +138,7 @@ def test_deploying_without_money_spends_nothing(devnet: Devnet) -> None:
     account = Account.create()
     devnet.give_ether([account.address], 1_000)
     with pytest.raises(
-        Unfunded, match=r"holds 1000 wei, deploying Runs, Stakes, Rounds, Settlement, Certificates may cost"
+        Unfunded, match=r"holds 1000 wei, deploying Runs, Stakes, Rounds, Settlement, Reputation, Certificates may cost"
     ):
         deploy(devnet.rpc_url, account)
     assert Rpc(devnet.rpc_url).call("eth_getTransactionCount", account.address, "latest") == "0x0"
@@ -156,7 +159,7 @@ def test_the_bound_on_deployment_gas_holds_and_is_close(devnet: Devnet) -> None:
     from gradmint.ports import artifacts
     from gradmint.ports.deploy import _GAS_PER_BYTE, _GAS_PER_CONTRACT
 
-    names = (*artifacts.CONTRACTS, artifacts.CERTIFICATES, artifacts.DEV_TOKEN)
+    names = (*artifacts.CONTRACTS, artifacts.REPUTATION, artifacts.CERTIFICATES, artifacts.DEV_TOKEN)
     bound = sum(len(artifacts.load(name).bytecode) * _GAS_PER_BYTE + _GAS_PER_CONTRACT for name in names)
     assert used < bound < used * 3 // 2
 
@@ -166,3 +169,22 @@ def test_nobody_there() -> None:
         unused.bind(("127.0.0.1", 0))
         with pytest.raises(ChainUnreachable, match="gradmint devnet"):
             deploy(f"http://127.0.0.1:{unused.getsockname()[1]}", Account.create())
+
+
+def test_reputation_is_deployed_with_seeds_terms_and_money(devnet: Devnet) -> None:
+    account = Account.create()
+    devnet.give_ether([account.address], 10**19)
+    seeds, terms = [b"\1" * 20, b"\2" * 20], replace(STANDARD_REPUTATION, epoch_blocks=30_000, bond_wei=7)
+    deployment = deploy(devnet.rpc_url, account, with_token=True, seeds=seeds, reputation=terms)
+    chain = Web3Chain(devnet.rpc_url, deployment)
+
+    def ask(name: str, *arguments: object) -> object:
+        getter = function("Reputation", name)
+        return getter.decode(chain.view(deployment.reputation, getter.encode(*arguments)))[0]
+
+    assert [ask("isSeed", seed) for seed in (*seeds, b"\3" * 20)] == [True, True, False]
+    assert (ask("seeds"), ask("token"), ask("terms")) == (2, deployment.token, astuple(terms))
+    assert (ask("rounds"), ask("settlement")) == (deployment.rounds, deployment.settlement)
+    assert chain.rating_q32(seeds[0]) == 0
+    with pytest.raises(MalformedParams, match="alpha_bps"):
+        deploy(devnet.rpc_url, account, reputation=replace(terms, alpha_bps=0))

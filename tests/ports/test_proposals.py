@@ -26,10 +26,9 @@ from gradmint.ports.chain import (
     Submit,
     Unbond,
     Withdraw,
-    slice_hash,
 )
 from gradmint.spec import docket
-from gradmint.spec.docket import BASE_TIP, NOBODY, Effects, split_bond
+from gradmint.spec.docket import BASE_TIP, NOBODY, Effects, slice_hash, split_bond
 from gradmint.spec.events import (
     Bonded,
     Challenged,

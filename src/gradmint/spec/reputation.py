@@ -33,7 +33,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from .feedback import Graph
 from .reputation_params import ReputationParams
@@ -99,11 +98,32 @@ def reached(graph: Graph, roots: Iterable[int]) -> set[int]:
     return found
 
 
-def shortfall(graph: Graph, seeds: Collection[int], params: ReputationParams, visits: Sequence[int]) -> int:
+def settled(graph: Graph, seeds: Collection[int], params: ReputationParams, mute: int | None = None) -> list[int]:
+    """Visits that their own step gives again: e + M G = G to the bit, reached from 0. Not below :func:`visits`, whose
+    shares are rounded down at each step alone, and not above the exact ones: the most that a witness of all can show
+    (:mod:`spec.witness`)."""
+    begin, found, last = start(graph, seeds), [0] * len(graph), [-1]
+    while found != last:
+        after = step(graph, found, params, mute)
+        found, last = [a + b for a, b in zip(begin, after, strict=True)], found
+    return found
+
+
+def most_hits(graph: Graph, seeds: Collection[int], params: ReputationParams, account: int) -> int:
+    """No witness shows more hits of ``account``: more than that are false."""
+    found = settled(graph, seeds, params, mute=account)
+    return found[account] - (-shortfall(graph, seeds, params, found, mute=account) // params.alpha_bps)
+
+
+def shortfall(
+    graph: Graph, seeds: Collection[int], params: ReputationParams, visits: Sequence[int], mute: int | None = None
+) -> int:
     """stop . (G* - G) in units of 2^-56 / 10,000, exactly: 0 were nothing cut off or rounded. Divided by ``alpha_bps``
-    it bounds what is missing of all visits together, in units of 2^-56. Only for :func:`visits` of these seeds."""
+    it bounds what is missing of all visits together, in units of 2^-56. Only for :func:`visits` and :func:`settled`
+    ones of these seeds, with the same account mute."""
     stopped = sum(
-        count * (params.alpha_bps if total else BPS) for count, total in zip(visits, graph.totals, strict=True)
+        count * (params.alpha_bps if total and place != mute else BPS)
+        for place, (count, total) in enumerate(zip(visits, graph.totals, strict=True))
     )
     return (BPS * ONE_MASS if seeds else 0) - stopped
 
@@ -113,20 +133,6 @@ def shortfall_bound(graph: Graph, seeds: Collection[int], params: ReputationPara
     count = params.iterations
     cut_off: int = -(-ONE_MASS * BPS * (BPS - params.alpha_bps) ** count // BPS**count)
     return cut_off + BPS * (len(seeds) + count * sum(graph.totals))
-
-
-def residual(graph: Graph, seeds: Collection[int], params: ReputationParams, claimed: Sequence[int]) -> int:
-    """How far ``claimed`` visits are from exact at most, summed over all accounts, in units of 2^-56, rounded up.
-
-    One pass, whoever computed them and however: r = e + M G - G, and ||G* - G||_1 <= ||r||_1 / alpha, because M takes
-    at least alpha of any mass. The pass itself rounds by less than S_u at each account and once at each seed.
-    """
-    after = step(graph, claimed, params)
-    wrong = sum(
-        abs(begin + come - count) for begin, come, count in zip(start(graph, seeds), after, claimed, strict=True)
-    )
-    rounding = len(seeds) + sum(total for total, count in zip(graph.totals, claimed, strict=True) if count)
-    return -(-BPS * (wrong + rounding) // params.alpha_bps)
 
 
 # Paths
@@ -247,20 +253,8 @@ def connectivity(graph: Graph, seeds: Collection[int], account: int, most: int) 
     return len(paths) if cut is not None else most
 
 
-def proven(graph: Graph, seeds: Collection[int], account: int, paths: Sequence[Path], most: int) -> int:
-    """The least that c can be, by ``paths`` alone: what refutes a smaller one. ``most`` for an edge from a seed, their
-    number when they follow edges from seeds to ``account`` and share nothing between, 0 when they prove nothing."""
-    follow = all(graph.weight(a, b) for path in paths for a, b in pairwise(path))
-    lead = all(len(path) >= 2 and path[0] in seeds and path[-1] == account for path in paths)
-    inner = [place for path in paths for place in path[1:-1]]
-    if not follow or not lead or len({*inner}) < len(inner) or {*inner} & {*seeds, account}:
-        return 0
-    return most if any(len(path) == 2 for path in paths) else min(most, len(paths))
-
-
 def is_cut(graph: Graph, seeds: Collection[int], account: int, cut: Cut) -> bool:
-    """Check what refutes a c above ``len(cut.through)``: one look at the sources of ``cut.side``, and one edge from
-    outside refutes the cut in turn."""
+    """Whether ``cut`` shows that c is at most ``len(cut.through)``: one look at the sources of ``cut.side``."""
     closed = cut.side | cut.through
     return (
         account in cut.side
@@ -350,17 +344,20 @@ def scores(graph: Graph, seeds: Collection[int], params: ReputationParams, accou
     return found
 
 
-def reference(scores: Iterable[int]) -> int:
-    """The lower median of the positive scores of accounts with verified work; 0 when there is none."""
-    positive = sorted(one for one in scores if one > 0)
-    return positive[(len(positive) - 1) // 2] if positive else 0
+def reference(known: int, params: ReputationParams) -> int:
+    """The score that is rated a half, in units of 2^-56: everyone's, if the first step of each walk were shared equally
+    among the ``known`` accounts that anybody has endorsed. With none known, as with one."""
+    return ONE_MASS * (BPS - params.alpha_bps) // (BPS * max(1, known))
 
 
-def multiplier_q32(score: int, reference: int, params: ReputationParams) -> int:
-    """Factor of pay: least + (most - least) x score / (score + reference), rounded down.
+def rating_q32(score: int, reference: int) -> int:
+    """score / (score + reference), rounded down, below 1. 0 without a score, which is a newcomer's.
 
-    ``least`` for no reputation, which is a newcomer's; half way up at the median; never ``most``. A score is never
-    below 0, so no past is worse than none: coming again under another name gains nothing.
+    A score is never below 0, so no past is worse than none: coming again under another name gains nothing.
     """
-    least_q32, most_q32 = (ONE_Q32 * bps // BPS for bps in (params.least_bps, params.most_bps))
-    return least_q32 + ((most_q32 - least_q32) * score // (score + reference) if score > 0 else 0)
+    return min(ONE_Q32 - 1, (score << 32) // (score + reference)) if score else 0
+
+
+def multiplier_q32(rating_q32: int, least_bps: int, most_bps: int) -> int:
+    """Factor of pay: ``least_bps`` for rating 0, half way up at the reference, never ``most_bps``."""
+    return ((least_bps << 32) + (most_bps - least_bps) * rating_q32) // BPS
