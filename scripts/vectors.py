@@ -18,6 +18,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import witness_vectors
+
 from gradmint.spec import plant, rating, registration, transcript, tree
 from gradmint.spec.agreement import agree, distance_bits, weighted_median
 from gradmint.spec.committee import draw
@@ -531,6 +533,7 @@ def generate() -> dict[str, str]:
         "registration.json": registration_vectors(),
         "transcript.json": transcript_vectors(),
         "tree.json": tree_vectors(),
+        "witness.json": witness_vectors.generate(plain),
     }
     return {name: json.dumps(vectors, indent=1, sort_keys=True) + "\n" for name, vectors in made.items()}
 

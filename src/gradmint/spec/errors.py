@@ -8,6 +8,8 @@
     |  |- MalformedCertificate    a certificate, or a part of one, that is no such document
     |  |- MalformedPoint          a BLS key or signature that is no point of its group
     |  |- MalformedGraph          feedback that no verified work or stake can have left
+    |  |- EndorsementsBroken      rows of the contract Reputation that contradict each other
+    |  |- WitnessRefused          a witness that does not show what it claims; carries the contract's error
     |  `- TranscriptBroken        an event row does not hash to what the chain recorded after it
     |- BlobError                  update bytes: never more than one type reaches the caller, see Verdict
     |  |- Oversize
@@ -71,6 +73,23 @@ class MalformedPoint(SpecError):
 
 class MalformedGraph(SpecError):
     """Feedback that no verified work or stake can have left."""
+
+
+class EndorsementsBroken(SpecError):
+    """Rows of the contract Reputation that contradict each other: one is missing, altered or out of order."""
+
+
+class WitnessRefused(SpecError):
+    """A witness that does not show what it claims.
+
+    ``name`` and ``operands`` are those of the contract's custom error.
+    """
+
+    def __init__(self, name: str, *operands: int | bytes) -> None:
+        shown = ", ".join(f"0x{one.hex()}" if isinstance(one, bytes) else str(one) for one in operands)
+        super().__init__(f"{name}({shown})")
+        self.name = name
+        self.operands = operands
 
 
 class TranscriptBroken(SpecError):

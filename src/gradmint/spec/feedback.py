@@ -1,57 +1,54 @@
-"""Who has shown whom to be good: a graph of accounts across runs, rebuilt from chain events by anyone.
+"""Who has shown whom to be good: a graph of accounts across runs, of endorsements that the chain has recorded.
 
-An edge needs verified work or a stake behind it. *Work*: a verifier in the cluster of a final round -> a trainer whose
-consensus value is positive. *Vouch*: who locks a stake for another account -> that account.
+An endorsement needs verified work or a stake behind it. *Harvest*: once an epoch and run, its seated verifiers who
+agree with the consensus endorse its trainers for their verified work: :func:`harvest`. *Vouch*: who locks a stake for
+another account endorses it.
 
-Weights are integers, :data:`ROUND_UNITS` of them for a whole round: a trainer's edge weighs its part of the round's
-positive consensus gain, rounded down. A part, because gains in nats shrink while a model learns and differ between
-tasks, and no run is to outweigh another by its unit. Rounded down, because then splitting a gain into several
-identities never adds weight. The same edge comes from every verifier of the cluster: what counts is who stands behind
-the consensus, not what one of them says. A vouch weighs as so many rounds as its stake pays for.
+Weights are integers, :data:`ROUND_UNITS` of them for a whole round: a trainer's weight is its part of the rounds since
+the last harvest, by running value, rounded down. A part, because gains in nats shrink while a model learns and differ
+between tasks, and no run is to outweigh another by its unit. Rounded down, because then splitting a value into several
+identities never adds weight. The same comes from every verifier: what counts is who stands behind the consensus, not
+what one of them says. A vouch weighs as so many rounds as its stake pays for.
 
 Only ratios within one account's outgoing edges matter afterwards (rows are normalised), so nobody gains influence by
 adding edges or weight.
-
-A vouch is slashed when the account it is for is banned while the stake is locked: :func:`slashable`. A slashed or
-withdrawn vouch is not handed to :func:`build`, so it weighs nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from .errors import MalformedGraph
 from .ledger import Ledger
 from .mechanism import is_banned
-from .reputation_params import ReputationParams
-from .types import Role
+from .types import BPS, ONE_Q32, Role, Standing
 
-ROUND_UNITS = 1 << 16
+ROUND_UNITS = 1 << 12  # so a row stays below 2^32 for a million rounds, and no weight is ever scaled on chain
 MAX_ROW_BITS = 32  # a row's sum; so a step of the fixed point loses less than 2^-24 of all mass at any account
 ACCOUNT_BYTES = 20
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Work:
-    """One trainer's part of one final round, by one verifier of its cluster."""
+class Endorsement:
+    """One edge, as it was recorded in one epoch."""
 
-    verifier: bytes
-    trainer: bytes
-    units: int
-    block: int  # of the settlement
+    endorser: bytes
+    account: bytes
+    weight: int
+    epoch: int
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Vouch:
-    """A stake that is locked for somebody else's conduct."""
+@dataclass(frozen=True, slots=True)
+class Harvest:
+    """What a run's final standings say that was not said before."""
 
-    voucher: bytes
-    vouched: bytes
-    stake_wei: int
+    new_rounds: int
+    endorsers: tuple[bytes, ...]  # each of whom says all of the rows
+    rows: tuple[tuple[bytes, int], ...]  # (account, weight), in index order
 
 
 @dataclass(frozen=True)
@@ -116,28 +113,35 @@ class Graph:
         return state.digest()
 
 
-def works(ledger: Ledger) -> list[Work]:
-    """Every edge that the run's final rounds give: nothing of rounds that are void, pending or without quorum."""
-    found = []
-    for round_ in ledger.rounds:
-        execution = round_.execution
-        if round_.settled is None or execution is None or execution.settlement.consensus is None:
-            continue
-        consensus, books = execution.settlement.consensus, execution.books
-        # Whom a ban keeps out of the round is unpaid for it; who is banned by it has gained nothing in it.
-        gains = [
-            (standing.account, 0 if is_banned(standing, round_.number) else row.gain_micronats)
-            for standing, row in zip(books.trainers, consensus.rows, strict=True)
-        ]
-        total = sum(gain for _, gain in gains)
-        parts = [(trainer, gain * ROUND_UNITS // total) for trainer, gain in gains if gain]
-        found += [
-            Work(books.verifiers[v].account, trainer, units, round_.settled.position[0])
-            for v in consensus.cluster
-            for trainer, units in parts
-            if units
-        ]
-    return found
+def harvest(
+    trainers: Sequence[Standing],
+    verifiers: Sequence[Standing],
+    seated: Container[bytes],
+    clock_round: int,
+    harvested_rounds: int,
+    said: Mapping[bytes, int] | None = None,
+) -> Harvest | None:
+    """What the contract records of final standings, in index order; None where it records nothing.
+
+    ``seated`` are the run's verifiers who hold their seat now, ``clock_round`` its latest round, ``harvested_rounds``
+    how many of its rounds were counted before, ``said`` the sum of weights that an account has given until now.
+    """
+    new_rounds = max((leaf.rounds for leaf in (*trainers, *verifiers)), default=0) - harvested_rounds
+    valued = [(t.account, t.value_q32) for t in trainers if t.value_q32 > 0 and not is_banned(t, clock_round)]
+    if new_rounds <= 0 or not valued:
+        return None
+    total = sum(value for _, value in valued)
+    weighed = [(account, value * ROUND_UNITS * new_rounds // total) for account, value in valued]
+    rows = tuple((account, weight) for account, weight in weighed if weight)
+    given = sum(weight for _, weight in rows)
+    endorsers = tuple(
+        leaf.account
+        for leaf in verifiers
+        if leaf.value_q32 > 0
+        and leaf.account in seated
+        and ((said or {}).get(leaf.account, 0) + given) >> MAX_ROW_BITS == 0
+    )
+    return Harvest(new_rounds, endorsers, rows) if endorsers and rows else None
 
 
 def founders(ledger: Ledger) -> tuple[bytes, ...]:
@@ -147,47 +151,34 @@ def founders(ledger: Ledger) -> tuple[bytes, ...]:
     return tuple(sorted(seat.account for seat in seats if seat.since_round == 1))
 
 
-def banned(ledger: Ledger) -> frozenset[bytes]:
-    """Accounts that a final round of the run has banned, whether or not the ban is over."""
-    return frozenset(
-        standing.account
-        for round_ in ledger.rounds
-        if round_.settled is not None and round_.execution is not None
-        for standing in round_.execution.settlement.trainers
-        if standing.ban_round
-    )
-
-
-def slashable(vouches: Iterable[Vouch], banned: frozenset[bytes]) -> list[Vouch]:
-    """Vouches whose stake is lost: the account they are for was banned. ``vouches`` are those locked at that time."""
-    return sorted(vouch for vouch in vouches if vouch.vouched in banned)
-
-
 def build(
-    works: Iterable[Work], vouches: Iterable[Vouch], params: ReputationParams, accounts: Iterable[bytes] = (),
-    block: int = 0,
-) -> Graph:  # fmt: skip
-    """The graph as of ``block``; the same one whatever the order of the rows.
+    endorsements: Iterable[Endorsement], accounts: Iterable[bytes] = (), epoch: int = 0, gamma_bps: int = 0
+) -> Graph:
+    """The graph of ``endorsements``; the same one whatever the order of the rows.
 
-    ``accounts`` are in it also without any edge: seeds, for example. Work of one pair and epoch is added up before it
-    decays, so that how it is cut into rows changes nothing. Raises MalformedGraph.
+    ``accounts`` are in it also without any edge: seeds, for example. Each epoch until ``epoch`` takes ``gamma_bps`` of
+    a weight (the chain takes none): weights of one pair and epoch are added up before, so that how they are cut into
+    rows changes nothing. Raises MalformedGraph.
     """
-    now = block // params.epoch_blocks
     by_epoch: dict[tuple[bytes, bytes, int], int] = {}
-    for work in works:
-        key = (work.verifier, work.trainer, min(now, work.block // params.epoch_blocks) if params.gamma_bps else now)
-        by_epoch[key] = by_epoch.get(key, 0) + work.units
+    for one in endorsements:
+        key = (one.endorser, one.account, min(epoch, one.epoch) if gamma_bps else epoch)
+        by_epoch[key] = by_epoch.get(key, 0) + one.weight
     edges: dict[tuple[bytes, bytes], int] = {}
-    for (source, target, epoch), units in by_epoch.items():
-        weight = units * params.decay_q32(now - epoch) >> 32
-        edges[source, target] = edges.get((source, target), 0) + weight
-    stakes_wei: dict[tuple[bytes, bytes], int] = {}
-    for vouch in vouches:
-        pair = (vouch.voucher, vouch.vouched)
-        stakes_wei[pair] = stakes_wei.get(pair, 0) + vouch.stake_wei
-    for pair, stake_wei in stakes_wei.items():
-        edges[pair] = edges.get(pair, 0) + stake_wei * ROUND_UNITS // params.vouch_round_wei
+    for (source, target, since), weight in by_epoch.items():
+        kept = weight * decay_q32(gamma_bps, epoch - since) >> 32
+        edges[source, target] = edges.get((source, target), 0) + kept
     return from_edges(edges, accounts)
+
+
+def decay_q32(gamma_bps: int, epochs: int) -> int:
+    """(1 - gamma)^epochs, rounded down at every step."""
+    kept, one = ONE_Q32, ONE_Q32 * (BPS - gamma_bps) // BPS
+    for _ in range(epochs if gamma_bps else 0):
+        kept = kept * one >> 32
+        if not kept:
+            break
+    return kept
 
 
 def from_edges(edges: Mapping[tuple[bytes, bytes], int], accounts: Iterable[bytes] = ()) -> Graph:

@@ -350,17 +350,21 @@ def scores(graph: Graph, seeds: Collection[int], params: ReputationParams, accou
     return found
 
 
-def reference(scores: Iterable[int]) -> int:
-    """The lower median of the positive scores of accounts with verified work; 0 when there is none."""
-    positive = sorted(one for one in scores if one > 0)
-    return positive[(len(positive) - 1) // 2] if positive else 0
+def reference(known: int, params: ReputationParams) -> int:
+    """The score that is rated a half, in units of 2^-56: everyone's, if the first step of each walk were shared equally
+    among the ``known`` accounts that anybody has endorsed. With none known, as with one."""
+    return ONE_MASS * (BPS - params.alpha_bps) // (BPS * max(1, known))
 
 
-def multiplier_q32(score: int, reference: int, params: ReputationParams) -> int:
-    """Factor of pay: least + (most - least) x score / (score + reference), rounded down.
+def rating_q32(score: int, reference: int) -> int:
+    """score / (score + reference), rounded down, below 1. 0 without a score, which is a newcomer's.
 
-    ``least`` for no reputation, which is a newcomer's; half way up at the median; never ``most``. A score is never
-    below 0, so no past is worse than none: coming again under another name gains nothing.
+    A score is never below 0, so no past is worse than none: coming again under another name gains nothing.
     """
-    least_q32, most_q32 = (ONE_Q32 * bps // BPS for bps in (params.least_bps, params.most_bps))
-    return least_q32 + ((most_q32 - least_q32) * score // (score + reference) if score > 0 else 0)
+    return min(ONE_Q32 - 1, (score << 32) // (score + reference)) if score else 0
+
+
+def multiplier_q32(rating_q32: int, least_bps: int, most_bps: int) -> int:
+    """Factor of pay: ``least_bps`` for rating 0, half way up at the reference, never ``most_bps``."""
+    least_q32, most_q32 = (ONE_Q32 * bps // BPS for bps in (least_bps, most_bps))
+    return least_q32 + ((most_q32 - least_q32) * rating_q32 >> 32)

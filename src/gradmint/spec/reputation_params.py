@@ -14,16 +14,17 @@ REST_BITS = 16  # an iteration stops when at most 2^-16 of the walks are still o
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReputationParams:
-    """Field order is the order in which contracts encode them."""
+    """Field order is that of the contract's ReputationTerms."""
 
     alpha_bps: int = 1_500  # a walk ends with this probability at each step: distance d counts (1 - alpha)^d
     beta_bps: int = 5_000  # how likely a path of accounts is false; independent for vertex-disjoint paths
     max_paths: int = 4  # more disjoint paths than these make nobody more credible
-    gamma_bps: int = 0  # part of a verified round's weight that each epoch takes; see docs/reputation.md why none
     epoch_blocks: int = 50_400  # a week of 12 s
     vouch_round_wei: int = 10**18  # stake behind a vouch that weighs as much as a whole verified round
-    least_bps: int = 5_000  # pay multiplier of who has no reputation: newcomers
-    most_bps: int = 15_000  # what it approaches; the median account is paid the mean of both
+    challenge_blocks: int = 7_200  # a day of 12 s to doubt a proposed rating
+    proof_blocks: int = 14_400  # two days to show a witness; with the challenge, within the epoch after the cut's
+    bond_wei: int = 10 * 10**18  # behind a proposed rating, and behind a challenge of it
+    challenger_bps: int = 4_000  # part of a lost bond or slashed stake that the finder gets; the rest is burned
 
     def check(self) -> ReputationParams:
         """Raises MalformedParams naming the first rule broken."""
@@ -31,13 +32,17 @@ class ReputationParams:
             (100 <= self.alpha_bps <= 9_000, f"alpha_bps {self.alpha_bps} lies in 100..9000"),
             (0 <= self.beta_bps <= BPS, f"beta_bps {self.beta_bps} lies in 0..{BPS}"),
             (1 <= self.max_paths <= MAX_PATHS, f"max_paths {self.max_paths} lies in 1..{MAX_PATHS}"),
-            (0 <= self.gamma_bps < BPS, f"gamma_bps {self.gamma_bps} lies in 0..{BPS - 1}"),
             (1 <= self.epoch_blocks < 2**32, f"epoch_blocks {self.epoch_blocks} lies in 1..{2**32 - 1}"),
             (1 <= self.vouch_round_wei < 2**128, f"vouch_round_wei {self.vouch_round_wei} lies in 1..2^128-1"),
+            (self.challenge_blocks >= 1, f"challenge_blocks {self.challenge_blocks} is at least 1"),
+            (self.proof_blocks >= 1, f"proof_blocks {self.proof_blocks} is at least 1"),
             (
-                1 <= self.least_bps <= self.most_bps <= 4 * BPS,
-                f"1 <= least_bps {self.least_bps} <= most_bps {self.most_bps} <= {4 * BPS}",
+                self.challenge_blocks + self.proof_blocks <= self.epoch_blocks,
+                f"challenge_blocks {self.challenge_blocks} + proof_blocks {self.proof_blocks} <= epoch_blocks "
+                f"{self.epoch_blocks}",
             ),
+            (1 <= self.bond_wei < 2**128, f"bond_wei {self.bond_wei} lies in 1..2^128-1"),
+            (0 <= self.challenger_bps <= BPS // 2, f"challenger_bps {self.challenger_bps} lies in 0..{BPS // 2}"),
         )
         for holds, rule in rules:
             if not holds:
@@ -61,15 +66,6 @@ class ReputationParams:
         """1 - beta^paths, rounded down: the chance that not all of the disjoint paths are false. 0 without a path."""
         paths = min(paths, self.max_paths)
         return ONE_Q32 * (BPS**paths - self.beta_bps**paths) // BPS**paths if paths else 0
-
-    def decay_q32(self, epochs: int) -> int:
-        """(1 - gamma)^epochs, rounded down at every step."""
-        kept, one = ONE_Q32, ONE_Q32 * (BPS - self.gamma_bps) // BPS
-        for _ in range(min(epochs, 0 if one == ONE_Q32 else epochs)):
-            kept = kept * one >> 32
-            if not kept:
-                break
-        return kept
 
 
 @lru_cache
