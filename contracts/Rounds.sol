@@ -3,6 +3,7 @@ pragma solidity ^0.8.37;
 
 import {Seats} from "./Seats.sol";
 import {Wired} from "./Wired.sol";
+import {IReputation} from "./interfaces/IReputation.sol";
 import {IRounds} from "./interfaces/IRounds.sol";
 import {IRuns} from "./interfaces/IRuns.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
@@ -32,8 +33,8 @@ contract Rounds is Seats {
     /// @inheritdoc IRounds
     mapping(uint256 run => mapping(uint8 verifier => bytes32)) public message;
 
-    constructor(IRuns runs_, IStakes stakes_, IRounds rounds_, ISettlement settlement_)
-        Wired(runs_, stakes_, rounds_, settlement_)
+    constructor(IRuns runs_, IStakes stakes_, IRounds rounds_, ISettlement settlement_, IReputation reputation_)
+        Wired(runs_, stakes_, rounds_, settlement_, reputation_)
     {
         _requireSelf(address(rounds_));
     }

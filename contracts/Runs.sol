@@ -7,6 +7,7 @@ import {SafeTransferLib} from "solady/src/utils/SafeTransferLib.sol";
 import {SignatureCheckerLib} from "solady/src/utils/SignatureCheckerLib.sol";
 
 import {Wired} from "./Wired.sol";
+import {IReputation} from "./interfaces/IReputation.sol";
 import {IRounds} from "./interfaces/IRounds.sol";
 import {IRuns} from "./interfaces/IRuns.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
@@ -44,8 +45,8 @@ contract Runs is IRuns, Wired, EIP712, ReentrancyGuardTransient {
     /// @inheritdoc IRuns
     mapping(uint256 run => mapping(address account => uint256 cumulativeWei)) public left;
 
-    constructor(IRuns runs_, IStakes stakes_, IRounds rounds_, ISettlement settlement_)
-        Wired(runs_, stakes_, rounds_, settlement_)
+    constructor(IRuns runs_, IStakes stakes_, IRounds rounds_, ISettlement settlement_, IReputation reputation_)
+        Wired(runs_, stakes_, rounds_, settlement_, reputation_)
     {
         _requireSelf(address(runs_));
     }
@@ -75,7 +76,7 @@ contract Runs is IRuns, Wired, EIP712, ReentrancyGuardTransient {
         emit Opened(run, msg.sender, token, encoded, arrivedWei);
 
         rounds.create(run, _schedule(checked));
-        stakes.create(run, Pricing(checked.joinPriceWei, checked.joinHalfLifeS, checked.joinBumpBps));
+        stakes.create(run, _pricing(checked));
         if (checked.challengeS != 0) settlement.create(run, _terms(checked));
     }
 
@@ -299,6 +300,16 @@ contract Runs is IRuns, Wired, EIP712, ReentrancyGuardTransient {
             committee: params.committee,
             words: params.words,
             proposing: params.challengeS != 0
+        });
+    }
+
+    function _pricing(Params memory params) private pure returns (Pricing memory) {
+        return Pricing({
+            joinPriceWei: params.joinPriceWei,
+            joinHalfLifeS: params.joinHalfLifeS,
+            joinBumpBps: params.joinBumpBps,
+            sortitionBps: params.sortitionBps,
+            discountBps: params.discountBps
         });
     }
 

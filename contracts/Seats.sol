@@ -39,6 +39,25 @@ abstract contract Seats is IRounds, Wired {
     mapping(uint256 run => mapping(uint256 word => uint256)) internal _awaitedTrainers;
     mapping(uint256 run => mapping(uint256 word => uint256)) internal _goneTrainers;
 
+    /* RATINGS */
+
+    /// @inheritdoc IRounds
+    function rate(uint256 run, address account) external {
+        Seat storage seat_ = _seats[run][account];
+        (Role role, uint16 index) = (seat_.role, seat_.index);
+        if (role == Role.NONE || seat_.retired) revert NotSeated(run, account, role);
+        uint32 ratingQ32 = reputation.ratingOf(account);
+        if (ratingQ32 == seat_.ratingQ32) revert RatingUnchanged(run, account, ratingQ32);
+
+        seat_.ratingQ32 = ratingQ32;
+        bytes24 roster = _counts[run].roster;
+        _keepRoster(run, _clocks[run].round, roster);
+        roster = Transcript.rated(roster, role, index, ratingQ32);
+        _counts[run].roster = roster;
+
+        emit Rated(run, uint8(role), index, account, ratingQ32, roster);
+    }
+
     /* SIBLINGS */
 
     /// @inheritdoc IRounds
@@ -61,7 +80,7 @@ abstract contract Seats is IRounds, Wired {
             index = _findVerifierSeat(run);
             _verifiers[run][index] = account;
         }
-        _seats[run][account] = Seat({role: role, retired: false, index: index, sinceRound: sinceRound});
+        _seats[run][account] = Seat({role: role, retired: false, index: index, sinceRound: sinceRound, ratingQ32: 0});
         bytes24 roster = _counts[run].roster;
         _keepRoster(run, clock_.round, roster);
         roster = Transcript.admitted(roster, role, index, account, stakeWei);

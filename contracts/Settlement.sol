@@ -3,6 +3,7 @@ pragma solidity ^0.8.37;
 
 import {Transition} from "./Transition.sol";
 import {Wired} from "./Wired.sol";
+import {IReputation} from "./interfaces/IReputation.sol";
 import {IRounds} from "./interfaces/IRounds.sol";
 import {IRuns} from "./interfaces/IRuns.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
@@ -64,8 +65,8 @@ contract Settlement is ISettlement, Wired {
     /// @inheritdoc ISettlement
     mapping(uint256 run => mapping(uint16 round => mapping(uint256 chunk => bytes32))) public heard;
 
-    constructor(IRuns runs_, IStakes stakes_, IRounds rounds_, ISettlement settlement_)
-        Wired(runs_, stakes_, rounds_, settlement_)
+    constructor(IRuns runs_, IStakes stakes_, IRounds rounds_, ISettlement settlement_, IReputation reputation_)
+        Wired(runs_, stakes_, rounds_, settlement_, reputation_)
     {
         _requireSelf(address(settlement_));
     }

@@ -5,6 +5,7 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 import {SafeTransferLib} from "solady/src/utils/SafeTransferLib.sol";
 
 import {Wired} from "./Wired.sol";
+import {IReputation} from "./interfaces/IReputation.sol";
 import {IRounds} from "./interfaces/IRounds.sol";
 import {IRuns} from "./interfaces/IRuns.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
@@ -58,8 +59,8 @@ contract Stakes is IStakes, Wired, ReentrancyGuardTransient {
     mapping(uint256 run => Pricing) private _pricings;
     mapping(uint256 run => Price) private _prices;
 
-    constructor(IRuns runs_, IStakes stakes_, IRounds rounds_, ISettlement settlement_)
-        Wired(runs_, stakes_, rounds_, settlement_)
+    constructor(IRuns runs_, IStakes stakes_, IRounds rounds_, ISettlement settlement_, IReputation reputation_)
+        Wired(runs_, stakes_, rounds_, settlement_, reputation_)
     {
         _requireSelf(address(stakes_));
     }
@@ -74,7 +75,7 @@ contract Stakes is IStakes, Wired, ReentrancyGuardTransient {
     {
         if (role != uint8(Role.TRAINER) && role != uint8(Role.VERIFIER)) revert UnknownRole(role);
         (address token, uint32 exitS, uint128 trainerStakeWei, uint128 verifierStakeWei) = runs.terms(run);
-        uint128 requiredWei = role == uint8(Role.TRAINER) ? trainerStakeWei : verifierStakeWei;
+        uint128 requiredWei = _discounted(run, role == uint8(Role.TRAINER) ? trainerStakeWei : verifierStakeWei);
         uint128 priceWei = _payPrice(run, maxPriceWei);
 
         uint128 arrivedWei = Deposit.pull(token, stakeWei + priceWei);
@@ -272,12 +273,16 @@ contract Stakes is IStakes, Wired, ReentrancyGuardTransient {
 
     /// @inheritdoc IStakes
     function draw(uint256 run, bytes32 beacon, uint32 eligible, uint8 size) external view returns (uint32) {
+        uint256 sortitionBps = _pricings[run].sortitionBps;
         address[] memory verifiers = rounds.verifiersAt(run, 0, 32);
-        uint256[] memory stakesWei = new uint256[](verifiers.length);
+        uint256[] memory weights = new uint256[](verifiers.length);
         for (uint256 v; v < verifiers.length; ++v) {
-            if ((eligible >> v) & 1 == 1) stakesWei[v] = _stakes[run][verifiers[v]].amountWei;
+            if ((eligible >> v) & 1 == 0) continue;
+            weights[v] = _stakes[run][verifiers[v]].amountWei;
+            if (sortitionBps == 0) continue;
+            weights[v] = Committee.weight(weights[v], rounds.seat(run, verifiers[v]).ratingQ32, sortitionBps);
         }
-        return uint32(Committee.draw(beacon, stakesWei, size)); // a bit for each of 32
+        return uint32(Committee.draw(beacon, weights, size)); // a bit for each of 32
     }
 
     /// @inheritdoc IStakes
@@ -315,6 +320,13 @@ contract Stakes is IStakes, Wired, ReentrancyGuardTransient {
         emit Seized(run, account, msg.sender, rewardWei, burnWei, poolWei);
 
         if (Mechanism.isEjected(leftWei, params.verifierStakeWei)) rounds.retire(run, account);
+    }
+
+    /// What the caller must stake at least, by its rating.
+    function _discounted(uint256 run, uint128 requiredWei) private view returns (uint128) {
+        uint256 discountBps = _pricings[run].discountBps;
+        if (discountBps == 0) return requiredWei;
+        return Registration.discountedWei(requiredWei, reputation.ratingOf(msg.sender), discountBps);
     }
 
     /// Founders find the floor and leave it there.

@@ -17,6 +17,7 @@ import {Transcript} from "./libraries/Transcript.sol";
 contract Transition is ITransition {
     uint256 private constant JOIN_SIZE = 40; // kind uint8 | role uint8 | index uint16 | account 20 | stake uint128
     uint256 private constant EXIT_SIZE = 4; // kind uint8 | role uint8 | index uint16
+    uint256 private constant RATING_SIZE = 8; // kind uint8 | role uint8 | index uint16 | rating uint32
     uint256 private constant CHUNK_ROWS = 256;
     uint256 private constant ROW_SIZE = 9;
 
@@ -32,7 +33,7 @@ contract Transition is ITransition {
         (consensus, slices) = _agree(params, record, evidence);
 
         bytes memory all;
-        (all, effects.left) = _seat(inputs.standings, inputs.rosterRows, record.trainers, record.verifiers);
+        (all, effects.left) = _seat(params, inputs.standings, inputs.rosterRows, record.trainers, record.verifiers);
         uint256 budgetWei = Mechanism.roundBudgetWei(record.depositedWei - totalWei, record.round, params.maxRounds);
         Result memory result = Mechanism.settle(
             params, record.round, budgetWei, all, record.trainers, record.stakesWei, consensus, record.revealed
@@ -180,7 +181,7 @@ contract Transition is ITransition {
 
     /* WHO IS SEATED */
 
-    /// The rows are the joins and exits that lead from one roster transcript to another, all of them in order.
+    /// The rows are the joins, exits and ratings that lead from one roster transcript to another, all of them in order.
     function _checkRoster(bytes24 roster, bytes calldata rows, bytes24 expected) private pure {
         for (uint256 offset; offset < rows.length;) {
             uint256 end = offset + _sizeAt(rows, offset);
@@ -191,13 +192,16 @@ contract Transition is ITransition {
         if (roster != expected) revert ISettlement.RosterMismatch(expected, roster);
     }
 
-    /// Standings after joins, which start afresh whatever the seat's last holder left; and what those were promised.
+    /// Standings after joins, which start afresh and unrated whatever the seat's last holder left, and after ratings; and what
+    /// those who left were promised.
     /// @param rows Checked: an index is the next of its role at most, and they lead to these counts.
-    function _seat(bytes calldata standings, bytes calldata rows, uint256 trainers, uint256 verifiers)
-        private
-        pure
-        returns (bytes memory all, uint256[] memory left)
-    {
+    function _seat(
+        Params calldata params,
+        bytes calldata standings,
+        bytes calldata rows,
+        uint256 trainers,
+        uint256 verifiers
+    ) private pure returns (bytes memory all, uint256[] memory left) {
         all = new bytes((trainers + verifiers) * Standings.SIZE);
         uint256[2] memory counts = _count(standings); // trainers, verifiers
         uint256 split = counts[0] * Standings.SIZE;
@@ -207,24 +211,31 @@ contract Transition is ITransition {
         left = new uint256[](2 * (rows.length / JOIN_SIZE));
         uint256 leavers;
         for (uint256 offset; offset < rows.length; offset += _sizeAt(rows, offset)) {
-            if (uint8(rows[offset]) != Transcript.ADMITTED) continue;
+            uint256 what = uint8(rows[offset]);
+            if (what == Transcript.RETIRED) continue;
             Role role = Role(uint8(rows[offset + 1]));
             uint256 index = uint16(bytes2(rows[offset + 2:offset + 4]));
             uint256 kind = role == Role.TRAINER ? 0 : 1;
             Leaf leaf = Standings.leaf(all, index + kind * trainers);
+            if (what == Transcript.RATED) {
+                uint256 ratingQ32 = uint32(bytes4(rows[offset + 4:offset + 8]));
+                leaf.setReputationQ32(Mechanism.payMultiplierQ32(params, ratingQ32));
+                continue;
+            }
             if (index == counts[kind]) {
                 ++counts[kind];
             } else if (leaf.paidWei() != 0) {
                 (left[leavers], left[leavers + 1]) = (uint160(leaf.account()), leaf.paidWei());
                 leavers += 2;
             }
-            leaf.init(address(bytes20(rows[offset + 4:offset + 24])), role);
+            leaf.init(address(bytes20(rows[offset + 4:offset + 24])), role, Mechanism.payMultiplierQ32(params, 0));
         }
         _shorten(left, leavers);
     }
 
     function _sizeAt(bytes calldata rows, uint256 offset) private pure returns (uint256) {
-        return uint8(rows[offset]) == Transcript.ADMITTED ? JOIN_SIZE : EXIT_SIZE;
+        uint256 what = uint8(rows[offset]);
+        return what == Transcript.ADMITTED ? JOIN_SIZE : what == Transcript.RATED ? RATING_SIZE : EXIT_SIZE;
     }
 
     /// Trainers and verifiers among packed standings.

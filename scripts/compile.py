@@ -32,6 +32,7 @@ CONTRACTS = {
     "Rounds": "contracts/Rounds.sol",
     "Settlement": "contracts/Settlement.sol",
     "Transition": "contracts/Transition.sol",
+    "Reputation": "contracts/Reputation.sol",
     "Certificates": "contracts/Certificates.sol",
     "DevToken": "contracts/dev/DevToken.sol",
 }

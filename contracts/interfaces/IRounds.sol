@@ -5,7 +5,7 @@ import {Clock, Counts, Masks, Phase, Role, Schedule, Seat, Submission} from "./T
 
 /// @title Rounds: what was said and when
 /// @notice Every act is folded into the run's transcript (src/gradmint/spec/transcript.py); every event carries the
-/// transcript after its own row. Joins and exits have a transcript of their own, the roster, which every phase row folds in.
+/// transcript after its own row. Joins, exits and ratings have a transcript of their own, the roster, which every phase row folds in.
 /// @dev Acts are taken strictly before the deadline; from the deadline on anyone may poke(). A phase ends at once when
 /// everybody awaited has acted; a phase in which nobody is awaited lasts to its deadline. A phase in which nobody acts
 /// makes the round void: nobody is paid or slashed, the next round opens. Who is awaited and misses two phases
@@ -39,6 +39,10 @@ interface IRounds {
         uint256 indexed run, uint8 role, uint16 index, address indexed account, uint128 stakeWei, bytes24 roster
     );
     event Retired(uint256 indexed run, uint8 role, uint16 index, address indexed account, bytes24 roster);
+    /// From the next round that opens on, the seat goes by this rating.
+    event Rated(
+        uint256 indexed run, uint8 role, uint16 index, address indexed account, uint32 ratingQ32, bytes24 roster
+    );
     /// `stamp`: trainer uint16 | claimed gain int32 | 2 zero bytes | transcript 24 (one word: 512 gas less per submission).
     /// Two submissions of one trainer in a round are both recorded; the first in chain order counts.
     event Submitted(uint256 indexed run, bytes32 digest, bytes32 stamp);
@@ -52,6 +56,8 @@ interface IRounds {
     error NotOverdue(uint40 deadline, uint256 nowS);
     /// The account has no live seat in this role.
     error NotSeated(uint256 run, address account, Role role);
+    /// The seat goes by this rating already.
+    error RatingUnchanged(uint256 run, address account, uint32 ratingQ32);
     /// The account takes part from a later round on.
     error NotYet(uint16 sinceRound, uint16 round);
     /// The verifier is not of this round's committee: it joined since, or was not drawn.
@@ -93,6 +99,10 @@ interface IRounds {
 
     /// @notice Moves an overdue phase on. Anyone.
     function poke(uint256 run) external;
+
+    /// @notice Brings what Reputation says of a seated account into the run, up or down: a row of the roster. Anyone.
+    /// @dev A seat is unrated until somebody calls this, and again when it is given to a newcomer.
+    function rate(uint256 run, address account) external;
 
     /// @notice Starts a run's enrolment. Only Runs.
     function create(uint256 run, Schedule calldata schedule_) external;

@@ -59,6 +59,10 @@ struct Params {
     uint16 banTrustBps;
     uint16 banRounds;
     uint16 bondsWeightBps;
+    uint16 payLeastBps;
+    uint16 payMostBps;
+    uint16 sortitionBps;
+    uint16 discountBps;
     uint8 valueExponentHalves;
     uint16 top;
     uint16 reserve;
@@ -101,11 +105,13 @@ struct Schedule {
     bool proposing; // rounds are settled by proposals, behind the rounds; else each in its SETTLE phase
 }
 
-/// What Stakes keeps of a run's parameters: the price of a seat.
+/// What Stakes keeps of a run's parameters: the price of a seat, and what a rating does to stakes; one word.
 struct Pricing {
     uint128 joinPriceWei; // never less; what founders pay
     uint32 joinHalfLifeS;
     uint16 joinBumpBps;
+    uint16 sortitionBps;
+    uint16 discountBps;
 }
 
 /// What Settlement keeps of the parameters of a run whose rounds are proposed; one word.
@@ -153,6 +159,7 @@ struct Seat {
     bool retired;
     uint16 index; // among its role
     uint16 sinceRound; // first round it takes part in
+    uint32 ratingQ32; // as rate() last read it; 0 of a newcomer
 }
 
 /// One Submitted event's row, as close() wants it back.
@@ -207,7 +214,7 @@ struct Proposal {
 struct Inputs {
     Record record;
     bytes24 roster; // roster transcript of the round settled before; 0 before the first
-    bytes rosterRows; // from there to the record's roster: kind uint8 | row, 40 bytes a join, 4 an exit
+    bytes rosterRows; // from there to the record's roster: kind uint8 | row, 40 bytes a join, 4 an exit, 8 a rating
     bytes standings; // packed, 96 bytes each, trainers before verifiers, of the round settled before
 }
 

@@ -9,28 +9,34 @@ import {Mem} from "./Mem.sol";
 library Committee {
     using Mem for uint256[];
 
-    /// Mask of `size` verifiers drawn without replacement, each draw weighted by stake; fewer where fewer have one. Draw k falls
-    /// on the verifier whose stake covers keccak256(beacon || k as uint64 || "committee") modulo what is left, stakes laid end
+    /// What a verifier weighs in the draw: its stake, and up to `sortitionBps` of it more by its rating.
+    /// @dev Below 2^129, whatever the rating.
+    function weight(uint256 stakeWei, uint256 ratingQ32, uint256 sortitionBps) internal pure returns (uint256) {
+        return stakeWei * ((10_000 << 32) + sortitionBps * ratingQ32) / (10_000 << 32);
+    }
+
+    /// Mask of `size` verifiers drawn without replacement, each draw by weight; fewer where fewer have one. Draw k falls
+    /// on the verifier whose weight covers keccak256(beacon || k as uint64 || "committee") modulo what is left, weights laid end
     /// to end in index order. src/gradmint/spec/committee.py.
-    /// @param stakesWei Per verifier index, each below 2^128; 0 for whoever is not eligible. Whoever is drawn is struck out.
-    /// @dev At most 32 stakes are added up, and a ticket is below the sum of those that are left.
-    function draw(bytes32 beacon, uint256[] memory stakesWei, uint256 size) internal pure returns (uint256 drawn) {
+    /// @param weights Per verifier index, each below 2^129; 0 for whoever is not eligible. Whoever is drawn is struck out.
+    /// @dev At most 32 weights are added up, and a ticket is below the sum of those that are left.
+    function draw(bytes32 beacon, uint256[] memory weights, uint256 size) internal pure returns (uint256 drawn) {
         unchecked {
-            uint256 leftWei;
-            for (uint256 v; v < stakesWei.length; ++v) {
-                leftWei += stakesWei.get(v);
+            uint256 left;
+            for (uint256 v; v < weights.length; ++v) {
+                left += weights.get(v);
             }
-            for (uint256 k; k < size && leftWei != 0; ++k) {
-                uint256 ticket = uint256(keccak256(abi.encodePacked(beacon, uint64(k), "committee"))) % leftWei;
+            for (uint256 k; k < size && left != 0; ++k) {
+                uint256 ticket = uint256(keccak256(abi.encodePacked(beacon, uint64(k), "committee"))) % left;
                 uint256 chosen;
-                uint256 stakeWei = stakesWei.get(0);
-                while (ticket >= stakeWei) {
-                    ticket -= stakeWei;
-                    stakeWei = stakesWei.get(++chosen);
+                uint256 weight_ = weights.get(0);
+                while (ticket >= weight_) {
+                    ticket -= weight_;
+                    weight_ = weights.get(++chosen);
                 }
                 drawn |= 1 << chosen;
-                leftWei -= stakeWei;
-                stakesWei.set(chosen, 0);
+                left -= weight_;
+                weights.set(chosen, 0);
             }
         }
     }

@@ -50,6 +50,14 @@ library Mechanism {
     uint256 private constant U32 = type(uint32).max;
     uint256 private constant U64 = type(uint64).max;
 
+    /// What a rating does to pay: from `payLeastBps` without one towards `payMostBps`, rounded down.
+    function payMultiplierQ32(Params calldata params, uint256 ratingQ32) internal pure returns (uint256) {
+        unchecked {
+            uint256 leastBps = params.payLeastBps;
+            return ((leastBps << 32) + (params.payMostBps - leastBps) * ratingQ32) / 10_000;
+        }
+    }
+
     /// One round's transition.
     /// @param standings Packed, `trainers` trainers before the verifiers, each in index order.
     /// @param stakesWei Per verifier; 0 outside the committee.

@@ -5,12 +5,14 @@ import {Params} from "../interfaces/Types.sol";
 
 /// The rules of Params.check in src/gradmint/spec/params.py, in its order. Widths of the struct's types do the rest.
 library ParamsRules {
-    uint256 internal constant SIZE = 32 * 52; // of the encoding
+    uint256 internal constant SIZE = 32 * 56; // of the encoding
     uint256 internal constant BPS = 10_000;
     uint256 internal constant MAX_VERIFIERS = 32; // one bit each in a 32-bit mask
     uint256 internal constant MAX_WORDS = 16; // all pairs of 32 verifiers x 16 words still fit a block
     uint256 internal constant MAX_TRAINERS = 1_024; // standings and agreed rows of one round: calldata that pools take
     uint256 internal constant MAX_EXPONENT_HALVES = 6; // a cubed weight times an amount still fits 256 bits
+    uint256 internal constant MAX_PAY_BPS = 40_000; // a multiplier of the pay; 10,000 is 1
+    uint256 internal constant MAX_DISCOUNT_BPS = 2_500; // who lost nothing stays well above where verifiers are ejected
     uint256 internal constant MAX_CHALLENGER_BPS = 5_000; // who challenges itself loses at least the other half
 
     error BadRounds(uint256 maxRounds);
@@ -33,6 +35,10 @@ library ParamsRules {
     error BadWeight(uint256 bps);
     /// A ban lasts at least a round.
     error NoBanRounds();
+    /// It must hold that 1 <= payLeastBps <= payMostBps <= 40,000.
+    error BadPayRange(uint256 payLeastBps, uint256 payMostBps);
+    /// A rating lowers no stake by more than 2,500 bps.
+    error BadDiscount(uint256 discountBps);
     error BadExponent(uint256 halves);
     /// Somebody must be paid.
     error NoTop();
@@ -83,6 +89,7 @@ library ParamsRules {
         _checkBps(p.trustFloorBps);
         _checkBps(p.banTrustBps);
         _checkBps(p.joinBumpBps);
+        _checkBps(p.sortitionBps);
         for (uint256 i; i < p.penaltyBps.length; ++i) {
             _checkBps(p.penaltyBps[i]);
         }
@@ -91,6 +98,10 @@ library ParamsRules {
         _checkWeight(p.proofWeightBps);
         _checkWeight(p.bondsWeightBps);
         if (p.banTrustBps != 0 && p.banRounds == 0) revert NoBanRounds();
+        if (p.payLeastBps == 0 || p.payLeastBps > p.payMostBps || p.payMostBps > MAX_PAY_BPS) {
+            revert BadPayRange(p.payLeastBps, p.payMostBps);
+        }
+        if (p.discountBps > MAX_DISCOUNT_BPS) revert BadDiscount(p.discountBps);
         if (p.valueExponentHalves < 2 || p.valueExponentHalves > MAX_EXPONENT_HALVES) {
             revert BadExponent(p.valueExponentHalves);
         }

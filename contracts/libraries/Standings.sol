@@ -34,19 +34,30 @@ library Standings {
         }
     }
 
+    /// The leaf `i` further on.
+    function at(Leaf self, uint256 i) internal pure returns (Leaf found) {
+        assembly ("memory-safe") {
+            found := add(self, mul(i, 96))
+        }
+    }
+
     function count(bytes memory standings) internal pure returns (uint256) {
         return standings.length / SIZE;
     }
 
     /// Writes a newcomer's standing.
-    function init(Leaf self, address owner, Role role) internal pure {
+    function init(Leaf self, address owner, Role role, uint256 reputation) internal pure {
         _store(self, 0x00, uint256(uint160(owner)) << 96 | uint256(role) << 88);
         _store(self, 0x20, ONE_Q32 / 2); // proof: neither proven nor refuted
-        _store(self, 0x40, MU_Q32 << 192 | SIGMA_Q32 << 128 | ONE_Q32 << 64 | ONE_Q32);
+        _store(self, 0x40, MU_Q32 << 192 | SIGMA_Q32 << 128 | ONE_Q32 << 64 | reputation);
     }
 
     function account(Leaf self) internal pure returns (address) {
         return address(uint160(_load(self, 0x00) >> 96));
+    }
+
+    function role(Leaf self) internal pure returns (uint256) {
+        return (_load(self, 0x00) >> 88) & 0xff;
     }
 
     /// All of it: account to ban round, paid to proof, mu to reputation.
@@ -140,6 +151,10 @@ library Standings {
 
     function reputationQ32(Leaf self) internal pure returns (uint256) {
         return _load(self, 0x40) & U64;
+    }
+
+    function setReputationQ32(Leaf self, uint256 reputation) internal pure {
+        _store(self, 0x40, _load(self, 0x40) & ~U64 | reputation);
     }
 
     function _load(Leaf self, uint256 offset) private pure returns (uint256 word) {

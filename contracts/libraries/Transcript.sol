@@ -18,6 +18,7 @@ library Transcript {
     uint8 internal constant SETTLED = 6;
     uint8 internal constant ADMITTED = 7;
     uint8 internal constant RETIRED = 8;
+    uint8 internal constant RATED = 9;
 
     /// round uint16 | phase uint8 | deadline uint40 | beacon 32 | roster transcript 24.
     function phase(bytes24 transcript, uint16 round, Phase phase_, uint40 deadline, bytes32 beacon_, bytes24 roster)
@@ -95,6 +96,11 @@ library Transcript {
     /// role uint8 | index uint16: left or was ejected.
     function retired(bytes24 roster, Role role, uint16 index) internal pure returns (bytes24) {
         return bytes24(keccak256(abi.encodePacked(roster, RETIRED, role, index)));
+    }
+
+    /// role uint8 | index uint16 | rating uint32.
+    function rated(bytes24 roster, Role role, uint16 index, uint32 ratingQ32) internal pure returns (bytes24) {
+        return bytes24(keccak256(abi.encodePacked(roster, RATED, role, index, ratingQ32)));
     }
 
     /// A proposer cannot know it before the phase closes.

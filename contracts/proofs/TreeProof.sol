@@ -104,7 +104,7 @@ contract TreeProof is Check {
     {
         bytes memory standings = new bytes(96 * count);
         for (uint256 i; i < count; ++i) {
-            Standings.leaf(standings, i).init(a[i], Role.TRAINER);
+            Standings.leaf(standings, i).init(a[i], Role.TRAINER, Standings.ONE_Q32);
             Standings.leaf(standings, i).addPaidWei(w[i]);
         }
         return StandingTree.root(standings);

@@ -80,9 +80,13 @@ contract Harness {
         return Mechanism.isEjected(stakeWei, requiredWei);
     }
 
+    function payMultiplierQ32(Params calldata params, uint256 ratingQ32) external pure returns (uint256) {
+        return Mechanism.payMultiplierQ32(params, ratingQ32);
+    }
+
     function initialStanding(address account, Role role) external pure returns (bytes memory standing) {
         standing = new bytes(96);
-        Standings.leaf(standing, 0).init(account, role);
+        Standings.leaf(standing, 0).init(account, role, Standings.ONE_Q32);
     }
 
     /// Ranks are below 2^32.
@@ -318,6 +322,14 @@ contract ProtocolHarness {
         return Registration.nextPriceWei(paidWei, bumpBps);
     }
 
+    function discountedWei(uint128 requiredWei, uint256 ratingQ32, uint256 discountBps) external pure returns (uint128) {
+        return Registration.discountedWei(requiredWei, ratingQ32, discountBps);
+    }
+
+    function drawWeight(uint256 stakeWei, uint256 ratingQ32, uint256 sortitionBps) external pure returns (uint256) {
+        return Committee.weight(stakeWei, ratingQ32, sortitionBps);
+    }
+
     /* PARAMS */
 
     function check(Params calldata params) external pure returns (bytes32) {
@@ -369,6 +381,10 @@ contract ProtocolHarness {
 
     function retired(bytes24 t, Role role, uint16 index) external pure returns (bytes24) {
         return Transcript.retired(t, role, index);
+    }
+
+    function rated(bytes24 t, Role role, uint16 index, uint32 ratingQ32) external pure returns (bytes24) {
+        return Transcript.rated(t, role, index, ratingQ32);
     }
 
     function beacon(uint256 prevrandao, bytes24 t) external pure returns (bytes32) {

@@ -26,7 +26,6 @@ from gradmint.ports.chain import (
     Submit,
     Unbond,
     Withdraw,
-    slice_hash,
 )
 from gradmint.spec import docket
 from gradmint.spec.docket import BASE_TIP, NOBODY, Effects, split_bond

@@ -257,6 +257,7 @@ abstract contract Books is World {
             _keepRow(run, topic, logs[i].data);
             if (topic == IRounds.Admitted.selector) _admitted(run, logs[i]);
             else if (topic == IRounds.Retired.selector) _retired(run, logs[i]);
+            else if (topic == IRounds.Rated.selector) _rated(run, logs[i].data);
             else if (topic == IRounds.PhaseOpened.selector) _phaseOpened(run, logs[i].data);
             else if (topic == IRounds.Recorded.selector) _recorded(run, logs[i].data);
             else if (topic == ISettlement.Settled.selector) _settled(run, logs[i].data);
@@ -322,6 +323,14 @@ abstract contract Books is World {
         rosterRows[run] = abi.encodePacked(rosterRows[run], uint8(8), role, index);
         rosterLength[run][roster] = rosterRows[run].length;
         ++times["retire"];
+    }
+
+    function _rated(uint256 run, bytes memory data) internal {
+        (uint8 role, uint16 index, uint32 ratingQ32, bytes24 roster) =
+            abi.decode(data, (uint8, uint16, uint32, bytes24));
+        rosterRows[run] = abi.encodePacked(rosterRows[run], uint8(9), role, index, ratingQ32);
+        rosterLength[run][roster] = rosterRows[run].length;
+        ++times["rate"];
     }
 
     function _phaseOpened(uint256 run, bytes memory data) internal {

@@ -94,6 +94,8 @@ contract ParamsTest is World {
         refused(error_);
         p.joinBumpBps = bps;
         refused(error_);
+        p.sortitionBps = bps;
+        refused(error_);
         p.penaltyBps[7] = bps;
         refused(error_);
     }
@@ -124,6 +126,19 @@ contract ParamsTest is World {
         refused(abi.encodeWithSelector(ParamsRules.NoTop.selector));
         p.penaltyBps[0] = 9_999;
         refused(abi.encodeWithSelector(ParamsRules.BadPenalty.selector, 9_999));
+    }
+
+    function test_what_ratings_do() external {
+        p.payLeastBps = 0;
+        refused(abi.encodeWithSelector(ParamsRules.BadPayRange.selector, 0, 10_000));
+        p.payLeastBps = 10_001;
+        refused(abi.encodeWithSelector(ParamsRules.BadPayRange.selector, 10_001, 10_000));
+        p.payMostBps = 40_001;
+        refused(abi.encodeWithSelector(ParamsRules.BadPayRange.selector, 10_000, 40_001));
+        p.discountBps = 2_501;
+        refused(abi.encodeWithSelector(ParamsRules.BadDiscount.selector, 2_501));
+        (p.payLeastBps, p.payMostBps, p.sortitionBps, p.discountBps) = (1, 40_000, 10_000, 2_500);
+        this.check(p);
     }
 
     function test_windows_bonds_and_their_parts() external {

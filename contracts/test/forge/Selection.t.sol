@@ -29,7 +29,7 @@ contract SelectionTest is Check {
             players[i] = Player(x % 4 == 0 ? 0 : 1 + (x >> 8) % 1_000, (x >> 32) % 3, (x >> 64) % 3 == 0);
             due[i] = players[i].due;
             Leaf leaf = Standings.leaf(standings, i);
-            leaf.init(address(uint160(i + 1)), Role.TRAINER);
+            leaf.init(address(uint160(i + 1)), Role.TRAINER, Standings.ONE_Q32);
             leaf.setRating(int256(players[i].skill << 32), 1 << 30);
             judged[i] = Selection.player(leaf, players[i].failed ? 1 << 64 : 0, Mem.first(due) + 32 * i);
         }

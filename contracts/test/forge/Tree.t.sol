@@ -57,7 +57,7 @@ abstract contract Trees is Check {
         standings = new bytes(96 * count);
         for (uint256 i; i < count; ++i) {
             Leaf leaf = Standings.leaf(standings, i);
-            leaf.init(address(uint160(draw(seed, 2 * i))), Role.TRAINER);
+            leaf.init(address(uint160(draw(seed, 2 * i))), Role.TRAINER, Standings.ONE_Q32);
             leaf.addPaidWei(draw(seed, 2 * i + 1) >> 156);
         }
     }
@@ -256,7 +256,7 @@ contract RatingTest is Check {
         uint256[] memory players = new uint256[](count);
         for (uint256 i; i < count; ++i) {
             Leaf leaf = Standings.leaf(standings, i);
-            leaf.init(address(uint160(i + 1)), Role.TRAINER);
+            leaf.init(address(uint160(i + 1)), Role.TRAINER, Standings.ONE_Q32);
             int256 mu = int256(draw(seed, 3 * i) >> (199 + draw(seed, 3 * i) % 30)) - int256(1 << 55);
             leaf.setRating(seed % 4 == 0 ? leaf.muQ32() : mu, within(draw(seed, 3 * i + 1), 0, NEWCOMER));
             uint256 rank = tiers == 0 ? uint32(draw(seed, 3 * i + 2)) : draw(seed, 3 * i + 2) % (uint256(tiers) + 1);
@@ -281,7 +281,7 @@ contract RatingTest is Check {
         bytes memory standings = new bytes(96 * count);
         uint256[] memory players = new uint256[](count);
         for (uint256 i; i < count; ++i) {
-            Standings.leaf(standings, i).init(address(uint160(i + 1)), Role.TRAINER);
+            Standings.leaf(standings, i).init(address(uint160(i + 1)), Role.TRAINER, Standings.ONE_Q32);
             players[i] = 7 << Rating.RANK_AT | uint32(Leaf.unwrap(Standings.leaf(standings, i)));
         }
         Rating.rate(players);
@@ -301,7 +301,7 @@ contract RatingTest is Check {
         bytes memory standings = new bytes(192);
         uint256[] memory players = new uint256[](2);
         for (uint256 i; i < 2; ++i) {
-            Standings.leaf(standings, i).init(address(uint160(i + 1)), Role.TRAINER);
+            Standings.leaf(standings, i).init(address(uint160(i + 1)), Role.TRAINER, Standings.ONE_Q32);
             players[i] = i << Rating.RANK_AT | uint32(Leaf.unwrap(Standings.leaf(standings, i)));
         }
         int256 before = Standings.leaf(standings, 0).muQ32();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.37;
 
+import {IReputation} from "../../interfaces/IReputation.sol";
 import {IRounds} from "../../interfaces/IRounds.sol";
 import {IRuns} from "../../interfaces/IRuns.sol";
 import {ISettlement} from "../../interfaces/ISettlement.sol";
@@ -8,12 +9,13 @@ import {IStakes} from "../../interfaces/IStakes.sol";
 import {Params} from "../../interfaces/Types.sol";
 import {Trees} from "./Tree.t.sol";
 
-/// Four contracts, made from their artifacts: tests that only call them need not be compiled with them.
+/// Five contracts, made from their artifacts: tests that only call them need not be compiled with them.
 abstract contract World is Trees {
     IRuns internal runs;
     IStakes internal stakes;
     IRounds internal rounds;
     ISettlement internal settlement;
+    IReputation internal reputation;
 
     function deploy() internal {
         uint256 nonce = vm.getNonce(address(this));
@@ -21,12 +23,14 @@ abstract contract World is Trees {
             vm.computeCreateAddress(address(this), nonce),
             vm.computeCreateAddress(address(this), nonce + 1),
             vm.computeCreateAddress(address(this), nonce + 2),
-            vm.computeCreateAddress(address(this), nonce + 3)
+            vm.computeCreateAddress(address(this), nonce + 3),
+            vm.computeCreateAddress(address(this), nonce + 4)
         );
         runs = IRuns(create("Runs.sol:Runs", wiring));
         stakes = IStakes(create("Stakes.sol:Stakes", wiring));
         rounds = IRounds(create("Rounds.sol:Rounds", wiring));
         settlement = ISettlement(create("Settlement.sol:Settlement", wiring));
+        reputation = IReputation(create("Ratings.sol:Ratings", ""));
     }
 
     function create(string memory artifact, bytes memory args) internal returns (address made) {
@@ -52,6 +56,7 @@ abstract contract World is Trees {
         (p.slashBps, p.livenessBps) = (6_000, 3_000);
         (p.valueWeightBps, p.proofWeightBps, p.recoveryBps, p.trustFloorBps) = (1_200, 900, 1_000, 100);
         (p.banTrustBps, p.banRounds, p.bondsWeightBps, p.valueExponentHalves) = (2_500, 2, 5_000, 3);
+        (p.payLeastBps, p.payMostBps) = (10_000, 10_000);
         (p.top, p.reserve) = (2, 1);
         p.penaltyBps = [uint16(10_000), 9_000, 5_000, 5_000, 7_500, 5_000, 5_000, 2_500, 5_000];
         (p.challengerBps, p.burnBps) = (4_000, 3_000);

@@ -211,7 +211,8 @@ class Demo:
 
     def _deploy(self, devnet: Devnet) -> Deployment:
         devnet.give_ether([self.sponsor.address, *(person.account.address for person in self.cast)], GAS_MONEY_WEI)
-        deployed = deploy(devnet.rpc_url, self.sponsor, with_token=True)
+        seeds = [bytes.fromhex(person.account.address[2:]) for person in self.cast if person.role is Role.VERIFIER]
+        deployed = deploy(devnet.rpc_url, self.sponsor, with_token=True, seeds=seeds)
         deployed.write(self.out / "deployment.json")
         return deployed
 
@@ -245,8 +246,7 @@ class Demo:
             sponsor.mint(deployed.token, bytes.fromhex(person.account.address[2:]), purse_wei)
         manifest = self.plan.manifest()
         journal = Journal(self.out / "homes" / "sponsor.sqlite", identity(sponsor))
-        store = LocalStore(self.out / "blobs")
-        return open_run(sponsor, store, journal, manifest, params, deployed.token, BUDGET_WEI)
+        return open_run(sponsor, LocalStore(self.out / "blobs"), journal, manifest, params, deployed.token, BUDGET_WEI)
 
     @staticmethod
     def _stake_wei(params: Params, role: Role) -> int:

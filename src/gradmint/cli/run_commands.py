@@ -7,12 +7,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ..spec.errors import SettingsError
-from ..spec.params import ETHER_WEI, LARGE, LOCAL, STANDARD, Params
+from ..spec.params import ETHER_WEI, LARGE, LOCAL, RATED, STANDARD, Params
+from ..spec.reputation_params import STANDARD_REPUTATION, ReputationParams
 from .settings import (
     codec_option,
     deployment_option,
@@ -28,6 +29,8 @@ from .settings import (
 
 if TYPE_CHECKING:
     from ..learn.manifest import Manifest
+
+_Terms = TypeVar("_Terms", Params, ReputationParams)
 
 PRESETS = {"large": LARGE, "local": LOCAL, "standard": STANDARD}
 
@@ -93,18 +96,53 @@ def faucet(
     show_default=True,
     help="Where the addresses go.",
 )
-def deploy(rpc: str, keystore: Path | None, token: bool, out: Path) -> None:
+@click.option(
+    "--seed",
+    "seeds",
+    multiple=True,
+    metavar="ADDRESS",
+    help="An account that ratings start from, trusted by everyone. May be repeated; for good.",
+)
+@click.option(
+    "--reputation",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Any parameter of ratings, e.g. --reputation epoch_blocks=600. May be repeated; for good.",
+)
+@click.option(
+    "--reputation-token",
+    metavar="ADDRESS",
+    help="Token of vouches and of bonds behind ratings; by default that of --token, else none, and no ratings.",
+)
+def deploy(
+    rpc: str,
+    keystore: Path | None,
+    token: bool,
+    out: Path,
+    seeds: tuple[str, ...],
+    reputation: tuple[str, ...],
+    reputation_token: str | None,
+) -> None:
     """Deploy the contracts; prints and writes their addresses.
 
     \b
     Example:
       GRADMINT_PASSWORD=... gradmint deploy --keystore sponsor.json --token
+      gradmint deploy --keystore sponsor.json --seed 0x1234... --reputation-token 0xabcd...
     """
     from ..ports.deploy import deploy as deploy_contracts
 
     if out.exists():
         raise SettingsError(f"{out} exists already: it may be the only record of a deployment; move it, or give --out")
-    deployed = deploy_contracts(rpc, load_account(keystore), with_token=token)
+    money = None if reputation_token is None else token_address(reputation_token, None)
+    deployed = deploy_contracts(
+        rpc,
+        load_account(keystore),
+        with_token=token,
+        seeds=[token_address(seed, None) for seed in seeds],
+        reputation=override(STANDARD_REPUTATION, reputation, "--reputation"),
+        reputation_token=money,
+    )
     deployed.write(out)
     click.echo(out.read_text())
 
@@ -145,6 +183,7 @@ def run_group() -> None:
     show_default=True,
     help="Run parameters to start from; rounds of 'large' are proposed instead of re-executed on chain.",
 )
+@click.option("--with-reputation", is_flag=True, help="Let ratings weigh in pay, committees and stakes; see --set.")
 @click.option(
     "--set",
     "overrides",
@@ -174,6 +213,7 @@ def open_(
     token: str | None,
     budget: int,
     preset: str,
+    with_reputation: bool,
     overrides: tuple[str, ...],
     learning: tuple[str, ...],
     as_json: bool,
@@ -193,7 +233,7 @@ def open_(
     from ..roles.journal import Journal, identity
     from ..roles.sponsor import open_run
 
-    terms = override(PRESETS[preset], overrides)
+    terms = override(replace(PRESETS[preset], **(RATED if with_reputation else {})), overrides)
     manifest = task_preset(task, seed)
     if codec is not None:
         manifest = with_codec(manifest, codec)
@@ -244,14 +284,14 @@ def relearn(manifest: Manifest, changes: tuple[str, ...]) -> Manifest:
     return manifest.check()
 
 
-def override(params: Params, overrides: tuple[str, ...]) -> Params:
+def override(params: _Terms, overrides: tuple[str, ...], option: str = "--set") -> _Terms:
     """``params`` with NAME=VALUE settings applied. Raises SettingsError."""
-    known = {field.name for field in fields(Params)} - {"manifest", "model", "words", "penalty_bps"}
+    known = {field.name for field in fields(params)} - {"manifest", "model", "words", "penalty_bps"}
     changes: dict[str, Any] = {}
     for item in overrides:
         name, _, value = item.partition("=")
         if name not in known or not value.lstrip("-").isdigit():
-            raise SettingsError(f"--set {item}: expected NAME=INTEGER with a name of {', '.join(sorted(known))}")
+            raise SettingsError(f"{option} {item}: expected NAME=INTEGER with a name of {', '.join(sorted(known))}")
         changes[name] = int(value)
     return replace(params, **changes)
 

@@ -10,7 +10,9 @@ from typing import Any
 
 #: In deployment order: each knows the others by the address that follows from the deployer's nonce.
 CONTRACTS = ("Runs", "Stakes", "Rounds", "Settlement")
-#: The fifth, which knows Runs, Stakes and Rounds and is known by none: no money and no settlement depends on it.
+#: The fifth, which they read ratings from; it reads Rounds and Settlement.
+REPUTATION = "Reputation"
+#: The sixth, which knows Runs, Stakes and Rounds and is known by none: no money and no settlement depends on it.
 CERTIFICATES = "Certificates"
 DEV_TOKEN = "DevToken"
 
@@ -33,7 +35,7 @@ def load(name: str) -> Artifact:
 
 @cache
 def error_abis() -> tuple[dict[str, Any], ...]:
-    """Every custom error of the five contracts once, for decoding reverts: a call may fail in a sibling."""
-    names = (*CONTRACTS, CERTIFICATES)
+    """Every custom error of the six contracts once, for decoding reverts: a call may fail in a sibling."""
+    names = (*CONTRACTS, REPUTATION, CERTIFICATES)
     found = {json.dumps(entry): entry for name in names for entry in load(name).abi if entry["type"] == "error"}
     return tuple(found.values())

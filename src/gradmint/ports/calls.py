@@ -131,6 +131,7 @@ _TABLE: dict[type[chain.Call], _Row] = {
         lambda c: (c.run, _struct(c.params), _struct(c.record), _struct(c.exposure)),
         None,
     ),
+    chain.Rate: ("Rounds", "rate", lambda c: (c.run, c.account), None),
     chain.Submit: ("Rounds", "submit", lambda c: (c.run, c.digest, c.claimed_gain_micronats), None),
     chain.Close: ("Rounds", "close", lambda c: (c.run, list(c.submissions)), None),
     chain.Hold: ("Rounds", "hold", lambda c: (c.run, c.bitmap, c.base), None),

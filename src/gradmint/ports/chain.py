@@ -13,11 +13,10 @@ from typing import NamedTuple, Protocol
 
 from ..spec.docket import Effects, Outcome, Proposal, Record, RosterRow
 from ..spec.events import Event, Position
-from ..spec.keccak import keccak256
 from ..spec.params import Params
 from ..spec.plant import Exposure
 from ..spec.tree import Proof
-from ..spec.types import Phase, Role, Row, Standing
+from ..spec.types import Phase, Role, Standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +43,14 @@ class Join(Call):
     role: Role
     stake_wei: int
     max_price_wei: int  # at most this much is burned for the seat; the adapter sees to both allowances
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate(Call):
+    """Bring what the deployment's Reputation says of a seated account into the run. Anyone may send it."""
+
+    run: int
+    account: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,13 +334,6 @@ class BondAccount(NamedTuple):
     locked_wei: int
 
 
-def slice_hash(rows: bytes, sums: Sequence[int]) -> bytes:
-    """What the chain keeps of a slice that was heard: its agreed rows, here packed, and sums."""
-    split = [rows[at : at + Row.SIZE] for at in range(0, len(rows), Row.SIZE)]
-    rows_hash = keccak256(b"".join(row.rjust(32, b"\0") for row in split))
-    return keccak256(rows_hash + keccak256(b"".join(number.to_bytes(32, "big") for number in sums)))
-
-
 class ChainReader(Protocol):
     """Everything an auditor needs. Addresses and accounts are 20 bytes."""
 
@@ -415,6 +415,10 @@ class Chain(ChainReader, Protocol):
 
     @property
     def account(self) -> bytes: ...
+
+    def rating_q32(self, account: bytes) -> int:
+        """What the deployment's Reputation says of ``account`` now; 0 without a rating that has not lapsed."""
+        ...
 
     def wait(self, run: int, timeout_s: float) -> None:
         """Block until a phase of ``run`` opens or the time passes. Spurious returns happen, missed phases do not."""

@@ -26,6 +26,7 @@ class Deployment:
     stakes: bytes
     rounds: bytes
     settlement: bytes
+    reputation: bytes  # its seeds and token: ask it
     token: bytes | None = None  # reward token of local chains; real runs name theirs when they open
     certificates: bytes | None = None  # deployments from before there were certificates have none
 

@@ -39,6 +39,7 @@ _CLASSES: dict[str, tuple[type[ev.Event], ...]] = {
         ev.PhaseOpened,
         ev.Admitted,
         ev.Retired,
+        ev.Rated,
         ev.Submitted,
         ev.Held,
         ev.Committed,
@@ -58,6 +59,8 @@ _RENAMED = {
     "Admitted.roster": "transcript",
     "Retired.roster": "transcript",
     "Retired.account": "",  # the seat says it already
+    "Rated.roster": "transcript",
+    "Rated.account": "",
 }
 _MEANING: dict[str, Callable[[Any], Any]] = {
     "phase": Phase,

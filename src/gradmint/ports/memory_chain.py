@@ -10,15 +10,15 @@ The clock stands still until :meth:`MemoryWorld.advance`. Every transaction is a
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 
-from ..spec.docket import Record
+from ..spec.docket import Record, slice_hash
 from ..spec.errors import ChainError
 from ..spec.events import Event, Position
 from ..spec.keccak import keccak256
 from ..spec.types import Phase
-from .chain import BondAccount, Call, Clock, DocketSlot, Escrow, LiveChallenge, Receipt, RecordSlot, slice_hash
+from .chain import BondAccount, Call, Clock, DocketSlot, Escrow, LiveChallenge, Receipt, RecordSlot
 from .memory_rules import Rules
 from .memory_state import ROUNDS, RUNS, STAKES
 from .nonces import Nonces, send_surely
@@ -40,6 +40,11 @@ class MemoryWorld:
 
     def as_account(self, account: bytes) -> MemoryChain:
         return MemoryChain(self, account)
+
+    def rate_by(self, rating_of: Callable[[bytes], int]) -> None:
+        """From now on Reputation says this of an account, Q32; nothing of anybody before."""
+        with self.changed:
+            self.rules.rating_of = rating_of
 
     def advance(self, seconds: int) -> None:
         """Move the clock. No phase ends by itself: that takes a Poke, as on the real chain."""
@@ -199,6 +204,9 @@ class MemoryChain:
         if tx_hash not in self.world.receipts:
             raise ChainError(f"no transaction 0x{tx_hash.hex()} in this world")
         return 0
+
+    def rating_q32(self, account: bytes) -> int:
+        return self.world.rules.rating_of(account)
 
     def wait(self, run: int, timeout_s: float) -> None:
         with self.world.changed:

@@ -292,6 +292,7 @@ _RULES: dict[type[calls.Call], Callable[..., Effect]] = {
     calls.ClaimMany: Rules._claim_many,
     calls.ClaimLeft: Rules._claim_left,
     calls.Join: Rules._join,
+    calls.Rate: Rules._rate,
     calls.Exit: Rules._exit,
     calls.Withdraw: Rules._withdraw,
     calls.Burn: Rules._burn,

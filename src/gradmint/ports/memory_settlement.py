@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from ..spec import docket, mechanism
 from ..spec import transcript as tr
-from ..spec.docket import Books, Effects, Execution, Outcome, Proposal, Record, RosterRow
+from ..spec.docket import Books, Effects, Execution, Outcome, Proposal, Record, RosterRow, slice_hash
 from ..spec.events import Challenged, Left, Proposed, Refuted, Settled
 from ..spec.keccak import keccak256
 from ..spec.params import Params
 from ..spec.types import Phase, Report, Role, Standing
 from . import chain as calls
 from . import memory_slices as slices
-from .chain import LiveChallenge, RecordSlot, slice_hash
+from .chain import LiveChallenge, RecordSlot
 from .memory_stakes import Stakes
 from .memory_state import Effect, Run
 from .reverts import reverted

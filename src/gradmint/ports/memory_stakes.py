@@ -13,6 +13,7 @@ from ..spec.events import (
     Funded,
     Joined,
     Pooled,
+    Rated,
     Slashed,
     Unbonded,
     Withdrawn,
@@ -36,7 +37,8 @@ class Stakes(State):
             raise reverted("UnknownRole", int(call.role))
         run = self.known(call.run)
         params = run.params
-        required_wei = params.trainer_stake_wei if call.role is Role.TRAINER else params.verifier_stake_wei
+        full_wei = params.trainer_stake_wei if call.role is Role.TRAINER else params.verifier_stake_wei
+        required_wei = registration.discounted_wei(full_wei, self.rating_of(account), params.discount_bps)
         price_wei = self.price_wei(run)
         if price_wei > call.max_price_wei:
             raise reverted("PriceAboveLimit", price_wei, call.max_price_wei)
@@ -107,6 +109,24 @@ class Stakes(State):
         params = run.params
         if run.phase is Phase.ENROL and trainers >= params.min_trainers and verifiers >= params.min_verifiers:
             self._open_round(run)
+
+    def _rate(self, _sender: bytes, call: calls.Rate) -> Effect:
+        run = self._any(call.run)
+        seat = run.seats.get(call.account) if run else None
+        if run is None or seat is None or seat.retired:
+            raise reverted("NotSeated", call.run, call.account, seat.role if seat else 0)
+        rating_q32 = self.rating_of(call.account)
+        if rating_q32 == seat.rating_q32:
+            raise reverted("RatingUnchanged", call.run, call.account, rating_q32)
+
+        def effect() -> None:
+            seat.rating_q32 = rating_q32
+            row = tr.rated_row(seat.role, seat.index, rating_q32)
+            run.roster = tr.fold(run.roster, tr.Kind.RATED, row)
+            values = {"role": seat.role, "index": seat.index, "rating_q32": rating_q32}
+            self._emit(run, Rated, **values, transcript=run.roster)
+
+        return effect
 
     def _exit(self, account: bytes, call: calls.Exit) -> Effect:
         run = self.known(call.run)

@@ -30,6 +30,7 @@ class Seat:
     index: int
     since_round: int
     retired: bool = False
+    rating_q32: int = 0
 
 
 @dataclass(slots=True)
@@ -136,6 +137,7 @@ class State:
         self.events: list[list[Event]] = []  # per run
         self.tokens: set[bytes] = set()
         self.balances_wei: dict[tuple[bytes, bytes], int] = {}
+        self.rating_of: Callable[[bytes], int] = lambda account: 0  # what Reputation says, Q32
         self._seed = seed
         self._secret = sha256(b"signatures %d" % seed).digest()
         self._logs = 0
@@ -234,6 +236,12 @@ class State:
         holders = run.verifiers[: run.verifiers_in_round]
         return tuple(run.stakes_wei[account] if mask >> v & 1 else 0 for v, account in enumerate(holders))
 
+    def _weights_of(self, run: Run, mask: int) -> tuple[int, ...]:
+        """What each weighs in the committee's draw."""
+        bps, ratings_q32 = run.params.sortition_bps, [run.seats[account].rating_q32 for account in run.verifiers]
+        stakes_wei = self._stakes_of(run, mask)
+        return tuple(committee.weight(wei, rating, bps) for wei, rating in zip(stakes_wei, ratings_q32, strict=False))
+
     def _expand(self, run: Run) -> None:
         """The drawn committee had no quorum: everyone eligible assesses anew."""
         run.active = run.eligible
@@ -264,7 +272,7 @@ class State:
         prevrandao = int.from_bytes(sha256(b"%d %d" % (self._seed, self.block)).digest(), "big")
         beacon = tr.beacon(prevrandao, run.transcript)
         if phase is Phase.HOLD and run.eligible.bit_count() > params.committee:
-            run.active = committee.draw(beacon, self._stakes_of(run, run.eligible), params.committee)
+            run.active = committee.draw(beacon, self._weights_of(run, run.eligible), params.committee)
         run.phase = phase
         run.deadline_s = 0 if phase is Phase.ENDED else self.now_s + durations_s[phase]
         row = tr.phase_row(run.round, phase, run.deadline_s, beacon, run.roster)

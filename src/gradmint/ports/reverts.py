@@ -15,6 +15,7 @@ WORDS = {
     "Overdue": f"the phase ended at {{0}}, it is {{1}} now: {_POKE}",
     "NotOverdue": "the phase lasts until {0}, it is {1} now: wait, or act in it",
     "NotSeated": "{1} has no live seat as {2:role} in run {0}: join first, with another account if this one has left",
+    "RatingUnchanged": "{1}'s seat in run {0} goes by rating {2} of 2^32 already: nothing to do",
     "NotYet": "this account takes part from round {0} on, it is round {1}: wait for the next round",
     "NotOnCommittee": "verifier {1} is not on this round's committee of run {0}: wait for the next round",
     "AlreadyActed": "verifier {1} has acted in {2:phase} of run {0} already: nothing to do",

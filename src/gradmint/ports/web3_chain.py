@@ -10,7 +10,7 @@ from typing import Any
 from eth_account.signers.local import LocalAccount
 from eth_hash.auto import keccak
 
-from ..spec.docket import Record
+from ..spec.docket import Record, slice_hash
 from ..spec.errors import ChainError, ChainUnreachable, HalfDeployed, NotAToken, Reverted, Unfunded, WrongChain
 from ..spec.events import Event, PhaseOpened, Position, Settled
 from ..spec.types import Phase
@@ -27,7 +27,6 @@ from .chain import (
     LiveChallenge,
     Receipt,
     RecordSlot,
-    slice_hash,
 )
 from .codec import function
 from .deployment import Deployment
@@ -185,6 +184,9 @@ class Web3Chain:
         if receipt is None:
             raise ChainError(f"no transaction 0x{tx_hash.hex()} on chain {self.chain_id}: is it of another chain?")
         return as_int(as_dict(receipt, "a receipt").get("gasUsed"), "gas")
+
+    def rating_q32(self, account: bytes) -> int:
+        return int(self._read("Reputation", "ratingOf", account)[0])
 
     def wait(self, run: int, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
@@ -397,7 +399,7 @@ class Web3Chain:
         names = ("runs", "stakes", "rounds", "settlement")
         for owner in names:
             address = getattr(deployment, owner)
-            for sibling in names:
+            for sibling in (*names, "reputation"):
                 expected = getattr(deployment, sibling)
                 getter = function(owner.capitalize(), sibling)
                 try:

@@ -13,6 +13,8 @@ from ..ports.store import Store
 from ..spec.errors import ChainError, StoreError
 from ..spec.fixed import bps_down
 from ..spec.ledger import Ledger
+from ..spec.params import Params
+from ..spec.registration import discounted_wei
 from ..spec.round import Seat
 from ..spec.types import Role
 from .driver import Driver
@@ -28,21 +30,27 @@ DEFAULT = Numerics()
 MARGIN_BPS = 2_500  # of the price of a seat, that others may raise it by before our turn comes
 
 
+def least_stake_wei(chain: Chain, params: Params, role: Role) -> int:
+    """What a seat takes of this account now."""
+    required_wei = params.trainer_stake_wei if role is Role.TRAINER else params.verifier_stake_wei
+    if not params.discount_bps:
+        return required_wei
+    return discounted_wei(required_wei, chain.rating_q32(chain.account), params.discount_bps)
+
+
 def take_seat(
     chain: Chain, follower: Follower, role: Role, stake_wei: int | None = None, max_price_wei: int | None = None
 ) -> Receipt:
-    """Join the run, with its required stake unless another is given, for at most ``max_price_wei`` (by default a
+    """Join the run, with the least stake that the account's rating allows unless another is given, for at most ``max_price_wei`` (by default a
     little more than the price now). Raises Unfunded, Reverted.
     """
-    params = follower.params
-    required_wei = params.trainer_stake_wei if role is Role.TRAINER else params.verifier_stake_wei
     if max_price_wei is None:
         price_wei = chain.price_wei(follower.run)
         max_price_wei = price_wei + bps_down(price_wei, MARGIN_BPS)
     call = Join(
         run=follower.run,
         role=role,
-        stake_wei=required_wei if stake_wei is None else stake_wei,
+        stake_wei=least_stake_wei(chain, follower.params, role) if stake_wei is None else stake_wei,
         max_price_wei=max_price_wei,
     )
     receipt = chain.send(call)

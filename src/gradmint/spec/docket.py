@@ -11,14 +11,14 @@ one before, and the first false one, once refuted by re-execution, takes those a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import tree
 from .keccak import keccak256
-from .mechanism import round_budget_wei, settle
+from .mechanism import pay_multiplier_q32, round_budget_wei, settle
 from .params import Params
-from .transcript import EMPTY, Kind, admitted_row, retired_row
-from .types import Report, Role, Settlement, Standing
+from .transcript import EMPTY, Kind, admitted_row, rated_row, retired_row
+from .types import Report, Role, Row, Settlement, Standing
 
 NOBODY = 65_535  # an outcome's weakest, when no seat is given away
 BASE_TIP = (1).to_bytes(32, "big")  # nothing is pending
@@ -131,22 +131,25 @@ def tip(pending: Sequence[Proposal]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class RosterRow:
-    """A join or an exit, as a settlement wants it back; ``account`` and ``stake_wei`` of a join only."""
+    """A join, an exit or a rating, as a settlement wants it back; ``account`` and ``stake_wei`` of a join only."""
 
     kind: Kind
     role: Role
     index: int
     account: bytes = b""
     stake_wei: int = 0
+    rating_q32: int = 0  # of a rating only
 
     def row(self) -> bytes:
         """The row that the roster transcript folds in."""
         if self.kind is Kind.ADMITTED:
             return admitted_row(self.role, self.index, self.account, self.stake_wei)
+        if self.kind is Kind.RATED:
+            return rated_row(self.role, self.index, self.rating_q32)
         return retired_row(self.role, self.index)
 
     def pack(self) -> bytes:
-        """kind uint8 | row: 40 bytes of a join, 4 of an exit."""
+        """kind uint8 | row: 40 bytes of a join, 4 of an exit, 8 of a rating."""
         return bytes([self.kind]) + self.row()
 
 
@@ -180,15 +183,22 @@ class Execution:
 
 
 def seat(
-    trainers: Sequence[Standing], verifiers: Sequence[Standing], rows: Sequence[RosterRow]
+    params: Params, trainers: Sequence[Standing], verifiers: Sequence[Standing], rows: Sequence[RosterRow]
 ) -> tuple[list[Standing], list[Standing], list[tuple[bytes, int]]]:
-    """Standings after joins, which start afresh whatever the seat's last holder left; and what those were promised."""
+    """Standings after joins, which start afresh and unrated whatever the seat's last holder left, and after ratings;
+    and what those who left were promised."""
     seated = {Role.TRAINER: list(trainers), Role.VERIFIER: list(verifiers)}
+    unrated_q32 = pay_multiplier_q32(params, 0)
     left = []
     for row in rows:
-        if row.kind is not Kind.ADMITTED:
+        standings = seated[row.role]
+        if row.kind is Kind.RETIRED:
             continue
-        standings, newcomer = seated[row.role], Standing(row.account, row.role)
+        if row.kind is Kind.RATED:
+            rated = pay_multiplier_q32(params, row.rating_q32)
+            standings[row.index] = replace(standings[row.index], reputation_q32=rated)
+            continue
+        newcomer = Standing(row.account, row.role, reputation_q32=unrated_q32)
         if row.index == len(standings):
             standings.append(newcomer)
             continue
@@ -207,7 +217,7 @@ def execute(
     ``rows`` lead from the roster of ``before`` to the record's; ``reports`` are per verifier index, None without a
     reveal.
     """
-    trainers, verifiers, left = seat(before.trainers, before.verifiers, rows)
+    trainers, verifiers, left = seat(params, before.trainers, before.verifiers, rows)
     budget_wei = round_budget_wei(record.deposited_wei - before.total_wei, record.round, params.max_rounds)
     settled = settle(params, record.round, budget_wei, trainers, verifiers, record.stakes_wei, reports)
     books = Books(record.roster, before.total_wei + settled.paid_wei, settled.trainers, settled.verifiers)
@@ -237,6 +247,13 @@ def split_bond(bond_wei: int, challenger_bps: int, burn_bps: int) -> tuple[int, 
     reward_wei = bond_wei * challenger_bps // 10_000
     burn_wei = bond_wei * burn_bps // 10_000
     return reward_wei, burn_wei, bond_wei - reward_wei - burn_wei
+
+
+def slice_hash(rows: bytes, sums: Sequence[int]) -> bytes:
+    """What the chain keeps of a slice that was heard: its agreed rows, here packed, and sums."""
+    split = [rows[at : at + Row.SIZE] for at in range(0, len(rows), Row.SIZE)]
+    rows_hash = keccak256(b"".join(row.rjust(32, b"\0") for row in split))
+    return keccak256(rows_hash + _hash_words(sums))
 
 
 def _awaited(trainers: Sequence[Standing], round_: int) -> tuple[int, ...]:

@@ -179,6 +179,16 @@ class Retired(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rated(Event):
+    """The seat goes by this rating of its holder from the next round that opens on."""
+
+    role: Role
+    index: int
+    rating_q32: int
+    transcript: bytes  # of the roster
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseOpened(Event):
     round: int
     phase: Phase

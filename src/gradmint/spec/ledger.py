@@ -9,6 +9,7 @@ Trainers, verifiers, settlers and auditors all read the chain through this one c
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from . import committee
 from . import transcript as tr
@@ -33,6 +34,7 @@ from .events import (
     PhaseOpened,
     Pooled,
     Proposed,
+    Rated,
     Recorded,
     Refunded,
     Refuted,
@@ -46,7 +48,9 @@ from .events import (
     Voided,
     Withdrawn,
 )
+from .mechanism import pay_multiplier_q32
 from .params import Params
+from .roster import Roster
 from .round import Round, Seat
 from .types import Phase, Report, Role, Standing
 
@@ -70,10 +74,8 @@ class Ledger:
         self.refunded_wei = 0
         self.phase = Phase.ENROL
         self.deadline_s = 0
-        self.seats: dict[Role, list[Seat]] = {Role.TRAINER: [], Role.VERIFIER: []}
-        self.former: list[Seat] = []  # holders of seats that were given again
-        self.roster_rows: list[RosterRow] = []
-        self.roster_marks: dict[bytes, int] = {tr.EMPTY: 0}  # roster transcript -> rows folded into it
+        self._roster = Roster()
+        self.seats, self.former, self.roster_rows = self._roster.seats, self._roster.former, self._roster.rows
         self.books = Books()
         self.final = Books()
         self.pending: list[Proposal] = []
@@ -93,7 +95,6 @@ class Ledger:
         self.burned_wei = 0
         self.pooled_wei = 0
         self.transcript = tr.EMPTY
-        self.roster = tr.EMPTY
         self.settlements = tr.EMPTY  # transcript of settlements, where they are proposed
 
     @property
@@ -107,6 +108,11 @@ class Ledger:
     def is_direct(self) -> bool:
         """Every round is re-executed on chain, none is proposed."""
         return self.terms.challenge_s == 0
+
+    @property
+    def roster(self) -> bytes:
+        """Transcript of joins, exits and ratings."""
+        return self._roster.transcript
 
     @property
     def round(self) -> Round:
@@ -130,14 +136,14 @@ class Ledger:
         return {Role.TRAINER: self.books.trainers, Role.VERIFIER: self.books.verifiers}
 
     def seated(self, role: Role, count: int) -> tuple[Standing, ...]:
-        """Standings of the first ``count`` seats; who joined since the last recorded round starts afresh."""
-        known = self.standings[role]
-        return tuple(
-            known[seat.index]
-            if seat.index < len(known) and known[seat.index].account == seat.account
-            else Standing(seat.account, role)
-            for seat in self.seats[role][:count]
-        )
+        """Standings of the first ``count`` seats as they are rated now; who joined since the last recorded round starts
+        afresh."""
+        found = []
+        for seat in self.seats[role][:count]:
+            known = self.standings[role][seat.index : seat.index + 1]
+            standing = known[0] if known and known[0].account == seat.account else Standing(seat.account, role)
+            found.append(replace(standing, reputation_q32=pay_multiplier_q32(self.terms, seat.rating_q32)))
+        return tuple(found)
 
     def all_standings(self) -> tuple[Standing, ...]:
         """The leaves of the standing tree as of the last settlement: trainers, then verifiers."""
@@ -154,16 +160,12 @@ class Ledger:
         return [round_ for round_ in self.rounds if round_.record and not round_.is_over]
 
     def roster_between(self, before: bytes, after: bytes) -> tuple[RosterRow, ...]:
-        """Joins and exits that lead from one roster transcript to another."""
-        return tuple(self.roster_rows[self.roster_marks[before] : self.roster_marks[after]])
+        """Joins, exits and ratings that lead from one roster transcript to another."""
+        return self._roster.between(before, after)
 
     def seat(self, account: bytes) -> Seat | None:
         """The account's seat; also a former holder's."""
-        for seats in (*self.seats.values(), self.former):
-            for seat in seats:
-                if seat.account == account:
-                    return seat
-        return None
+        return self._roster.seat(account)
 
     def apply(self, event: Event) -> None:
         """Fold one event in. Raises TranscriptBroken."""
@@ -191,6 +193,11 @@ class Ledger:
         seats = self.seats[Role.VERIFIER][: self.round.verifiers]
         return tuple(seat.stake_wei if mask >> seat.index & 1 else 0 for seat in seats)
 
+    def _weights(self, mask: int) -> tuple[int, ...]:
+        """What each of them weighs in the committee's draw."""
+        bps, seats, stakes_wei = self.terms.sortition_bps, self.seats[Role.VERIFIER], self._stakes_wei(mask)
+        return tuple(committee.weight(wei, seat.rating_q32, bps) for seat, wei in zip(seats, stakes_wei, strict=False))
+
     def _execute(self, round_: Round, before: Books) -> Execution:
         """Raises MalformedReport."""
         assert round_.record is not None
@@ -198,19 +205,21 @@ class Ledger:
         return execute(self.terms, round_.record, before, rows, round_.reports(self.terms.words))
 
     def _fold(self, kind: tr.Kind, row: bytes, event: Event, recorded: bytes) -> None:
+        self.transcript = self._same(tr.fold(self.transcript, kind, row), event, recorded)
+
+    def _enrol(self, row: RosterRow, event: Event, recorded: bytes) -> None:
+        self._same(self._roster.after(row), event, recorded)
+        self._roster.add(row, since_round=len(self.rounds) + 1)
+
+    def _same(self, found: bytes, event: Event, recorded: bytes) -> bytes:
         name = type(event).__name__
-        is_roster = kind in (tr.Kind.ADMITTED, tr.Kind.RETIRED)
-        found = tr.fold(self.roster if is_roster else self.transcript, kind, row)
         if found != recorded:
             where = f"round {self.rounds[-1].number}" if self.rounds else "enrolment"
             raise TranscriptBroken(
                 f"{where}, {name} at block {event.position[0]} log {event.position[1]}: row hashes to {found.hex()}, "
                 f"the chain recorded {recorded.hex()}: this row, or one before it, is not what the chain saw"
             )
-        if is_roster:
-            self.roster = found
-        else:
-            self.transcript = found
+        return found
 
     def _round_of(self, event: Event, number: int) -> Round:
         if not 1 <= number <= len(self.rounds):
@@ -283,25 +292,15 @@ class Ledger:
         self.burned_wei += event.amount_wei
 
     def _admitted(self, event: Admitted) -> None:
-        row = tr.admitted_row(event.role, event.index, event.account, event.stake_wei)
-        self._fold(tr.Kind.ADMITTED, row, event, event.transcript)
-        self._enrol(RosterRow(tr.Kind.ADMITTED, event.role, event.index, event.account, event.stake_wei))
-        seats = self.seats[event.role]
-        seat = Seat(event.role, event.index, event.account, event.stake_wei, since_round=len(self.rounds) + 1)
-        if event.index == len(seats):
-            seats.append(seat)
-        else:
-            self.former.append(seats[event.index])
-            seats[event.index] = seat
+        row = RosterRow(tr.Kind.ADMITTED, event.role, event.index, event.account, event.stake_wei)
+        self._enrol(row, event, event.transcript)
 
     def _retired(self, event: Retired) -> None:
-        self._fold(tr.Kind.RETIRED, tr.retired_row(event.role, event.index), event, event.transcript)
-        self._enrol(RosterRow(tr.Kind.RETIRED, event.role, event.index))
-        self.seats[event.role][event.index].gone = True
+        self._enrol(RosterRow(tr.Kind.RETIRED, event.role, event.index), event, event.transcript)
 
-    def _enrol(self, row: RosterRow) -> None:
-        self.roster_rows.append(row)
-        self.roster_marks[self.roster] = len(self.roster_rows)
+    def _rated(self, event: Rated) -> None:
+        row = RosterRow(tr.Kind.RATED, event.role, event.index, rating_q32=event.rating_q32)
+        self._enrol(row, event, event.transcript)
 
     def _phase_opened(self, event: PhaseOpened) -> None:
         row = tr.phase_row(event.round, event.phase, event.deadline_s, event.beacon, event.roster)
@@ -309,8 +308,8 @@ class Ledger:
         self._fold(tr.Kind.PHASE, row, event, event.transcript)
         if event.roster != self.roster:
             raise TranscriptBroken(
-                f"round {event.round}: the phase names roster {event.roster.hex()}, joins and exits hash to "
-                f"{self.roster.hex()}: a join or exit row is missing or altered"
+                f"round {event.round}: the phase names roster {event.roster.hex()}, joins, exits and ratings hash to "
+                f"{self.roster.hex()}: a row of the roster is missing or altered"
             )
         self.phase, self.deadline_s = event.phase, event.deadline_s
         if event.phase is Phase.TRAIN:
@@ -331,8 +330,8 @@ class Ledger:
         if self.rounds and event.phase is not Phase.ENDED:
             round_ = self.round
             if event.phase is Phase.HOLD and round_.eligible.bit_count() > self.terms.committee:
-                stakes_wei = self._stakes_wei(round_.eligible)
-                round_.stakes_wei = self._stakes_wei(committee.draw(event.beacon, stakes_wei, self.terms.committee))
+                drawn = committee.draw(event.beacon, self._weights(round_.eligible), self.terms.committee)
+                round_.stakes_wei = self._stakes_wei(drawn)
             elif event.phase is Phase.COMMIT:
                 if round_.phase is Phase.SETTLE:
                     self._start_over(event)

@@ -23,7 +23,7 @@ from .fixed import (
     sign,
 )
 from .params import Params
-from .types import ONE_Q32, UNSAMPLED, Report, Row, Settlement, Standing, Verdict
+from .types import BPS, ONE_Q32, UNSAMPLED, Report, Row, Settlement, Standing, Verdict
 
 LAST = 2**31  # rank behind every gain
 
@@ -82,6 +82,11 @@ def settle(
         slashed_wei=tuple(slash(params, stakes_wei, consensus.distances_bits, consensus.unanimous)),
         weakest=find_weakest(params, merged, dict(zip(judged, due, strict=True))),
     )
+
+
+def pay_multiplier_q32(params: Params, rating_q32: int) -> int:
+    """What a rating does to pay: from ``pay_least_bps`` without one towards ``pay_most_bps``, Q32, rounded down."""
+    return ((params.pay_least_bps << 32) + (params.pay_most_bps - params.pay_least_bps) * rating_q32) // BPS
 
 
 def is_banned(standing: Standing, round_: int) -> bool:

@@ -14,6 +14,8 @@ MAX_VERIFIERS = 32  # one bit each in the chain's 32-bit committee masks
 MAX_WORDS = 16  # signature words; all pairs of 32 verifiers x 16 words still fit a block
 MAX_TRAINERS = 1_024  # standings and agreed rows of one round fit 128 KiB of calldata, which is what nodes' pools take
 MAX_EXPONENT_HALVES = 6  # a cubed weight times an amount still fits 256 bits
+MAX_PAY_BPS = 4 * BPS  # of the pay multiplier
+MAX_DISCOUNT_BPS = 2_500  # who lost nothing stays well above the half below which verifiers are ejected
 MAX_CHALLENGER_BPS = 5_000  # of a refuted bond: who challenges itself loses at least the other half
 MAX_S = 2**32 - 1  # uint32 in the contract
 MAX_STAKE_WEI = 2**128 - 1  # uint128 in the contract
@@ -58,6 +60,10 @@ class Params:
     ban_trust_bps: int  # a failed check that leaves trust below this bans; 0 never
     ban_rounds: int  # for so many rounds
     bonds_weight_bps: int  # a verifier's bond: its agreement's mean's least weight for the newest; 10,000 no memory
+    pay_least_bps: int  # pay multiplier of who has no rating; 10,000 is 1, both of them 10,000: ratings change no pay
+    pay_most_bps: int  # what it approaches with the rating
+    sortition_bps: int  # in the committee's draw a verifier's stake counts up to this much more by its rating; 0 off
+    discount_bps: int  # a seat's required stake falls by up to this by the joiner's rating; 0 off
     value_exponent_halves: int  # value is raised to half of this before it is paid: 2 linear, 3 superlinear
     top: int  # trainers paid in a round, the best by rating
     reserve: int  # the next best, who step in for missing ones of the top
@@ -159,6 +165,7 @@ class Params:
                         self.trust_floor_bps,
                         self.ban_trust_bps,
                         self.join_bump_bps,
+                        self.sortition_bps,
                         *self.penalty_bps,
                     )
                 ),
@@ -172,6 +179,14 @@ class Params:
             (
                 (self.ban_trust_bps == 0 or self.ban_rounds >= 1) and 0 <= self.ban_rounds <= 65_535,
                 f"a ban lasts ban_rounds {self.ban_rounds} of 1..65535",
+            ),
+            (
+                1 <= self.pay_least_bps <= self.pay_most_bps <= MAX_PAY_BPS,
+                f"1 <= pay_least_bps {self.pay_least_bps} <= pay_most_bps {self.pay_most_bps} <= {MAX_PAY_BPS}",
+            ),
+            (
+                0 <= self.discount_bps <= MAX_DISCOUNT_BPS,
+                f"discount_bps {self.discount_bps} lies in 0..{MAX_DISCOUNT_BPS}",
             ),
             (
                 2 <= self.value_exponent_halves <= MAX_EXPONENT_HALVES,
@@ -250,6 +265,10 @@ STANDARD = Params(
     ban_trust_bps=2_400,  # three malformed updates, two copies, fourteen absences in a row
     ban_rounds=20,
     bonds_weight_bps=10_000,
+    pay_least_bps=10_000,
+    pay_most_bps=10_000,
+    sortition_bps=0,
+    discount_bps=0,
     value_exponent_halves=3,  # two halves of one machine are paid 0.71 of what the whole is
     top=256,  # everyone: with fewer, a newcomer is paid nothing until its rating has passed the others'
     reserve=16,
@@ -291,3 +310,11 @@ LARGE = replace(
     extension_s=14_400,
     proposal_bond_wei=100 * ETHER_WEI,
 )
+
+#: What a run sets to go by the deployment's ratings: ``replace(params, **RATED)``.
+RATED = {
+    "pay_least_bps": 5_000,  # a new name earns at least a third of what the best known one does
+    "pay_most_bps": 15_000,  # 1 at a rating of a half
+    "sortition_bps": 5_000,  # two thirds of anybody's weight are its stake, at least
+    "discount_bps": 2_500,
+}

@@ -23,6 +23,7 @@ class Seat:
     since_round: int = 1  # first round it takes part in
     gone: bool = False  # left or ejected; a verifier can be called on until the next round opens
     awaited: bool = True  # a trainer without whom submissions are not closed early
+    rating_q32: int = 0  # as last brought into the run
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ Change, drop or reorder a row, and it breaks there:
 
     transcript' = first 24 bytes of keccak256(transcript || kind, 1 byte || row)
 
-Each event carries the transcript after its own row, so a broken chain names the row. Joins and exits run in a
+Each event carries the transcript after its own row, so a broken chain names the row. Joins, exits and ratings run in a
 transcript of their own (the roster), which every phase row folds in: an early close can then bring the round's
 submissions alone.
 """
@@ -28,6 +28,7 @@ class Kind(IntEnum):
     SETTLED = 6
     ADMITTED = 7
     RETIRED = 8
+    RATED = 9
 
 
 def fold(transcript: bytes, kind: Kind, row: bytes) -> bytes:
@@ -72,6 +73,11 @@ def admitted_row(role: Role, index: int, account: bytes, stake_wei: int) -> byte
 def retired_row(role: Role, index: int) -> bytes:
     """role uint8 | index uint16: left or was ejected."""
     return bytes([role]) + index.to_bytes(2, "big")
+
+
+def rated_row(role: Role, index: int, rating_q32: int) -> bytes:
+    """role uint8 | index uint16 | rating uint32."""
+    return bytes([role]) + index.to_bytes(2, "big") + rating_q32.to_bytes(4, "big")
 
 
 def beacon(prevrandao: int, transcript: bytes) -> bytes:
