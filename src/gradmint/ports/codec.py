@@ -117,7 +117,8 @@ def decode_revert(data: bytes) -> Reverted:
         values = decode(types, data[4:])
     except (DecodingError, ValueError, OverflowError):
         return reverted(name)
-    return reverted(name, *(plain(value, kind) for value, kind in zip(values, types, strict=True)))
+    operands = (plain(value, kind) for value, kind in zip(values, types, strict=True))
+    return reverted(name, *operands, signature=f"{name}({','.join(types)})")
 
 
 def plain(value: Any, kind: str) -> Any:

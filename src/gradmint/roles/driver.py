@@ -131,7 +131,7 @@ class Driver:
                 except StartedOver:
                     log.info("round %d: no quorum among those drawn, everyone assesses", number)
 
-        _patiently(attempt)
+        patiently(attempt)
 
     def attend(self, busy: Callable[[], bool]) -> None:
         """See to the errand, and nothing else, for as long as ``busy``. Raises as :meth:`perform`."""
@@ -143,14 +143,14 @@ class Driver:
                     return
                 self._wait_or_poke()
 
-        _patiently(attempt)
+        patiently(attempt)
 
     def await_round(self, number: int) -> bool:
         """Wait until round ``number`` opens; False when the run ends first. Overdue phases are poked on.
 
         Raises as :meth:`perform`.
         """
-        return _patiently(lambda: self._await_round(number))
+        return patiently(lambda: self._await_round(number))
 
     def see_to(self, errand: Callable[[], Duty]) -> None:
         """One look at an errand, after what the last process left under way. Raises Unfunded, ChainUnreachable."""
@@ -282,7 +282,7 @@ def _entry(name: str, attempt: int) -> str:
     return name if attempt == 1 else f"{name}, attempt {attempt}"
 
 
-def _patiently(work: Callable[[], T]) -> T:
+def patiently(work: Callable[[], T]) -> T:
     """Do ``work`` again while chain, store or a blob is away, until PATIENCE_S were spent waiting."""
     return Retrying(
         retry=retry_if_exception_type((ChainUnreachable, StoreUnreachable, BlobMissing)),

@@ -38,6 +38,10 @@ class Outbox:
         self.journal.drop(0, UNDER_WAY)
         return True
 
+    def forget(self) -> None:
+        """Whatever the last process left under way is not wanted any more."""
+        self.journal.drop(0, UNDER_WAY)
+
     def send(self, call: Call, about: str) -> Receipt | None:
         """Send ``call`` now; None when the chain refuses it. ``about`` is for the log."""
         name = type(call).__name__
