@@ -25,11 +25,11 @@ def story(rng: Random, accounts: int, epochs: int = 3) -> Scribe:
     )
     scribe = Scribe(params, names[: rng.randint(1, 3)])
     for _ in range(epochs):
-        for run in range(rng.randint(1, 3)):
+        for run in range(rng.randint(1, 2)):
             chosen = rng.sample(names, rng.randint(2, min(8, accounts)))
             cut = rng.randint(1, max(1, len(chosen) // 2))
             scribe.harvest(run, chosen[:cut], {one: rng.choice((1, rng.randint(1, 9_000))) for one in chosen[cut:]})
-        for _ in range(rng.randint(0, accounts)):
+        for _ in range(rng.randint(0, accounts // 2)):
             voucher, account = rng.sample(names, 2)
             if (voucher, account) not in scribe.book.vouches:
                 scribe.vouch(voucher, account, 10**18 + rng.choice((0, rng.randrange(10**20))))
@@ -52,7 +52,7 @@ def honest(rng: Random, scribe: Scribe, name: str, all_of_them: bool) -> Case | 
     named |= {place for place in range(len(graph)) if all_of_them or rng.random() < 0.5}
     account = graph.accounts[subject]
     others = [graph.accounts[place] for place in named]
-    witness = compose(book, params, account, cut, others, [[graph.accounts[place] for place in path] for path in paths])
+    witness = compose(book, account, cut, others, [[graph.accounts[place] for place in path] for path in paths])
     hits, shown = witness.nodes[0].visits, params.max_paths if known is None else len(paths)
     if not hits:
         return None
@@ -84,12 +84,13 @@ def wrong(case: Case) -> Iterator[tuple[str, Case]]:
         yield f"node {index} one visit more", node(case, index, visits=one.visits + 1)
         yield f"node {index} as many visits as there can be", node(case, index, visits=2**64 - 1)
     yield "no nodes", with_witness(case, nodes=())
-    yield "256 nodes", with_witness(case, nodes=nodes + tuple(_fillers(256 - len(nodes))))
+    yield "256 nodes", with_witness(case, nodes=nodes + tuple(_fillers(256 - len(nodes))), panels=(), paths=())
     yield "another subject first", with_witness(case, nodes=(nodes[1], nodes[0], *nodes[2:]))
-    yield "nodes do not ascend", with_witness(case, nodes=(nodes[0], *nodes[:0:-1]))
-    yield "a node twice", with_witness(case, nodes=(*nodes[:2], *nodes[1:]))
-    yield "the subject twice", with_witness(case, nodes=(nodes[0], *sorted((*nodes[1:], nodes[0]), key=_account)))
-    yield "fewer hits than proposed", (*case[:6], hits + 1, paths)
+    yield "a node twice", with_witness(case, nodes=(*nodes, nodes[-1]))
+    yield "the subject twice", with_witness(case, nodes=(*nodes, nodes[0]))
+    yield "more visits than proposed hits", (*case[:6], hits - 1, paths)
+    yield "fewer visits than proposed hits", (*case[:6], hits + 1, paths)
+    yield from twice(case)
     yield "half an entry", node(case, 1, heard=nodes[1].heard[:-5])
     yield "an entry left out", node(case, 0, heard=nodes[0].heard[Entry.SIZE :])
     heavier = Entry.unpack(nodes[0].heard[: Entry.SIZE])
@@ -137,8 +138,18 @@ def wrong(case: Case) -> Iterator[tuple[str, Case]]:
     yield "an epoch earlier", (*case[:5], cut - 1, hits, paths)
 
 
-def _account(one: Node) -> bytes:
-    return one.account
+def twice(case: Case) -> Iterator[tuple[str, Case]]:
+    """The subject, and who is on a path, under a second index."""
+    witness = case[1]
+    copy = len(witness.nodes)
+    for one in (0, next(path for path in witness.paths if len(path) > 2)[1]):
+        nodes, places = (*witness.nodes, witness.nodes[one]), bytes.maketrans(bytes([1 + one]), bytes([1 + copy]))
+        panels = tuple(replace(own, places=own.places.translate(places)) for own in witness.panels)
+        moved = with_witness(case, nodes=nodes, panels=panels)
+        yield f"node {one} twice, its word by the copy", moved
+        paths = tuple(path[:1] + path[1:-1].replace(bytes([one]), bytes([copy])) + path[-1:] for path in witness.paths)
+        yield f"node {one} twice, on its path by the copy", with_witness(moved, paths=paths)
+        yield f"node {one} twice, on two paths", with_witness(moved, paths=(*witness.paths, *paths))
 
 
 def _fillers(count: int) -> Iterator[Node]:
@@ -179,14 +190,14 @@ def as_object(case: Case, plain: Callable[[Any], Any]) -> dict[str, Any]:
 def generate(plain: Callable[[Any], Any]) -> Any:
     """Valid witnesses and, of two, every change; ratings as they follow from hits and paths."""
     rng = Random("witness")
-    valid: list[Case] = []
-    while len(valid) < 20:
-        size = rng.choice((3, 4, 6, 9))
+    drawn: list[Case] = []
+    while sum(map(_is_rich, drawn)) < 2:
+        size = rng.choice((3, 4, 5, 7))
         case = honest(rng, story(rng, size, epochs=2), f"{size} accounts", all_of_them=rng.random() < 0.5)
-        if case is not None:
-            valid.append(case)
-    rich = sorted((case for case in valid if _is_rich(case)), key=lambda case: len(case[1].encode()))
-    changed = [(why, *case[1:]) for chosen in rich[:2] for why, case in wrong(chosen)]
+        drawn += [case] if case is not None else []
+    rich = [case for case in drawn if _is_rich(case)]
+    valid = [*drawn[:16], *rich]
+    changed = [(why, *case[1:]) for chosen in rich for why, case in wrong(chosen)]
     return {
         "checks": [as_object(case, plain) for case in (*valid, *changed)],
         "ratings": [plain(row) for row in ratings(rng)],

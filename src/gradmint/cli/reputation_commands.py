@@ -11,6 +11,7 @@ import click
 
 from ..spec.errors import SettingsError
 from ..spec.reputation_params import STANDARD_REPUTATION
+from ..spec.types import Role
 from .settings import deployment_option, json_option, rpc_option
 from .study_commands import compared, redteam_group
 
@@ -45,7 +46,7 @@ def reputation_group() -> None:
 def show(address: str, rpc: str, deployment: Path, out: Path | None, seeds: tuple[str, ...], as_json: bool) -> None:
     """An account's reputation, and why: the strongest paths, the cut that penalises, what would raise it.
 
-    Counted from final rounds of every run: a verifier of the cluster stands for the trainers whose updates gained.
+    Counted from final standings of every run, as if it were harvested now: its verifiers endorse its trainers.
 
     \b
     Examples:
@@ -53,7 +54,7 @@ def show(address: str, rpc: str, deployment: Path, out: Path | None, seeds: tupl
       gradmint reputation show 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266 --out demo-out --json
     """
     from ..reputation.explain import explain
-    from ..spec.feedback import build, founders, works
+    from ..spec.feedback import Endorsement, build, founders, harvest
     from .reputation_render import as_object, show_explanation
 
     account = parsed(address)
@@ -62,9 +63,14 @@ def show(address: str, rpc: str, deployment: Path, out: Path | None, seeds: tupl
     if not any(round_.settled for ledger in ledgers for round_ in ledger.rounds):
         raise SettingsError("no round is final yet, so nobody has a reputation; see 'gradmint run list'")
     starts = given or founders(ledgers[0])
-    rows = [work for ledger in ledgers for work in works(ledger)]
-    block = max((work.block for work in rows), default=0)
-    graph = build(rows, [], STANDARD_REPUTATION, [account, *starts], block)
+    endorsements = []
+    for ledger in ledgers:
+        books, clock_round = ledger.final, len(ledger.rounds)
+        seated = {seat.account for seat in ledger.seats[Role.VERIFIER] if not seat.gone}
+        said = harvest(books.trainers, books.verifiers, seated, clock_round, 0)
+        if said is not None:
+            endorsements += [Endorsement(endorser, *row, 0) for endorser in said.endorsers for row in said.rows]
+    graph = build(endorsements, [account, *starts])
     place = graph.among([account])[0]
     found = explain(graph, graph.among(starts), STANDARD_REPUTATION, place)
     if as_json:

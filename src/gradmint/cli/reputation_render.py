@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..reputation.explain import Explanation
+from ..reputation.explain import LEAST_BPS, MOST_BPS, Explanation
 from ..spec.feedback import ROUND_UNITS, Graph
 from ..spec.reputation import ONE_MASS, Path
 from ..spec.reputation_params import ReputationParams
@@ -38,12 +38,15 @@ def as_object(graph: Graph, params: ReputationParams, found: Explanation, seeds:
         "exact": {"hits": str(found.hits), "score": str(found.score), "reference": str(found.reference)},
         "rank": found.rank,
         "ranked": found.ranked,
+        "rating": found.rating_q32 / ONE_Q32,
+        "rating_q32": found.rating_q32,
         "multiplier": found.multiplier_q32 / ONE_Q32,
         "multiplier_q32": found.multiplier_q32,
         "connectivity": found.connectivity,
         "credibility": params.factor_q32(found.connectivity) / ONE_Q32,
         "paths": [names(path) for path in found.paths],
         "cut": None if found.cut is None else names(tuple(sorted(found.cut.through))),
+        "witness": {"accounts": names(found.witness.places), "part_of_hits": found.witness.part},
         "passed_by_every_path": names(found.chain),
         "strongest": [
             {
@@ -58,6 +61,7 @@ def as_object(graph: Graph, params: ReputationParams, found: Explanation, seeds:
             {
                 "account": hexed(graph.accounts[one.source]),
                 "weight": one.weight,
+                "rating": one.rating_q32 / ONE_Q32,
                 "multiplier": one.multiplier_q32 / ONE_Q32,
             }
             for one in found.advice
@@ -71,18 +75,21 @@ def found_digest(graph: Graph) -> str:
 
 def show_explanation(graph: Graph, params: ReputationParams, found: Explanation, seeds: int) -> None:
     console = new_console()
-    least, most = params.least_bps / BPS, params.most_bps / BPS
     place = f"{found.rank} of {found.ranked}" if found.score else f"none; {found.ranked} accounts have feedback"
     console.print(
-        f"[bold]{hexed(graph.accounts[found.account])}[/bold]: pay x {found.multiplier_q32 / ONE_Q32:.3f} "
-        f"(a newcomer's x {least:.2f}, always below x {most:.2f}); rank {place}"
+        f"[bold]{hexed(graph.accounts[found.account])}[/bold]: rating {found.rating_q32 / ONE_Q32:.3f}, rank {place}; "
+        f"pay x {found.multiplier_q32 / ONE_Q32:.3f} where a newcomer's is x {LEAST_BPS / BPS:.2f} and nobody's "
+        f"x {MOST_BPS / BPS:.2f}"
     )
     console.print(
         f"score {found.score / ONE_MASS:.3g} = hits {found.hits / ONE_MASS:.3g} x credibility "
-        f"{params.factor_q32(found.connectivity) / ONE_Q32:.4g}; seeds: {seeds}; graph "
-        f"{found_digest(graph)[:18]}"
+        f"{params.factor_q32(found.connectivity) / ONE_Q32:.4g}; rated a half: {found.reference / ONE_MASS:.3g}; "
+        f"seeds: {seeds}; graph {found_digest(graph)[:18]}"
     )
     console.print(_why(graph, params, found))
+    if found.hits:
+        count = len(found.witness.places)
+        console.print(f"a witness of {count} account{'s' * (count > 1)} shows {found.witness.part:.1%} of its hits")
     if found.strongest:
         table = new_table("strongest sources", "of its hits", "weight in rounds", "likeliest path")
         for one in found.strongest:
@@ -91,9 +98,10 @@ def show_explanation(graph: Graph, params: ReputationParams, found: Explanation,
             table.add_row(short(graph.accounts[one.account]), f"{part:.1%}", f"{one.weight / ROUND_UNITS:.2f}", path)
         console.print(table)
     if found.advice:
-        table = new_table("a verified round, or a vouch, by", "would make its pay")
+        table = new_table("a verified round, or a vouch, by", "would make its rating", "and its pay")
         for advice in found.advice:
-            table.add_row(hexed(graph.accounts[advice.source]), f"x {advice.multiplier_q32 / ONE_Q32:.3f}")
+            rating, multiplier = advice.rating_q32 / ONE_Q32, advice.multiplier_q32 / ONE_Q32
+            table.add_row(hexed(graph.accounts[advice.source]), f"{rating:.3f}", f"x {multiplier:.3f}")
         console.print(table)
     elif not found.is_seed:
         console.print("no other account that walks come by could raise it with one more round")

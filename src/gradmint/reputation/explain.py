@@ -11,11 +11,15 @@ from ..spec.feedback import ROUND_UNITS, Graph, from_rows
 from ..spec.reputation import ONE_MASS, Cut, Path
 from ..spec.reputation_params import ReputationParams
 from ..spec.types import BPS
+from ..spec.witness import MAX_NODES
 from . import exact
 from .rows import Rows
+from .witness import Chosen, choose
 
 STRONGEST = 3
 ADVISED = 3
+NEARLY = 0.99  # of its hits, that its least witness shows
+LEAST_BPS, MOST_BPS = 5_000, 15_000  # of pay, in runs that go by ratings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,16 +34,17 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """One more edge, and what the account's multiplier would then be; as computed with that edge."""
+    """One more edge, and what the account would then have; as computed with that edge."""
 
     source: int
     weight: int
+    rating_q32: int
     multiplier_q32: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Masses in units of 2^-56, multipliers in Q32."""
+    """Masses in units of 2^-56, ratings and multipliers in Q32."""
 
     account: int
     is_seed: bool
@@ -50,22 +55,31 @@ class Explanation:
     chain: tuple[int, ...]  # accounts that every path passes, the nearest to the seeds first
     score: int
     reference: int
+    rating_q32: int  # as it can be proposed
     multiplier_q32: int
+    witness: Chosen  # the fewest accounts that show nearly all of it
     rank: int | None  # 1 for the highest score of accounts with feedback, ties share it; None without a score
     ranked: int
     strongest: tuple[Source, ...]
     advice: tuple[Advice, ...]
 
 
-def explain(graph: Graph, seeds: Collection[int], params: ReputationParams, account: int) -> Explanation:
-    """Everything about one account; scores of all that have feedback are computed for its rank."""
+def explain(
+    graph: Graph, seeds: Collection[int], params: ReputationParams, account: int, known: int | None = None
+) -> Explanation:
+    """Everything about one account; scores of all that have feedback are computed for its rank.
+
+    ``known`` accounts have been endorsed, ever; by default as many as are in ``graph``. Multipliers are those of a run
+    with the bounds :data:`LEAST_BPS` and :data:`MOST_BPS`.
+    """
     rows, judged = Rows.of(graph), [place for place in range(len(graph)) if graph.sources[place]]
     scores = exact.scores(rows, seeds, params, judged).tolist()
-    reference = rep.reference(scores)
+    reference = rep.reference(len(judged) if known is None else known, params)
     visits = exact.visits(rows, seeds, params, mute=account).tolist()
     paths, cut = rep.disjoint_paths(graph, seeds, account, params.max_paths)
     connectivity = len(paths) if cut is not None else params.max_paths
     score = rep.score(visits[account], connectivity if visits[account] else 0, params)
+    rating_q32 = rep.rating_q32(score, reference)
     return Explanation(
         account=account,
         is_seed=account in seeds,
@@ -76,7 +90,9 @@ def explain(graph: Graph, seeds: Collection[int], params: ReputationParams, acco
         chain=_chain(rep.dominators(graph, seeds), account),
         score=score,
         reference=reference,
-        multiplier_q32=rep.multiplier_q32(score, reference, params),
+        rating_q32=rating_q32,
+        multiplier_q32=rep.multiplier_q32(rating_q32, LEAST_BPS, MOST_BPS),
+        witness=choose(graph, seeds, params, account, MAX_NODES, NEARLY),
         rank=1 + sum(other > score for other in scores) if score else None,
         ranked=len(judged),
         strongest=_strongest(graph, seeds, params, account, visits),
@@ -153,6 +169,9 @@ def _advice(
         changed = Rows.of(from_rows(graph.accounts, edges))
         after = int(exact.scores(changed, seeds, params, [account])[0])
         if after > score:
-            multiplier_q32 = rep.multiplier_q32(after, reference, params)
-            found.append(Advice(source=source, weight=ROUND_UNITS, multiplier_q32=multiplier_q32))
-    return tuple(sorted(found, key=lambda one: (-one.multiplier_q32, one.source))[:ADVISED])
+            rating_q32 = rep.rating_q32(after, reference)
+            multiplier_q32 = rep.multiplier_q32(rating_q32, LEAST_BPS, MOST_BPS)
+            found.append(
+                Advice(source=source, weight=ROUND_UNITS, rating_q32=rating_q32, multiplier_q32=multiplier_q32)
+            )
+    return tuple(sorted(found, key=lambda one: (-one.rating_q32, one.source))[:ADVISED])

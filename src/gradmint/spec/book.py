@@ -36,6 +36,7 @@ from .reputation import rating_q32, reference, score
 from .reputation_params import ReputationParams
 from .types import BPS
 
+DEAD = bytes(18) + b"\xde\xad"  # nobody can sign for it
 LAPSE_EPOCHS = 3  # a rating counts so many epochs after its cut
 
 
@@ -63,7 +64,8 @@ class Book:
 
     Attributes are plain data: ``entries`` (what was said about each account, in order), ``panels`` (endorsers by
     endorsement), ``vouches`` (by voucher and account), ``proposals``, ``ratings`` (the last final one of each account,
-    as it was proposed), ``purses_wei``, ``burned_wei``, ``harvests`` (the last one of each run), ``harvested_rounds``.
+    as it was proposed), ``purses_wei`` (what is burned lies in DEAD's), ``harvests`` (the last one of each run),
+    ``harvested_rounds``.
     """
 
     def __init__(self, params: ReputationParams, seeds: Iterable[bytes]) -> None:
@@ -75,7 +77,6 @@ class Book:
         self.proposals: dict[bytes, Pending] = {}
         self.ratings: dict[bytes, RatingProposed] = {}
         self.purses_wei: dict[bytes, int] = {}
-        self.burned_wei = 0
         self.harvests: dict[int, Harvested] = {}
         self.harvested_rounds: dict[int, int] = {}
         self._said: dict[bytes, list[tuple[int, int]]] = {}  # (epoch, sum of weights from there on), ascending
@@ -149,7 +150,7 @@ class Book:
         expected_wei = lost_wei * self.params.challenger_bps // BPS
         if (reward_wei, burn_wei) != (expected_wei, lost_wei - expected_wei):
             raise _broken(event, f"{reward_wei} + {burn_wei} wei of a lost {lost_wei}; the finder's are {expected_wei}")
-        self.burned_wei += burn_wei
+        self._put(event, DEAD, burn_wei)
 
     def _is(self, event: ReputationEvent, what: str, found: object, expected: object) -> None:
         if found != expected:
@@ -248,6 +249,8 @@ class Book:
         self._put(event, event.finder, event.reward_wei)
         if locked.ended_epoch is None:
             self._end(event, locked)
+        else:
+            self._is(event, "epoch", event.epoch, locked.ended_epoch)
         del self.vouches[event.voucher, event.account]
 
     def _rating_proposed(self, event: RatingProposed) -> None:

@@ -366,5 +366,4 @@ def rating_q32(score: int, reference: int) -> int:
 
 def multiplier_q32(rating_q32: int, least_bps: int, most_bps: int) -> int:
     """Factor of pay: ``least_bps`` for rating 0, half way up at the reference, never ``most_bps``."""
-    least_q32, most_q32 = (ONE_Q32 * bps // BPS for bps in (least_bps, most_bps))
-    return least_q32 + ((most_q32 - least_q32) * rating_q32 >> 32)
+    return ((least_bps << 32) + (most_bps - least_bps) * rating_q32) // BPS

@@ -9,6 +9,7 @@ where the subject's own share is 0: what it says of others counts for nothing, a
 Nothing false passes. F is monotone and at most its own version without floors, F*; so H <= F(H) gives H <= F*^k(H) for
 every k, and F* contracts by 1 - alpha, so F*^k(H) tends to the exact visits, which H is therefore not above.
 The truth passes, on any accounts that are named: F is monotone and 0 <= F(0), so F^k(0) <= F(F^k(0)) for every k.
+Who is named twice gains nothing: an endorser of a panel is one of the two there, and neither is above the truth.
 
 Paths are shown along the same endorsements. Indices are into the witness's nodes.
 """
@@ -29,6 +30,7 @@ from .types import BPS
 MAX_NODES = 255
 SUBJECT = 0
 NOBODY = 0  # a panel's place of who is no node
+NO_HASH = b"\xff" * 32  # of a list that ends within an entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    nodes: tuple[Node, ...]  # the subject first, the others by ascending account
+    nodes: tuple[Node, ...]  # at most 255, the subject first
     panels: tuple[Panel, ...]  # ids ascending; entries of other endorsements count for nothing
     paths: tuple[bytes, ...] = ()  # indices of nodes: from a seed to the subject; they share nothing between
 
@@ -92,29 +94,23 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class _Edges:
-    """What a witness's accounts have said of each other until a cut: (endorser's index, weight) per node, where an
-    endorsement that has ended stands a second time, with its weight taken away."""
+    """What a witness's accounts have said of each other until a cut."""
 
-    into: tuple[tuple[tuple[int, int], ...], ...]
+    into: tuple[Mapping[int, int], ...]  # per node, weights by the endorser's index; 0 of what has ended
 
     @classmethod
     def of(cls, witness: Witness, cut: int) -> _Edges:
         panels = {panel.id: [place - 1 for place in panel.places if place != NOBODY] for panel in witness.panels}
         into = []
         for node in witness.nodes:
-            packed = [node.heard[at : at + Entry.SIZE] for at in range(0, len(node.heard), Entry.SIZE)]
-            entries = [entry for entry in map(Entry.unpack, packed) if entry.epoch <= cut]
-            into.append(
-                tuple(
-                    (source, -entry.weight if entry.is_end else entry.weight)
-                    for entry in entries
-                    for source in panels.get(entry.id, ())
-                )
-            )
+            weights: dict[int, int] = {}
+            for at in range(0, len(node.heard), Entry.SIZE):
+                entry = Entry.unpack(node.heard[at : at + Entry.SIZE])
+                weight = 0 if entry.epoch > cut else -entry.weight if entry.is_end else entry.weight
+                for source in panels.get(entry.id, ()):
+                    weights[source] = weights.get(source, 0) + weight
+            into.append(weights)
         return cls(tuple(into))
-
-    def weight(self, source: int, target: int) -> int:
-        return sum(weight for one, weight in self.into[target] if one == source)
 
     def step(
         self, accounts: Sequence[bytes], visits: Sequence[int], said: Mapping[bytes, int], seeds: Collection[bytes],
@@ -122,12 +118,12 @@ class _Edges:
     ) -> list[int]:  # fmt: skip
         """F(visits)."""
         go_on, share = BPS - params.alpha_bps, []
-        for index, (account, count) in enumerate(zip(accounts, visits, strict=True)):
+        for account, count in zip(accounts, visits, strict=True):
             total = said.get(account, 0)
-            share.append(count * go_on // (BPS * total) if total and index != SUBJECT else 0)
+            share.append(count * go_on // (BPS * total) if total and account != accounts[SUBJECT] else 0)
         return [
             (ONE_MASS // len(seeds) if account in seeds else 0)
-            + sum(share[source] * weight for source, weight in self.into[index])
+            + sum(share[source] * weight for source, weight in self.into[index].items())
             for index, account in enumerate(accounts)
         ]
 
@@ -137,7 +133,7 @@ def check(
 ) -> None:
     """Raises WitnessRefused, with the contract's error, unless ``witness`` shows that ``account`` has so many hits and
     paths at the end of epoch ``cut``."""
-    _check_nodes(witness.nodes, kept, account, hits)
+    _check_nodes(witness.nodes, kept, account)
     _check_panels(witness, kept)
     edges = _Edges.of(witness, cut)
     accounts, visits = zip(*((node.account, node.visits) for node in witness.nodes), strict=True)
@@ -145,36 +141,33 @@ def check(
     for index, (most, claimed) in enumerate(zip(shown, visits, strict=True)):
         if claimed > most:
             raise WitnessRefused("TooManyVisits", index, most, claimed)
+        if index == SUBJECT and hits > claimed:
+            raise WitnessRefused("TooManyVisits", index, claimed, hits)
     found = _count_paths(witness, edges, kept.seeds, params.max_paths)
     if found < paths:
         raise WitnessRefused("TooFewPaths", found, paths)
 
 
-def _check_nodes(nodes: Sequence[Node], kept: Kept, account: bytes, hits: int) -> None:
-    accounts = [node.account for node in nodes]
-    others = accounts[1:]
-    if (
-        not 1 <= len(nodes) <= MAX_NODES
-        or (accounts[SUBJECT], nodes[SUBJECT].visits) != (account, hits)
-        or account in others
-        or any(b <= a for a, b in pairwise(others))
-        or any(len(node.heard) % Entry.SIZE for node in nodes)
-    ):
+def _check_nodes(nodes: Sequence[Node], kept: Kept, account: bytes) -> None:
+    if not 1 <= len(nodes) <= MAX_NODES or nodes[SUBJECT].account != account:
         raise WitnessRefused("MalformedNodes")
     for index, node in enumerate(nodes):
-        expected, found = kept.heard.get(node.account, bytes(32)), heard_hash(node.heard)
+        expected = kept.heard.get(node.account, bytes(32))
+        found = NO_HASH if len(node.heard) % Entry.SIZE else heard_hash(node.heard)
         if found != expected:
             raise WitnessRefused("HeardMismatch", index, expected, found)
 
 
 def _check_panels(witness: Witness, kept: Kept) -> None:
-    last = 0
+    last = -1
     for panel in witness.panels:
-        if panel.id <= last or len(panel.places) != len(panel.endorsers):
+        if panel.id <= last:
             raise WitnessRefused("MalformedPanel", panel.id)
         expected, found = kept.panels.get(panel.id, bytes(32)), panel_hash(panel.endorsers)
         if found != expected:
             raise WitnessRefused("PanelMismatch", panel.id, expected, found)
+        if len(panel.places) != len(panel.endorsers):
+            raise WitnessRefused("MalformedPanel", panel.id)
         for endorser, place in zip(panel.endorsers, panel.places, strict=True):
             if place != NOBODY and (place > len(witness.nodes) or witness.nodes[place - 1].account != endorser):
                 raise WitnessRefused("MalformedPanel", panel.id)
@@ -183,28 +176,28 @@ def _check_panels(witness: Witness, kept: Kept) -> None:
 
 def _count_paths(witness: Witness, edges: _Edges, seeds: Collection[bytes], most: int) -> int:
     """``most`` for an edge from a seed, and for a seed by the path of itself; else the paths' number."""
-    accounts, used, is_direct = [node.account for node in witness.nodes], {SUBJECT}, False
+    accounts, is_direct = [node.account for node in witness.nodes], False
+    met = {accounts[SUBJECT], *seeds}  # what no path may pass, seeds because a path begins at its last one
     for number, path in enumerate(witness.paths):
-        inner = path[1:-1]
         if (
             not path
             or max(path) >= len(accounts)
             or accounts[path[0]] not in seeds
             or path[-1] != SUBJECT
-            or len({*inner}) < len(inner)
-            or used & {*inner}
-            or any(edges.weight(a, b) <= 0 for a, b in pairwise(path))
+            or any(edges.into[b].get(a, 0) <= 0 for a, b in pairwise(path))
         ):
             raise WitnessRefused("MalformedPath", number)
-        used |= {*inner}
+        for inner in path[1:-1]:
+            if accounts[inner] in met:
+                raise WitnessRefused("MalformedPath", number)
+            met.add(accounts[inner])
         is_direct = is_direct or len(path) <= 2
-    return most if is_direct else min(most, len(witness.paths))
+    return most if is_direct else len(witness.paths)
 
 
 def compose(
-    book: Book, params: ReputationParams, account: bytes, cut: int, others: Iterable[bytes],
-    paths: Iterable[Sequence[bytes]] = (),
-) -> Witness:  # fmt: skip
+    book: Book, account: bytes, cut: int, others: Iterable[bytes], paths: Iterable[Sequence[bytes]] = ()
+) -> Witness:
     """The best witness for ``account`` that names these ``others`` (fewer than 255, in any order) and shows ``paths``
     along them: F^k(0) with k so large that nothing moves any more."""
     members = [account, *sorted({*others} - {account})]
@@ -220,7 +213,7 @@ def compose(
     said = {member: book.said_until(member, cut) for member in members}
     visits, last = [0] * len(members), [-1]
     while visits != last:
-        visits, last = edges.step(members, visits, said, book.seeds, params), visits
+        visits, last = edges.step(members, visits, said, book.seeds, book.params), visits
     nodes = tuple(Node(node.account, count, node.heard) for node, count in zip(silent, visits, strict=True))
     return Witness(nodes, panels, tuple(bytes(index[one] for one in path) for path in paths))
 

@@ -11,6 +11,7 @@ A *gain* is the left side over that probability: what the entries hand on, in un
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -20,9 +21,11 @@ from numpy.typing import NDArray
 
 from ..reputation import exact
 from ..reputation.rows import Rows
-from ..spec.feedback import ROUND_UNITS, Graph, Vouch, Work, build, from_edges
+from ..spec.book import Book
+from ..spec.feedback import ROUND_UNITS, Graph, from_edges
 from ..spec.reputation_params import ReputationParams
 from ..spec.types import BPS, ONE_Q32
+from .scribe import Scribe
 
 Edges = dict[tuple[bytes, bytes], int]
 
@@ -39,7 +42,8 @@ def sybil(number: int) -> bytes:
 class World:
     """Honest feedback of several runs, and who is who in it."""
 
-    edges: Edges
+    book: Book
+    edges: Edges  # at cut 0, in which everything was said
     seeds: tuple[bytes, ...]
     verifiers: tuple[bytes, ...]
     trainers: tuple[bytes, ...]
@@ -53,27 +57,25 @@ class World:
         names = [_name(kind, k) for kind, count in ((1, 4), (2, verifiers), (3, trainers)) for k in range(count)]
         founders, checkers, workers = names[:4], names[4 : 4 + verifiers], names[4 + verifiers :]
         skill = {worker: draw.lognormvariate(0, 1) for worker in workers}
-        rows, vouches = [], []
+        scribe = Scribe(params, founders)
         for number in range(runs):
             committee = draw.sample([*founders, *checkers], draw.choice((1, 2, 3, 5)))
             team = draw.sample(workers, 16)
             gains = {worker: skill[worker] * draw.lognormvariate(0, 0.3) for worker in team}
             total = sum(gains.values())
-            rows += [
-                Work(verifier, worker, int(gain / total * ROUND_UNITS), number)
-                for verifier in committee
-                for worker, gain in gains.items()
-            ]
+            weights = {worker: int(gain / total * ROUND_UNITS) for worker, gain in gains.items()}
+            scribe.harvest(number, committee, {worker: weight for worker, weight in weights.items() if weight})
         for checker in checkers:
             backers = [draw.choice(founders if draw.random() < 0.3 else names) for _ in range(draw.randint(1, 3))]
-            vouches += [Vouch(backer, checker, 10**18) for backer in backers if backer != checker]
-        graph = build(rows, vouches, params, names)
+            for backer, count in Counter(backer for backer in backers if backer != checker).items():
+                scribe.vouch(backer, checker, count * params.vouch_round_wei)
+        graph = scribe.book.graph(0)
         edges = {
             (graph.accounts[source], graph.accounts[target]): weight
             for source in range(len(graph))
             for target, weight in graph.row(source)
         }
-        return cls(edges, tuple(founders), tuple(checkers), tuple(workers))
+        return cls(scribe.book, edges, tuple(founders), tuple(checkers), tuple(workers))
 
     @property
     def accounts(self) -> tuple[bytes, ...]:

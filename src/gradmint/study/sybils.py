@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ..reputation import exact, walks
+from ..reputation.explain import LEAST_BPS, MOST_BPS
 from ..reputation.rows import Rows
 from ..spec import reputation as rep
-from ..spec.feedback import ROUND_UNITS, Work, build, from_edges
+from ..spec.feedback import ROUND_UNITS, Endorsement, build, from_edges
 from ..spec.reputation_params import ReputationParams
 from ..spec.types import BPS, ONE_Q32
 from ..spec.walks import ego_word, key_of
@@ -203,9 +204,7 @@ def _whitewashed(world: World, params: ReputationParams, entry: bytes) -> Played
     state = world.state(params, (), {(sybil(0), entry): 1})
     bad = {(name, entry): 10**6 for name in world.accounts if name != entry}
     net = _view(state, world.seeds[0], params, bad).net
-    old, new = (
-        rep.multiplier_q32(int(net[state.places([name])[0]]), WALKS // 100, params) for name in (entry, sybil(0))
-    )
+    old, new = (_multiplier(int(net[state.places([name])[0]]), WALKS // 100) for name in (entry, sybil(0)))
     return Played(
         name="whitewashing",
         what="multiplier of a new name over that of the most hated account",
@@ -215,21 +214,26 @@ def _whitewashed(world: World, params: ReputationParams, entry: bytes) -> Played
     )
 
 
+def _multiplier(score: int, reference: int) -> int:
+    """Of pay, Q32, in a run that goes by ratings."""
+    return rep.multiplier_q32(rep.rating_q32(score, reference), LEAST_BPS, MOST_BPS)
+
+
 def _traitor(world: World, params: ReputationParams) -> list[Played]:
     """Works well for 20 epochs, then no more, while others do: when half of what it had over a newcomer is gone."""
     traitor, other, seed = world.trainers[0], world.trainers[1], world.seeds[0]
-    honest = [Work(seed, who, ROUND_UNITS // 2, epoch) for epoch in range(GOOD_EPOCHS) for who in (traitor, other)]
+    whole, half = ROUND_UNITS, ROUND_UNITS // 2
+    honest = [Endorsement(seed, who, half, epoch) for epoch in range(GOOD_EPOCHS) for who in (traitor, other)]
     rows = []
     for name, gamma_bps in (("traitor", 0), ("traitor, a tenth forgotten an epoch", 1_000)):
-        own = replace(params, gamma_bps=gamma_bps, epoch_blocks=1)
 
-        def bonus(epochs: int, reference: int, own: ReputationParams = own) -> int:
-            later = [Work(seed, other, ROUND_UNITS, GOOD_EPOCHS + k) for k in range(epochs)]
-            score = _score_of(traitor, seed, [*honest, *later], own, GOOD_EPOCHS - 1 + epochs)
+        def bonus(epochs: int, reference: int, gamma_bps: int = gamma_bps) -> int:
+            later = [Endorsement(seed, other, whole, GOOD_EPOCHS + k) for k in range(epochs)]
+            score = _score_of(traitor, seed, [*honest, *later], params, GOOD_EPOCHS - 1 + epochs, gamma_bps)
             # Beside one who stays as good as the traitor was.
-            return rep.multiplier_q32(score, reference, own) - rep.multiplier_q32(0, reference, own)
+            return _multiplier(score, reference) - _multiplier(0, reference)
 
-        then = _score_of(traitor, seed, honest, own, GOOD_EPOCHS - 1)
+        then = _score_of(traitor, seed, honest, params, GOOD_EPOCHS - 1, gamma_bps)
         limit = 2 * GOOD_EPOCHS
         gone = next((k for k in range(limit + 1) if 2 * bonus(k, then) <= bonus(0, then)), limit + 1)
         rows.append(
@@ -244,8 +248,10 @@ def _traitor(world: World, params: ReputationParams) -> list[Played]:
     return rows
 
 
-def _score_of(who: bytes, seed: bytes, rows: Sequence[Work], params: ReputationParams, block: int) -> int:
-    graph = build(rows, [], params, [seed, who], block)
+def _score_of(
+    who: bytes, seed: bytes, rows: Sequence[Endorsement], params: ReputationParams, epoch: int, gamma_bps: int
+) -> int:
+    graph = build(rows, [seed, who], epoch, gamma_bps)
     place = graph.among([who])[0]
     return rep.scores(graph, graph.among([seed]), params, [place])[place]
 
