@@ -205,10 +205,10 @@ def measure_exposures(world: World, trainers: int, blob_bytes: int) -> dict[str,
 def measure_claims(chain: Chain) -> dict[str, int]:
     """A thousand leaves: proofs of ten siblings. The account holds tokens already."""
     nonce = int(chain.rpc("eth_getTransactionCount", DEPLOYER, "latest"), 16)
-    wired = [*(create_address(DEPLOYER, nonce + k) for k in range(3)), TREASURER]
+    wired = [*(create_address(DEPLOYER, nonce + k) for k in range(3)), TREASURER, TREASURER]
     three = [deploy(chain, artifacts.load(name), WIRING, wired, DEPLOYER) for name in artifacts.CONTRACTS[:3]]
     token = deploy(chain, artifacts.load(artifacts.DEV_TOKEN), (), (), DEPLOYER)
-    world = World(chain, *three, settlement=three[0], token=token)
+    world = World(chain, *three, settlement=three[0], ratings=three[0], token=token)
     run = world.open(STANDARD, 1_000_000 * ETHER)
     token.send("mint", trainer(5), ETHER, sender=STRANGER)
     rng, figures = Random("claims"), {}

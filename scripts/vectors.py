@@ -22,11 +22,11 @@ import witness_vectors
 
 from gradmint.spec import plant, rating, registration, transcript, tree
 from gradmint.spec.agreement import agree, distance_bits, weighted_median
-from gradmint.spec.committee import draw
+from gradmint.spec.committee import draw, weight
 from gradmint.spec.docket import Outcome
 from gradmint.spec.fixed import WAD, exp_wad, pow_halves_q32_down, sqrt_down
 from gradmint.spec.keccak import keccak256
-from gradmint.spec.mechanism import settle
+from gradmint.spec.mechanism import pay_multiplier_q32, settle
 from gradmint.spec.params import LARGE, LOCAL, MAX_TRAINERS, STANDARD, Params
 from gradmint.spec.seeds import assigned_trainers
 from gradmint.spec.types import (
@@ -116,7 +116,19 @@ def random_params(rng: Random) -> Params:
         top=rng.choice((1, 2, 3, 5, 8, 64, rng.randint(1, 65_535))),
         reserve=rng.choice((0, 1, 2, 16, rng.randrange(65_536))),
         penalty_bps=(10_000, *(rng.randrange(10_001) for _ in range(8))),
+        **random_pay(rng),
     )
+
+
+def random_pay(rng: Random) -> dict[str, int]:
+    """Bounds of the pay multiplier: neutral ones, the widest, any."""
+    least_bps = rng.choice((10_000, 1, rng.randint(1, 40_000)))
+    most_bps = rng.choice((least_bps, 40_000, rng.randint(least_bps, 40_000)))
+    return {"pay_least_bps": least_bps, "pay_most_bps": most_bps}
+
+
+def random_rating(rng: Random) -> int:
+    return rng.choice((0, 1, 2**31, 2**32 - 1, rng.getrandbits(32)))
 
 
 def random_standing(rng: Random, role: Role, round_: int = 0, bans: float = 0.0) -> Standing:
@@ -317,13 +329,28 @@ def random_draw(rng: Random) -> tuple[bytes, list[int], int]:
 
 def committee_vectors() -> Any:
     rng = Random("committee")
-    draws = [random_draw(rng) for _ in range(60)]
-    return [plain([*operands, draw(*operands)]) for operands in draws]
+    out = []
+    for beacon, stakes_wei, size in [random_draw(rng) for _ in range(60)]:
+        ratings_q32, bps = [random_rating(rng) for _ in stakes_wei], rng.choice((0, 5_000, 10_000))
+        weights = [weight(*seat, bps) for seat in zip(stakes_wei, ratings_q32, strict=True)]
+        out.append([*plain([beacon, stakes_wei]), ratings_q32, bps, size, plain(draw(beacon, weights, size))])
+    return out
+
+
+def multiplier_vectors() -> Any:
+    """Least and most of the multiplier, rating, multiplier."""
+    rng = Random("pay")
+    cases = [(*random_pay(rng).values(), random_rating(rng)) for _ in range(60)]
+    cases += [(10_000, 10_000, 2**32 - 1), (5_000, 15_000, 0), (5_000, 15_000, 2**31), (5_000, 15_000, 2**32 - 1)]
+    return [
+        [*case, pay_multiplier_q32(replace(LOCAL, pay_least_bps=case[0], pay_most_bps=case[1]), case[2])]
+        for case in cases
+    ]
 
 
 def registration_vectors() -> Any:
     rng = Random("registration")
-    out: dict[str, Any] = {"prices": [], "next": []}
+    out: dict[str, Any] = {"prices": [], "next": [], "discounts": []}
     most = registration.MAX_PRICE_WEI
     for _ in range(40):
         half_life_s = rng.choice((1, 4_200, rng.randint(1, 2**32 - 1)))
@@ -336,6 +363,10 @@ def registration_vectors() -> Any:
             rng.choice((0, 10_000, rng.randrange(10_001))),
         )
         out["next"].append(plain([paid_wei, bump_bps, registration.next_price_wei(paid_wei, bump_bps)]))
+        required_wei, rating_q32 = rng.choice((0, 1, 100 * 10**18, 2**128 - 1, rng.getrandbits(128))), random_rating(rng)
+        bps = rng.choice((0, 1, 2_500))
+        least_wei = registration.discounted_wei(required_wei, rating_q32, bps)
+        out["discounts"].append([plain(required_wei), rating_q32, bps, plain(least_wei)])
     return out
 
 
@@ -475,6 +506,7 @@ def transcript_vectors() -> Any:
                         rng.getrandbits(32), rng.getrandbits(32), rng.getrandbits(16), rng.randbytes(32)),
             "admitted": (Role(rng.randint(1, 2)), rng.getrandbits(16), rng.randbytes(20), rng.getrandbits(128)),
             "retired": (Role(rng.randint(1, 2)), rng.getrandbits(16)),
+            "rated": (Role(rng.randint(1, 2)), rng.getrandbits(16), rng.getrandbits(32)),
         }  # fmt: skip
         for name, values in operands.items():
             before = rng.randbytes(24)
@@ -530,6 +562,7 @@ def generate() -> dict[str, str]:
         "plant.json": plant_vectors(),
         "rating.json": rating_vectors(),
         "committee.json": committee_vectors(),
+        "multiplier.json": multiplier_vectors(),
         "registration.json": registration_vectors(),
         "transcript.json": transcript_vectors(),
         "tree.json": tree_vectors(),

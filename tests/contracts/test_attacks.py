@@ -693,10 +693,10 @@ def test_the_greatest_amounts_settle_to_the_specifications_wei(world: World) -> 
 
 
 def test_nothing_is_left_to_initialise_and_a_wrong_wiring_does_not_deploy(chain: Chain, world: World) -> None:
-    four = [contract.address for contract in (world.runs, world.stakes, world.rounds, world.settlement)]
-    for name in artifacts.CONTRACTS[:4]:
+    wired = (world.runs, world.stakes, world.rounds, world.settlement, world.ratings)
+    for name in artifacts.CONTRACTS:
         with reverts("Miswired"):
-            deploy(chain, artifacts.load(name), WIRING, four, MALLORY)
+            deploy(chain, artifacts.load(name), WIRING, [contract.address for contract in wired], MALLORY)
     with reverts("OnlySibling"):
         world.runs.send("post", 1, bytes(24), 0, sender=MALLORY)
     with reverts("OnlySibling"):

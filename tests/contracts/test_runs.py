@@ -42,9 +42,9 @@ TREASURER = address(77)  # stands in for Settlement, so that any root can be pos
 def lone(chain: Chain, world: World) -> World:
     """Runs wired to an ordinary account as its Settlement."""
     nonce = int(chain.rpc("eth_getTransactionCount", DEPLOYER, "latest"), 16)
-    wired = [*(create_address(DEPLOYER, nonce + k) for k in range(3)), TREASURER]
+    wired = [*(create_address(DEPLOYER, nonce + k) for k in range(3)), TREASURER, world.ratings.address]
     three = [deploy(chain, artifacts.load(name), WIRING, wired, DEPLOYER) for name in artifacts.CONTRACTS[:3]]
-    return World(chain, *three, settlement=world.settlement, token=world.token)
+    return World(chain, *three, settlement=world.settlement, ratings=world.ratings, token=world.token)
 
 
 def standings(count: int, paid_wei: int = 10**15) -> list[Standing]:
@@ -338,14 +338,14 @@ def test_refund_after_the_end_once_and_only_what_nobody_was_promised(world: Worl
 def test_a_miswired_deployment_reverts(chain: Chain) -> None:
     for name in artifacts.CONTRACTS:
         with pytest.raises(Reverted):
-            deploy(chain, artifacts.load(name), WIRING, [address(k) for k in range(4)], DEPLOYER)
+            deploy(chain, artifacts.load(name), WIRING, [address(k) for k in range(5)], DEPLOYER)
 
 
-def test_all_four_name_the_same_four(world: World) -> None:
-    four = [world.runs, world.stakes, world.rounds, world.settlement]
-    for contract in four:
-        named = [contract.call(name) for name in ("runs", "stakes", "rounds", "settlement")]
-        assert named == [c.address.lower() for c in four]
+def test_all_four_name_the_same_five(world: World) -> None:
+    five = [world.runs, world.stakes, world.rounds, world.settlement, world.ratings]
+    for contract in five[:4]:
+        named = [contract.call(name) for name in ("runs", "stakes", "rounds", "settlement", "reputation")]
+        assert named == [c.address.lower() for c in five]
 
 
 def test_random_bytes_make_no_root(lone: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,9 +13,9 @@ from world import DEPLOYER, Chain, Contract, Reverted, deploy, params_tuple, tes
 
 from gradmint.spec import fixed, plant, rating, registration, transcript, tree
 from gradmint.spec.agreement import agree, weighted_median
-from gradmint.spec.committee import draw
+from gradmint.spec.committee import draw, weight
 from gradmint.spec.keccak import keccak256
-from gradmint.spec.mechanism import is_ejected, round_budget_wei
+from gradmint.spec.mechanism import is_ejected, pay_multiplier_q32, round_budget_wei
 from gradmint.spec.params import LOCAL, Params
 from gradmint.spec.seeds import assigned_trainers
 from gradmint.spec.types import Phase, Report, Role, Standing
@@ -173,13 +174,25 @@ def test_prices_of_seats(protocol: Contract) -> None:
     for paid, bump, price in load("registration")["next"]:
         assert registration.next_price_wei(int(paid), bump) == int(price)
         assert protocol.call("nextPriceWei", int(paid), bump) == int(price)
+    for required, rating_q32, bps, least in load("registration")["discounts"]:
+        args = int(required), rating_q32, bps
+        assert registration.discounted_wei(*args) == protocol.call("discountedWei", *args) == int(least)
 
 
 def test_committees(protocol: Contract) -> None:
-    for beacon, stakes, size, mask in load("committee"):
-        stakes_wei = [int(stake) for stake in stakes]
-        assert draw(hexed(beacon), stakes_wei, size) == int(mask)
-        assert protocol.call("draw", hexed(beacon), stakes_wei, size) == int(mask)
+    for beacon, stakes, ratings_q32, bps, size, mask in load("committee"):
+        seats = [(int(stake), rating_q32, bps) for stake, rating_q32 in zip(stakes, ratings_q32, strict=True)]
+        weights = [weight(*seat) for seat in seats]
+        assert weights == [protocol.call("drawWeight", *seat) for seat in seats]
+        assert draw(hexed(beacon), weights, size) == int(mask)
+        assert protocol.call("draw", hexed(beacon), weights, size) == int(mask)
+
+
+def test_pay_multipliers(harness: Contract) -> None:
+    for least_bps, most_bps, rating_q32, multiplier_q32 in load("multiplier"):
+        params = replace(LOCAL, pay_least_bps=least_bps, pay_most_bps=most_bps)
+        assert pay_multiplier_q32(params, rating_q32) == multiplier_q32
+        assert harness.call("payMultiplierQ32", params_tuple(params), rating_q32) == multiplier_q32
 
 
 @pytest.mark.parametrize("x", [0, 1, 2**255, 2**256 - 1, 2**256 - 2, int("55" * 32, 16), int("80" * 32, 16)])
@@ -307,6 +320,11 @@ RULES = {
     "BadWeight    ": {"bonds_weight_bps": 0},
     "NoHalfLife": {"join_half_life_s": 0},
     "NoBanRounds": {"ban_rounds": 0},
+    "BadBps     ": {"sortition_bps": 10_001},
+    "BadPayRange": {"pay_least_bps": 0},
+    "BadPayRange ": {"pay_least_bps": 10_001},
+    "BadPayRange  ": {"pay_most_bps": 40_001},
+    "BadDiscount": {"discount_bps": 2_501},
     "BadExponent": {"value_exponent_halves": 1},
     "BadExponent ": {"value_exponent_halves": 7},
     "NoTop": {"top": 0},
@@ -322,7 +340,6 @@ RULES = {
 
 @pytest.mark.parametrize("name", RULES)
 def test_params_rules_are_the_specifications(protocol: Contract, name: str) -> None:
-    from dataclasses import replace
 
     from gradmint.spec.errors import MalformedParams
 

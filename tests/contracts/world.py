@@ -268,7 +268,7 @@ def _connect(url: str, process: subprocess.Popen[bytes]) -> Chain:
 DEPLOYER = address(0)
 SPONSOR = address(1)
 STRANGER = address(2)
-WIRING = ("address",) * 4
+WIRING = ("address",) * 5
 
 
 def trainer(i: int) -> str:
@@ -336,23 +336,25 @@ def random_bytes(*seed: object) -> bytes:
 
 @dataclass
 class World:
-    """Four contracts, a token, and moves that any test needs."""
+    """Four contracts, ratings as a test says, a token, and moves that any test needs."""
 
     chain: Chain
     runs: Contract
     stakes: Contract
     rounds: Contract
     settlement: Contract
+    ratings: Contract  # in the place of Reputation
     token: Contract
     folded: dict[int, tuple[Ledger, int]] = field(default_factory=dict)  # per run: and the next block to read
 
     @classmethod
     def on(cls, chain: Chain) -> World:
         nonce = int(chain.rpc("eth_getTransactionCount", DEPLOYER, "latest"), 16)
-        wired = [create_address(DEPLOYER, nonce + k) for k in range(4)]
-        four = [deploy(chain, artifacts.load(name), WIRING, wired, DEPLOYER) for name in artifacts.CONTRACTS]
-        assert [contract.address for contract in four] == wired
-        return cls(chain, *four, token=deploy(chain, artifacts.load(artifacts.DEV_TOKEN), (), (), DEPLOYER))
+        wired = [create_address(DEPLOYER, nonce + k) for k in range(5)]
+        five = [deploy(chain, artifacts.load(name), WIRING, wired, DEPLOYER) for name in artifacts.CONTRACTS]
+        five.append(deploy(chain, test_artifact("Ratings"), (), (), DEPLOYER))
+        assert [contract.address for contract in five] == wired
+        return cls(chain, *five, token=deploy(chain, artifacts.load(artifacts.DEV_TOKEN), (), (), DEPLOYER))
 
     # Money
 
@@ -418,9 +420,10 @@ class World:
         if start > latest:
             return ledger
         wired = (self.runs, self.stakes, self.rounds, self.settlement)
-        one, two, three, four = (bytes.fromhex(contract.address[2:]) for contract in wired)
+        names = ("runs", "stakes", "rounds", "settlement", "reputation")
+        addresses = (bytes.fromhex(contract.address[2:]) for contract in (*wired, self.ratings))
         deployment = Deployment(
-            chain_id=self.chain.chain_id, block=0, runs=one, stakes=two, rounds=three, settlement=four
+            chain_id=self.chain.chain_id, block=0, **dict(zip(names, addresses, strict=True))
         )
         found = self.chain.rpc(
             "eth_getLogs",

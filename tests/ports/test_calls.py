@@ -17,7 +17,7 @@ TOKEN, ACCOUNT = b"\x11" * 20, b"\x22" * 20
 PROOF = Proof(0b01, (Node(b"\x33" * 24, 5), Node(b"\x44" * 24, 2**128 - 1)))
 CLAIM = Claim(run=7, account=ACCOUNT, paid_wei=9, proof=PROOF)
 DEPLOYMENT = Deployment(
-    chain_id=1, block=0, runs=b"\x0a" * 20, stakes=bytes(20), rounds=bytes(20), settlement=bytes(20)
+    chain_id=1, block=0, runs=b"\x0a" * 20, **dict.fromkeys(("stakes", "rounds", "settlement", "reputation"), bytes(20))
 )
 
 

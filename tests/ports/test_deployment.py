@@ -23,10 +23,19 @@ DEPLOYMENTS = st.builds(
     stakes=ADDRESS,
     rounds=ADDRESS,
     settlement=ADDRESS,
+    reputation=ADDRESS,
     token=st.none() | ADDRESS,
     certificates=st.none() | ADDRESS,
 )
-GOOD = Deployment(chain_id=1, block=2, runs=b"\1" * 20, stakes=b"\2" * 20, rounds=b"\3" * 20, settlement=b"\4" * 20)
+GOOD = Deployment(
+    chain_id=1,
+    block=2,
+    runs=b"\1" * 20,
+    stakes=b"\2" * 20,
+    rounds=b"\3" * 20,
+    settlement=b"\4" * 20,
+    reputation=b"\5" * 20,
+)
 
 
 @given(DEPLOYMENTS)

@@ -27,6 +27,7 @@ from gradmint.spec.events import (
     PhaseOpened,
     Pooled,
     Proposed,
+    Rated,
     Recorded,
     Redirected,
     Refunded,
@@ -134,6 +135,11 @@ class Script:
         row = tr.retired_row(role, index)
         roster = tr.fold(self.ledger.roster, tr.Kind.RETIRED, row)
         self._say(Retired(run=RUN, role=role, index=index, transcript=roster))
+
+    def rate(self, role: Role, index: int, rating_q32: int) -> None:
+        row = tr.rated_row(role, index, rating_q32)
+        roster = tr.fold(self.ledger.roster, tr.Kind.RATED, row)
+        self._say(Rated(run=RUN, role=role, index=index, rating_q32=rating_q32, transcript=roster))
 
     def slash(self, loser: bytes, amount_wei: int) -> None:
         self._say(Slashed(run=RUN, account=loser, amount_wei=amount_wei))

@@ -203,7 +203,7 @@ def test_joins_append_replace_and_say_who_left() -> None:
         joined(Role.TRAINER, 2, 2),  # twice between two settlements: the one in between was promised nothing
         joined(Role.TRAINER, 1, 1),
     ]
-    trainers, verifiers, left = seat(old, [], rows)
+    trainers, verifiers, left = seat(SMALL, old, [], rows)
     assert [standing.account for standing in trainers] == [
         account(Role.TRAINER, 0),
         account(Role.TRAINER, 1, 1),
@@ -224,7 +224,7 @@ def record_of(number: int, books: Books, rows: list[RosterRow], reports: list[Re
     roster = books.roster
     for row in rows:
         roster = tr.fold(roster, row.kind, row.row())
-    trainers, verifiers, _ = seat(books.trainers, books.verifiers, rows)
+    trainers, verifiers, _ = seat(SMALL, books.trainers, books.verifiers, rows)
     stated = {"deposited_wei": 10**12, "previous": 0} | values
     return Record(
         round=number,
@@ -347,7 +347,7 @@ def histories(draw: st.DrawFn) -> list[tuple[Execution, Record]]:
                 rows += [exited(role, index), joined(role, index, holders[role, index])]
             if draw(st.booleans()) and count:
                 rows.append(joined(role, count))
-        trainers, verifiers, _ = seat(books.trainers, books.verifiers, rows)
+        trainers, verifiers, _ = seat(SMALL, books.trainers, books.verifiers, rows)
         gains = st.builds(Row, st.sampled_from(Verdict), st.integers(-1_000, 1_000), st.integers(-1_000, 1_000))
         honest = make_report(draw(st.lists(gains, min_size=len(trainers), max_size=len(trainers))))
         lie = replace(honest, words=(2**256 - 1,))

@@ -39,6 +39,7 @@ from gradmint.spec.events import (
     PhaseOpened,
     Pooled,
     Proposed,
+    Rated,
     Recorded,
     Redirected,
     Refunded,
@@ -86,6 +87,7 @@ ROWS: list[tuple[Callable[..., bytes], list[str], list[st.SearchStrategy]]] = [
         [st.sampled_from(Role), uint(16), addresses, uint(128)],
     ),
     (tr.retired_row, ["uint8", "uint16"], [st.sampled_from(Role), uint(16)]),
+    (tr.rated_row, ["uint8", "uint16", "uint32"], [st.sampled_from(Role), uint(16), uint(32)]),
 ]
 
 
@@ -114,10 +116,11 @@ def test_kinds_are_the_contracts() -> None:
         "SETTLED",
         "ADMITTED",
         "RETIRED",
+        "RATED",
     ]
-    assert list(tr.Kind) == list(range(1, 9))
+    assert list(tr.Kind) == list(range(1, 10))
     assert tr.EMPTY.hex() == "00" * 24
-    assert len({tr.fold(tr.EMPTY, kind, b"row") for kind in tr.Kind}) == 8
+    assert len({tr.fold(tr.EMPTY, kind, b"row") for kind in tr.Kind}) == 9
 
 
 @given(uint(256), short)
@@ -152,6 +155,8 @@ def script() -> Script:
     play.admit(Role.TRAINER)  # mid-run: takes part from round 2 on
     play.play({0, 1, 2}, liars={3})
     play.retire(Role.VERIFIER, 3)
+    play.rate(Role.TRAINER, 1, 2**31)
+    play.rate(Role.VERIFIER, 0, 2**32 - 10)
     play.phase(Phase.TRAIN)
     play.submit(0, -5)
     play.submit(0, 7)  # repeated: recorded, counts for nothing
@@ -216,8 +221,9 @@ FOLDED: dict[type[Event], set[str]] = {
     Settled: {"round", "outcome"},
     Admitted: {"role", "index", "account", "stake_wei"},
     Retired: {"role", "index"},
+    Rated: {"role", "index", "rating_q32"},
 }
-ROSTER = (Admitted, Retired)
+ROSTER = (Admitted, Retired, Rated)
 # Outside the transcript, but hashed: a record fixes what was deposited and staked, the docket's tip what is pending.
 HASHED = {Recorded, Proposed, Funded, Slashed}
 # The auditor holds these against what the contracts keep, see roles/auditor.py.
@@ -381,7 +387,7 @@ def test_a_missing_join_names_the_roster() -> None:
     ledger = prefix(at)
     for event in EVENTS[at + 1 : phase]:
         ledger.apply(event)
-    with pytest.raises(TranscriptBroken, match="a join or exit row is missing or altered"):
+    with pytest.raises(TranscriptBroken, match="a row of the roster is missing or altered"):
         ledger.apply(EVENTS[phase])
 
 

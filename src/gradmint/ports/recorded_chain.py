@@ -44,7 +44,7 @@ _SIZES = {
 _BITS = {
     8: ("verifier",),
     16: ("round", "previous", "trainer", "index", "weakest", "settled", "proposed"),
-    32: ("loss_micronats", "cluster_mask", "active", "guilty"),
+    32: ("loss_micronats", "cluster_mask", "active", "guilty", "rating_q32"),
     40: ("deadline_s", "final_s", "until_s", "withdrawable_s"),
     128: ("total_wei", "stake_wei", "deposited_wei", "budget_wei"),
 }
