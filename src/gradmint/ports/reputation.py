@@ -16,7 +16,7 @@ from .contract import Contract, Log
 from .rpc import to_hex
 from .web3_chain import Web3Chain
 
-_CLASSES = {kind.__name__: kind for kind in ReputationEvent.__subclasses__()}
+CLASSES = {kind.__name__: kind for kind in ReputationEvent.__subclasses__()}
 _NO_TOKEN = bytes(20)
 
 
@@ -88,7 +88,7 @@ class Reputation:
         return self.chain.await_block(number, timeout_s)
 
     def events(self, after: Position | None = None) -> Sequence[ReputationEvent]:
-        return [_event(log) for log in self._contract.logs(_CLASSES, after=after)]
+        return [_event(log) for log in self._contract.logs(CLASSES, after=after)]
 
     def purse_wei(self, account: bytes) -> int:
         return int(self._contract.read("purseOf", account)[0])
@@ -106,7 +106,7 @@ def _params(terms: Sequence[int]) -> ReputationParams:
 
 
 def _event(log: Log) -> ReputationEvent:
-    make = _CLASSES[log.name]
+    make = CLASSES[log.name]
     values: dict[str, Any] = {_snake(name): value for name, value in log.values.items()}
     if make is Harvested:
         values["rows"] = tuple((_account(row), row & 0xFFFFFFFF) for row in values["rows"])
