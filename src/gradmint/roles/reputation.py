@@ -7,7 +7,7 @@ crash is found on the chain.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -21,12 +21,14 @@ from ..ports.reputation_calls import (
     ProposeRating,
     ProveRating,
     RefuteRating,
+    SlashVouch,
 )
 from ..reputation.most import Most
 from ..reputation.witness import STANDARD_NODES, find
 from ..spec import feedback
 from ..spec.book import Book, Pending
 from ..spec.endorsements import RatingProposed
+from ..spec.errors import ChainError
 from ..spec.ledger import Ledger
 from ..spec.params import Params
 from ..spec.round import Seat
@@ -54,11 +56,8 @@ class ReputationPort(ReputationReader, Protocol):
         ...
 
 
-def harvest_of(ledger: Ledger, book: Book, epoch: int) -> feedback.Harvest | None:
-    """What the contract would record of the run now; None when nothing, or when it has in this epoch."""
-    last = book.harvests.get(ledger.run)
-    if last is not None and last.epoch >= epoch:
-        return None
+def unharvested(ledger: Ledger, book: Book, epoch: int) -> feedback.Harvest | None:
+    """What the contract would record of the run in ``epoch``, were it not harvested in it yet; None when nothing."""
     verifiers = ledger.final.verifiers
     return feedback.harvest(
         ledger.final.trainers,
@@ -70,8 +69,36 @@ def harvest_of(ledger: Ledger, book: Book, epoch: int) -> feedback.Harvest | Non
     )
 
 
+def is_over(ledger: Ledger, book: Book, epoch: int) -> bool:
+    """Nothing will come of the run any more: it has ended, all is settled and harvested."""
+    return ledger.phase is Phase.ENDED and not ledger.unsettled() and unharvested(ledger, book, epoch) is None
+
+
+def is_seated(ledger: Ledger, account: bytes) -> bool:
+    seat = ledger.seat(account)
+    return seat is not None and not seat.gone
+
+
 def harvest_call(ledger: Ledger) -> Harvest:
     return Harvest(run=ledger.run, roster=ledger.final.roster, standings=ledger.final.standings)
+
+
+def slash_call(ledger: Ledger, voucher: bytes, account: bytes) -> SlashVouch:
+    """Raises ChainError when the account is in none of the run's final standings."""
+    standings = ledger.final.standings
+    places = [place for place, standing in enumerate(standings) if standing.account == account]
+    if not places:
+        raise ChainError(
+            f"0x{account.hex()} is not in the final standings of run {ledger.run}: name the run of its ban"
+        )
+    return SlashVouch(
+        voucher=voucher,
+        account=account,
+        run=ledger.run,
+        roster=ledger.final.roster,
+        standings=standings,
+        index=places[0],
+    )
 
 
 def witness_for(book: Book, said: RatingProposed) -> Witness | None:
@@ -118,15 +145,14 @@ def stale_seats(ledger: Ledger, book: Book, epoch: int, accounts: frozenset[byte
 class Keeper:
     """One account's care for its rating; :meth:`look` is one look.
 
-    ``runs`` are those whose harvests and seats it sees to. ``bonds``: so many are kept in the purse or locked,
-    deposited as they are needed; with 0, only what was deposited before is used. ``for_all``: also make final, refute
-    and bring into the runs what is others' to see to. Without ``patient`` nobody's turn is waited for.
+    ``bonds``: so many are kept in the purse or locked, deposited as they are needed; with 0, only what was deposited
+    before is used. It sees to the runs in which the account has a seat; with ``for_all`` to every run, and to what
+    others leave undone. Without ``patient`` nobody's turn is waited for.
     """
 
     chain: Chain
     port: ReputationPort
     journal: Journal
-    runs: Sequence[Follower]
     bonds: int = 0
     for_all: bool = False
     patient: bool = True
@@ -135,9 +161,9 @@ class Keeper:
     _outbox: Outbox = field(init=False)
     _most: Most = field(init=False)
     _newest: int = field(init=False, default=0)
-    _since: dict[int, tuple[int, int]] = field(
-        default_factory=dict
-    )  # per run: rounds to harvest, block of their coming
+    _runs: dict[int, Follower] = field(default_factory=dict)  # those that are not over
+    _last_run: int = 0
+    _due: dict[int, tuple[int, int]] = field(default_factory=dict)  # per run: epoch and block of noticing a harvest
     _best: tuple[int, int, int] | None = None  # cut, hits and paths that could be proposed
     _judged: dict[tuple[int, int], str | None] = field(default_factory=dict)  # per proposal: what is false about it
     _told: dict[str, str] = field(default_factory=dict)
@@ -176,8 +202,20 @@ class Keeper:
     def _refresh(self) -> None:
         self._newest = self.port.block()
         self._follower.refresh()
-        for run in self.runs:
+        for run in self._runs.values():
             run.refresh()
+        count = self.chain.run_count()
+        for number in range(self._last_run + 1, count + 1):
+            self._runs[number] = Follower(self.chain, number)
+        self._last_run = count
+        over = [number for number, run in self._runs.items() if is_over(run.ledger, self.book, self._epoch)]
+        for number in over:
+            del self._runs[number]
+
+    def _ledgers(self) -> list[Ledger]:
+        """Of the runs to see to."""
+        ledgers = [run.ledger for run in self._runs.values()]
+        return [ledger for ledger in ledgers if self.for_all or is_seated(ledger, self.chain.account)]
 
     def _send(self, call: Call, about: str) -> bool:
         done = self._outbox.send(call, about) is not None
@@ -195,19 +233,20 @@ class Keeper:
     # Endorsements
 
     def _harvest(self) -> None:
-        for run in self.runs:
-            ledger = run.ledger
-            found = harvest_of(ledger, self.book, self._epoch)
-            if found is not None and self._is_my_turn(ledger, found.new_rounds):
+        for ledger in self._ledgers():
+            last = self.book.harvests.get(ledger.run)
+            found = unharvested(ledger, self.book, self._epoch)
+            is_due = found is not None and (last is None or last.epoch < self._epoch)
+            if found is not None and is_due and self._is_my_turn(ledger):
                 about = f"run {ledger.run}, {found.new_rounds} rounds"
                 if self._send(harvest_call(ledger), about):
                     self.tell(f"{about}: {len(found.endorsers)} verifiers endorse {len(found.rows)} trainers")
 
-    def _is_my_turn(self, ledger: Ledger, new_rounds: int) -> bool:
+    def _is_my_turn(self, ledger: Ledger) -> bool:
         """One more block for each who comes before us."""
-        known = self._since.get(ledger.run)
+        known = self._due.get(ledger.run)
         if known is None or known[0] != self._epoch:
-            known = self._since[ledger.run] = (self._epoch, self._newest)
+            known = self._due[ledger.run] = (self._epoch, self._newest)
         seated = [seat.account for seats in ledger.seats.values() for seat in seats if not seat.gone]
         place = seated.index(self.chain.account) if self.chain.account in seated else len(seated)
         turn = (place - self._epoch) % len(seated) if place < len(seated) else place
@@ -285,10 +324,10 @@ class Keeper:
 
     def _rate(self) -> None:
         accounts = None if self.for_all else frozenset({self.chain.account})
-        for run in self.runs:
-            for seat in stale_seats(run.ledger, self.book, self._epoch, accounts):
-                name = f"run {run.run}, {seat.role.name.lower()} {seat.index}"
-                if self._send(Rate(run=run.run, account=seat.account), name):
+        for ledger in self._ledgers():
+            for seat in stale_seats(ledger, self.book, self._epoch, accounts):
+                name = f"run {ledger.run}, {seat.role.name.lower()} {seat.index}"
+                if self._send(Rate(run=ledger.run, account=seat.account), name):
                     self.tell(f"{name}: goes by rating {show(self.book.rating_of(seat.account, self._epoch))} now")
 
     # Money
