@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from spec.graphs import graph_of, graphs
 
-from gradmint.reputation.explain import explain
+from gradmint.reputation.explain import LEAST_BPS, MOST_BPS, explain
 from gradmint.spec import reputation as rep
 from gradmint.spec.feedback import ROUND_UNITS, Graph, from_rows
 from gradmint.spec.reputation_params import STANDARD_REPUTATION
@@ -22,8 +22,10 @@ def test_everything_said_is_so(drawn: tuple[Graph, tuple[int, ...]]) -> None:
     for account in range(len(graph)):
         found = explain(graph, seeds, params, account)
         assert found.score == scores[account] and found.hits == rep.hits(graph, seeds, params, account)
-        assert found.reference == rep.reference(scores[place] for place in judged)
-        assert found.multiplier_q32 == rep.multiplier_q32(found.score, found.reference, params)
+        assert found.reference == rep.reference(len(judged), params)
+        assert found.rating_q32 == rep.rating_q32(found.score, found.reference)
+        assert found.multiplier_q32 == rep.multiplier_q32(found.rating_q32, LEAST_BPS, MOST_BPS)
+        assert account in found.witness.places and (found.witness.part >= 0.99 or not found.hits)
         better = sum(scores[place] > found.score for place in judged)
         assert found.rank == (1 + better if found.score else None)
         assert found.connectivity == rep.connectivity(graph, seeds, account, params.max_paths)
@@ -42,7 +44,7 @@ def test_everything_said_is_so(drawn: tuple[Graph, tuple[int, ...]]) -> None:
             rows = [list(graph.row(place)) for place in range(len(graph))]
             rows[advice.source].append((account, ROUND_UNITS))
             after = rep.scores(from_rows(graph.accounts, rows), seeds, params, [account])[account]
-            assert advice.multiplier_q32 == rep.multiplier_q32(after, found.reference, params)
+            assert advice.rating_q32 == rep.rating_q32(after, found.reference)
             assert after > found.score
 
 

@@ -1,49 +1,44 @@
-"""From events to the graph: final rounds and locked stakes alone, in any order, cut into rows in any way."""
+"""From standings to endorsements to the graph: in any order, cut into rows in any way."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gradmint.spec.errors import MalformedGraph
-from gradmint.spec.feedback import ROUND_UNITS, Vouch, Work, banned, build, founders, from_edges, slashable, works
-from gradmint.spec.params import Params
-from gradmint.spec.reputation_params import STANDARD_REPUTATION
-from gradmint.spec.types import UNSAMPLED, Role, Row, Verdict
+from gradmint.spec.feedback import ROUND_UNITS, Endorsement, build, decay_q32, founders, from_edges, harvest
+from gradmint.spec.types import ONE_Q32, UNSAMPLED, Role, Row, Standing, Verdict
 
 from .graphs import account as person
-from .synthetic import FAIR, PROPOSING, SMALL, Script, account, make_report, replay
+from .synthetic import FAIR, Script, account, make_report
 
 people = st.integers(0, 5).map(person)
-rows_of_work = st.lists(
-    st.builds(Work, people, people, st.integers(1, ROUND_UNITS), st.integers(0, 10**6)), max_size=30
-)
-rows_of_vouches = st.lists(st.builds(Vouch, people, people, st.integers(1, 10**19)), max_size=10)
-DECAYING = replace(STANDARD_REPUTATION, gamma_bps=1_000, epoch_blocks=1_000)
+drawn = st.lists(st.builds(Endorsement, people, people, st.integers(1, 2**20), st.integers(0, 1_000)), max_size=40)
 
 
-@given(
-    rows_of_work, rows_of_vouches, st.randoms(use_true_random=False), st.sampled_from([STANDARD_REPUTATION, DECAYING])
-)
-def test_order_changes_nothing(work: list[Work], vouches: list[Vouch], random, params) -> None:  # type: ignore[no-untyped-def]
-    graph = build(work, vouches, params, block=10**6)
-    random.shuffle(work)
-    random.shuffle(vouches)
-    again = build(work, vouches, params, block=10**6)
+@given(drawn, st.randoms(use_true_random=False), st.sampled_from([0, 1_000]))
+def test_order_changes_nothing(rows: list[Endorsement], random: Any, gamma_bps: int) -> None:
+    graph = build(rows, epoch=1_000, gamma_bps=gamma_bps)
+    random.shuffle(rows)
+    again = build(rows, epoch=1_000, gamma_bps=gamma_bps)
     assert again == graph and again.digest == graph.digest
-    # One row of work in two changes nothing either.
+    # One row in two changes nothing either.
     halves = [
-        part for one in work for part in (replace(one, units=one.units // 2), replace(one, units=-(-one.units // 2)))
+        part
+        for one in rows
+        for part in (replace(one, weight=one.weight // 2), replace(one, weight=-(-one.weight // 2)))
     ]
-    assert build(halves, vouches, params, block=10**6) == graph
+    assert build(halves, epoch=1_000, gamma_bps=gamma_bps) == graph
 
 
-@given(rows_of_work, rows_of_vouches)
-def test_the_graph_is_canonical(work: list[Work], vouches: list[Vouch]) -> None:
-    graph = build(work, vouches, STANDARD_REPUTATION, accounts=[person(9)])
+@given(drawn)
+def test_the_graph_is_canonical(rows: list[Endorsement]) -> None:
+    graph = build(rows, accounts=[person(9)])
     assert list(graph.accounts) == sorted({*graph.accounts}) and person(9) in graph.accounts
     for source in range(len(graph)):
         targets = [target for target, _ in graph.row(source)]
@@ -54,31 +49,30 @@ def test_the_graph_is_canonical(work: list[Work], vouches: list[Vouch]) -> None:
 
 
 def test_anything_changes_the_digest() -> None:
-    work = [Work(person(1), person(2), 5, 10), Work(person(1), person(3), 6, 11)]
+    rows = [Endorsement(person(1), person(2), 5, 0), Endorsement(person(1), person(3), 6, 0)]
     graphs = [
-        build(work, [], STANDARD_REPUTATION),
-        build(work[:1], [], STANDARD_REPUTATION),
-        build([work[0], replace(work[1], units=7)], [], STANDARD_REPUTATION),
-        build([work[0], replace(work[1], trainer=person(4))], [], STANDARD_REPUTATION),
-        build(work, [], STANDARD_REPUTATION, accounts=[person(4)]),
-        build(work, [Vouch(person(2), person(3), 10**18)], STANDARD_REPUTATION),
+        build(rows),
+        build(rows[:1]),
+        build([rows[0], replace(rows[1], weight=7)]),
+        build([*rows, Endorsement(person(2), person(3), 1, 0)]),
+        build(rows, accounts=[person(4)]),
     ]
     assert len({graph.digest for graph in graphs}) == len(graphs)
-    assert graphs[0].digest.hex() == build(work[::-1], [], STANDARD_REPUTATION).digest.hex()
 
 
-def test_a_vouch_weighs_what_its_stake_pays_for() -> None:
-    graph = build([], [Vouch(person(1), person(2), 3 * 10**18), Vouch(person(1), person(3), 1)], STANDARD_REPUTATION)
-    assert graph.weight(0, 1) == 3 * ROUND_UNITS
-    assert graph.weight(0, 2) == 0  # too little to weigh anything; the account is known
-
-
-def test_old_work_fades_where_that_is_asked_for() -> None:
-    work = [Work(person(1), person(2), 1_000, 0), Work(person(1), person(3), 1_000, 2_000)]
-    faded = build(work, [], DECAYING, block=2_999)
+def test_old_words_fade_where_that_is_asked_for() -> None:
+    rows = [Endorsement(person(1), person(2), 1_000, 0), Endorsement(person(1), person(3), 1_000, 2)]
+    faded = build(rows, epoch=2, gamma_bps=1_000)
     assert (faded.weight(0, 1), faded.weight(0, 2)) == (809, 1_000)  # 0.9 twice in Q32, rounded down, then 1,000 of it
-    plain = build(work, [], STANDARD_REPUTATION, block=2_999)
+    plain = build(rows, epoch=2)
     assert plain.weight(0, 1) == plain.weight(0, 2) == 1_000
+
+
+def test_decay_is_rounded_down_at_every_step() -> None:
+    decays = [decay_q32(1_000, epochs) for epochs in range(400)]
+    assert decays[0] == ONE_Q32 and decays[1] == ONE_Q32 * 9 // 10 and decays[-1] == 0
+    assert all(b <= a * 9 // 10 for a, b in pairwise(decays))
+    assert decay_q32(0, 10**9) == ONE_Q32
 
 
 def test_heavy_rows_are_scaled_and_light_edges_of_theirs_go_first() -> None:
@@ -94,72 +88,111 @@ def test_what_cannot_be_is_refused() -> None:
         from_edges({(person(0), person(1)): -1})
 
 
-def test_a_slashable_vouch_is_one_for_the_banned() -> None:
-    vouches = [Vouch(person(3), person(2), 7), Vouch(person(1), person(2), 5), Vouch(person(1), person(4), 5)]
-    assert slashable(vouches, frozenset({person(2)})) == [vouches[1], vouches[0]]
+# Harvests
+
+
+def trainer(number: int, value_q32: int, rounds: int = 5, ban_round: int = 0) -> Standing:
+    return Standing(person(number), Role.TRAINER, rounds=rounds, value_q32=value_q32, ban_round=ban_round)
+
+
+def verifier(number: int, value_q32: int = ONE_Q32, rounds: int = 5) -> Standing:
+    return Standing(person(number), Role.VERIFIER, rounds=rounds, value_q32=value_q32)
+
+
+TEAM = [trainer(1, ONE_Q32), trainer(2, 3 * ONE_Q32)]
+PANEL = [verifier(8), verifier(9)]
+SEATED = {person(8), person(9)}
+
+
+def test_rounds_are_shared_by_running_value() -> None:
+    found = harvest(TEAM, PANEL, SEATED, 5, 2)
+    assert found is not None and found.new_rounds == 3 and found.endorsers == (person(8), person(9))
+    assert found.rows == ((person(1), 3 * ROUND_UNITS // 4), (person(2), 9 * ROUND_UNITS // 4))
+
+
+@pytest.mark.parametrize(
+    ("trainers", "verifiers", "seated", "harvested"),
+    [
+        (TEAM, PANEL, SEATED, 5),  # nothing new
+        (TEAM, PANEL, SEATED, 6),
+        (TEAM, PANEL, set(), 0),  # nobody is seated who agrees
+        (TEAM, [verifier(8, 0)], SEATED, 0),
+        (TEAM, [], SEATED, 0),
+        ([trainer(1, 0)], PANEL, SEATED, 0),  # nobody gained
+        ([trainer(1, ONE_Q32, ban_round=7)], PANEL, SEATED, 0),
+        ([], PANEL, SEATED, 0),
+    ],
+)
+def test_nothing_is_harvested_where_nothing_is_new_or_nobody_counts(
+    trainers: list[Standing], verifiers: list[Standing], seated: set[bytes], harvested: int
+) -> None:
+    assert harvest(trainers, verifiers, seated, 7, harvested) is None
+
+
+def test_a_ban_counts_until_it_is_over() -> None:
+    team = [*TEAM, trainer(3, 4 * ONE_Q32, ban_round=7)]
+    assert harvest(team, PANEL, SEATED, 7, 0) == harvest(TEAM, PANEL, SEATED, 7, 0)
+    after = harvest(team, PANEL, SEATED, 8, 0)
+    assert after is not None and dict(after.rows)[person(3)] == 5 * ROUND_UNITS // 2
+
+
+def test_who_has_said_too_much_is_left_out_and_dust_is_no_row() -> None:
+    given_units = 5 * ROUND_UNITS
+    just, over = 2**32 - 1 - given_units, 2**32 - given_units
+    found = harvest(TEAM, PANEL, SEATED, 5, 0, {person(8): just, person(9): over})
+    assert found is not None and found.endorsers == (person(8),)
+    assert harvest(TEAM, PANEL, SEATED, 5, 0, {person(8): over, person(9): over}) is None
+    dusty = harvest([*TEAM, trainer(3, 1)], PANEL, SEATED, 5, 0)
+    assert dusty is not None and [account for account, _ in dusty.rows] == [person(1), person(2)]
+
+
+@given(st.lists(st.integers(0, 2**42), min_size=1, max_size=20), st.integers(1, 65_535), st.integers(0, 65_535))
+def test_splitting_a_value_adds_no_weight(values: list[int], rounds: int, harvested: int) -> None:
+    team = [trainer(k, value_q32, rounds) for k, value_q32 in enumerate(values)]
+    found = harvest(team, [verifier(99, rounds=1)], {person(99)}, 1, harvested)
+    total, units = sum(values), ROUND_UNITS * (rounds - harvested)
+    assert (found is None) == (units <= 0 or not any(value_q32 * units // total for value_q32 in values if value_q32))
+    if found is None:
+        return
+    assert found.new_rounds == rounds - harvested and sum(weight for _, weight in found.rows) <= units
+    halves = [
+        part
+        for k, v in enumerate(values)
+        for part in (trainer(2 * k, v // 2, rounds), trainer(2 * k + 1, v - v // 2, rounds))
+    ]
+    split = harvest(halves, [verifier(99, rounds=1)], {person(99)}, 1, harvested)
+    weights, parts = dict(found.rows), dict(split.rows) if split else {}
+    for k in range(len(values)):
+        both = parts.get(person(2 * k), 0) + parts.get(person(2 * k + 1), 0)
+        assert both <= weights.get(person(k), 0)
 
 
 LOSER = Row(Verdict.OK, -500, UNSAMPLED)
-CHEAT = Row(Verdict.DUPLICATE, 900, UNSAMPLED)
 BETTER = Row(Verdict.OK, 3_000, UNSAMPLED)
-ROWS = (FAIR, BETTER, LOSER, CHEAT)
 
 
-def played(params: Params = SMALL, rounds: int = 1, liars: frozenset[int] = frozenset({3})) -> Script:
-    script = Script(params)
-    for _ in range(rounds):
-        script.open_round(trainers=len(ROWS))
-        script.play({0, 1, 2, 3}, make_report(ROWS), set(liars))
-    return script
-
-
-def test_work_is_of_the_cluster_and_of_who_gained() -> None:
-    found = works(played().ledger)
-    assert {work.verifier for work in found} == {account(Role.VERIFIER, v) for v in range(3)}  # the fourth lies
-    units = {work.trainer: work.units for work in found}
-    assert units == {account(Role.TRAINER, 0): ROUND_UNITS // 4, account(Role.TRAINER, 1): 3 * ROUND_UNITS // 4}
-    assert len(found) == 6
-
-
-def test_a_round_without_quorum_is_no_work() -> None:
-    assert works(played(liars=frozenset({2, 3})).ledger) == []
-
-
-def test_what_is_pending_is_no_work_until_it_is_final() -> None:
-    script = played(PROPOSING)
-    assert works(script.ledger) == []
-    script.propose(1)
-    assert works(script.ledger) == []
-    script.finalise()
-    assert len(works(script.ledger)) == 6
-
-
-def test_rounds_add_up_and_strangers_rebuild_the_same_graph() -> None:
-    script = played(rounds=3)
-    graph = build(works(script.ledger), [], STANDARD_REPUTATION)
-    assert build(works(replay(script.events)), [], STANDARD_REPUTATION).digest == graph.digest
-    verifier = graph.find(account(Role.VERIFIER, 0))
-    assert verifier is not None and graph.totals[verifier] == 3 * ROUND_UNITS
-
-
-def test_who_is_banned_by_a_round_is_known_from_it() -> None:
-    script = played()
-    assert banned(script.ledger) == frozenset()
-    script.open_round(trainers=len(ROWS))
-    script.play({0, 1, 2, 3}, make_report(ROWS))
-    assert banned(script.ledger) == {account(Role.TRAINER, 3)}  # DUPLICATE twice
-    script.open_round(trainers=len(ROWS))
-    script.play({0, 1, 2, 3}, make_report((FAIR, BETTER, LOSER, BETTER)))
-    assert account(Role.TRAINER, 3) not in {work.trainer for work in works(script.ledger)}
+def test_a_played_run_is_harvested_by_its_cluster() -> None:
+    script = Script()
+    script.open_round(trainers=3)
+    script.play({0, 1, 2, 3}, make_report((FAIR, BETTER, LOSER)), {3})
+    books, seated = script.ledger.final, {account(Role.VERIFIER, v) for v in range(4)}
+    found = harvest(books.trainers, books.verifiers, seated, 1, 0)
+    assert found is not None
+    assert found.endorsers == tuple(account(Role.VERIFIER, v) for v in range(3))  # the fourth lies
+    weights = dict(found.rows)
+    assert weights.keys() == {account(Role.TRAINER, 0), account(Role.TRAINER, 1)}
+    assert weights[account(Role.TRAINER, 1)] == 3 * ROUND_UNITS // 4
 
 
 def test_nobody_becomes_a_founder_later() -> None:
-    script = played()
+    script = Script()
+    script.open_round(trainers=2)
+    script.play({0, 1, 2, 3}, make_report((FAIR, BETTER)))
     first = founders(script.ledger)
     assert first == tuple(account(Role.VERIFIER, v) for v in range(4))
     script.admit(Role.VERIFIER)
-    script.open_round(trainers=len(ROWS), verifiers=5)
-    script.play({0}, make_report((FAIR, LOSER, LOSER, LOSER)))
+    script.open_round(trainers=2, verifiers=5)
+    script.play({0}, make_report((FAIR, LOSER)))
     assert founders(script.ledger) == first
     script.admit(Role.VERIFIER, index=2)  # somebody else has the seat; the founder stays one
     assert founders(script.ledger) == first

@@ -249,10 +249,9 @@ def show_attacks(findings: Findings) -> None:
     table = new_table("attack", "found", "at most", "by single cuts", "holds")
     for one in findings.attacks:
         classic = "" if one.classic is None else f"{one.classic:.3g}"
-        style = "" if one.holds else "red"
-        table.add_row(
-            one.name, f"{one.found:.4g}", f"{one.bound:.4g}", classic, "yes" if one.holds else "NO", style=style
-        )
+        bound = "no bound" if one.bound is None else f"{one.bound:.4g}"
+        holds = "" if one.bound is None else "yes" if one.holds else "NO"
+        table.add_row(one.name, f"{one.found:.4g}", bound, classic, holds, style="" if one.holds else "red")
     console.print(table)
     if findings.grid:
         table = new_table(

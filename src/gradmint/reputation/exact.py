@@ -136,10 +136,32 @@ def _by_target(rows: Rows, bits: int) -> tuple[Places, Places, Weights]:
     return found
 
 
-def shortfall(rows: Rows, seeds: Collection[int], params: ReputationParams, visits: Longs) -> int:
+def settled(rows: Rows, seeds: Collection[int], params: ReputationParams, mute: int | None = None) -> Longs:
+    """:func:`spec.reputation.settled`, int64 [n]."""
+    size, begin, keep = len(rows), start(len(rows), seeds), BPS - params.alpha_bps
+    found = np.zeros(size, dtype=np.int64)
+    while True:
+        after = begin.copy()
+        push(rows.heads, rows.targets, rows.weights, found, after, 0, size, keep, -1 if mute is None else mute)
+        if np.array_equal(after, found):
+            return found
+        found = after
+
+
+def most_hits(rows: Rows, seeds: Collection[int], params: ReputationParams, account: int) -> int:
+    """:func:`spec.reputation.most_hits`."""
+    found = settled(rows, seeds, params, mute=account)
+    return int(found[account]) - (-shortfall(rows, seeds, params, found, mute=account) // params.alpha_bps)
+
+
+def shortfall(
+    rows: Rows, seeds: Collection[int], params: ReputationParams, visits: Longs, mute: int | None = None
+) -> int:
     """:func:`spec.reputation.shortfall`: an exact sum, though it needs more than 64 bits."""
-    ends = int(visits[rows.totals == 0].astype(object).sum())
-    goes_on = int(visits[rows.totals > 0].astype(object).sum())
+    is_end = rows.totals == 0
+    if mute is not None:
+        is_end[mute] = True
+    ends, goes_on = (int(visits[chosen].astype(object).sum()) for chosen in (is_end, ~is_end))
     return (BPS * ONE_MASS if seeds else 0) - params.alpha_bps * goes_on - BPS * ends
 
 

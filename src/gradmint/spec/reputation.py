@@ -99,11 +99,32 @@ def reached(graph: Graph, roots: Iterable[int]) -> set[int]:
     return found
 
 
-def shortfall(graph: Graph, seeds: Collection[int], params: ReputationParams, visits: Sequence[int]) -> int:
+def settled(graph: Graph, seeds: Collection[int], params: ReputationParams, mute: int | None = None) -> list[int]:
+    """Visits that their own step gives again: e + M G = G to the bit, reached from 0. Not below :func:`visits`, whose
+    shares are rounded down at each step alone, and not above the exact ones: the most that a witness of all can show
+    (:mod:`spec.witness`)."""
+    begin, found, last = start(graph, seeds), [0] * len(graph), [-1]
+    while found != last:
+        after = step(graph, found, params, mute)
+        found, last = [a + b for a, b in zip(begin, after, strict=True)], found
+    return found
+
+
+def most_hits(graph: Graph, seeds: Collection[int], params: ReputationParams, account: int) -> int:
+    """No witness shows more hits of ``account``: more than that are false."""
+    found = settled(graph, seeds, params, mute=account)
+    return found[account] - (-shortfall(graph, seeds, params, found, mute=account) // params.alpha_bps)
+
+
+def shortfall(
+    graph: Graph, seeds: Collection[int], params: ReputationParams, visits: Sequence[int], mute: int | None = None
+) -> int:
     """stop . (G* - G) in units of 2^-56 / 10,000, exactly: 0 were nothing cut off or rounded. Divided by ``alpha_bps``
-    it bounds what is missing of all visits together, in units of 2^-56. Only for :func:`visits` of these seeds."""
+    it bounds what is missing of all visits together, in units of 2^-56. Only for :func:`visits` and :func:`settled`
+    ones of these seeds, with the same account mute."""
     stopped = sum(
-        count * (params.alpha_bps if total else BPS) for count, total in zip(visits, graph.totals, strict=True)
+        count * (params.alpha_bps if total and place != mute else BPS)
+        for place, (count, total) in enumerate(zip(visits, graph.totals, strict=True))
     )
     return (BPS * ONE_MASS if seeds else 0) - stopped
 

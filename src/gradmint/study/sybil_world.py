@@ -38,6 +38,19 @@ def sybil(number: int) -> bytes:
     return _name(0xEE, number)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """One attack: ``found`` is at most ``bound``, or this project's claim is wrong; no bound is claimed where it is
+    None. ``what`` says what they measure."""
+
+    name: str
+    what: str
+    found: float
+    bound: float | None
+    holds: bool
+    classic: float | None = None  # the same with beta of one-account cuts alone, as MeritRank has it
+
+
 @dataclass(frozen=True)
 class World:
     """Honest feedback of several runs, and who is who in it."""

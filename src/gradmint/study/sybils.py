@@ -18,27 +18,29 @@ from ..spec.reputation_params import ReputationParams
 from ..spec.types import BPS, ONE_Q32
 from ..spec.walks import ego_word, key_of
 from .sybil_grid import SYBILS, Cell, cells, curves
-from .sybil_world import SHAPES, Edges, State, World, classic_gain, cycle, everyone, gain, parallel, sybil, woven
+from .sybil_rules import diluted, falsely_rated, timed
+from .sybil_world import (
+    SHAPES,
+    Edges,
+    Played,
+    State,
+    World,
+    classic_gain,
+    cycle,
+    everyone,
+    gain,
+    parallel,
+    sybil,
+    woven,
+)
 
 INFLATION = 1_000
 WALKS = 10_000
 BEACONS = 64
 GOOD_EPOCHS = 20
-STEPS = {True: 24, False: 70}  # ticks of a play, by whether it is quick
+STEPS = {True: 30, False: 76}  # ticks of a play, by whether it is quick
 
 Shape = Callable[[Sequence[bytes], int], Edges]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Played:
-    """One attack: ``found`` is at most ``bound``, or this project's claim is wrong. ``what`` says what they measure."""
-
-    name: str
-    what: str
-    found: float
-    bound: float
-    holds: bool
-    classic: float | None = None  # the same with beta of one-account cuts alone, as MeritRank has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +57,8 @@ class Findings:
 
     @property
     def kept(self) -> list[str]:
-        """Bounds that hold."""
-        return sorted(attack.name for attack in self.attacks if attack.holds)
+        """Bounds that hold; there is none for some attacks."""
+        return sorted(attack.name for attack in self.attacks if attack.bound is not None and attack.holds)
 
 
 def play(
@@ -84,6 +86,7 @@ def play(
     note(_own_score(world, params, entries[0]), _inflated(world, params, entries[0]))
     note(*_slander(world, params, entries), _whitewashed(world, params, entries[0]))
     note(*_traitor(world, params), *_ground(world, params, entries[0]))
+    note(*diluted(world, params, ranked[-1]), *falsely_rated(world, params, ranked[-1]), timed())
     if quick:
         return Findings(params=params, attacks=tuple(found), grid=())
     grid = tuple(cells(world, entries[:1], tick))
