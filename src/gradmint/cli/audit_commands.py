@@ -40,8 +40,8 @@ def audit(
     """Replay a run and stop at the first divergence, naming round, row and both values (exit code 1).
 
     Every transcript row is folded, every commitment opened, every settlement re-executed, every model rebuilt, and
-    claims and escrow are balanced to the wei; so is what the deployment's Reputation says of this run's standings and of
-    everyone's rating.
+    claims and escrow are balanced to the wei. So is what the deployment's Reputation says of this run's standings and
+    of everyone's rating.
 
     \b
     Examples:

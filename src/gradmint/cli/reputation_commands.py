@@ -112,12 +112,11 @@ def audit(rpc: str, deployment: Path, out: Path | None, as_json: bool) -> None:
       gradmint reputation audit
       gradmint reputation audit --out demo-out --json
     """
-    from ..roles.follower import Follower
-    from ..roles.reputation_auditor import audit_reputation
+    from ..roles.reputation_auditor import audit_reputation, fold_runs
     from .reputation_render import reputation_summary, show_reputation_audit
 
     reader, chain, runs = open_reputation(rpc, deployment, out)
-    found = audit_reputation(reader, chain, [Follower(chain, run).ledger for run in runs])
+    found = audit_reputation(reader, chain, fold_runs(chain, runs))
     if as_json:
         click.echo(json.dumps(reputation_summary(found)))
     else:

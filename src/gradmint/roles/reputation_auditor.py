@@ -5,7 +5,7 @@ The book checks rows against each other as they come. Here they are checked agai
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -20,6 +20,7 @@ from ..spec.errors import Divergence, SpecError
 from ..spec.events import Admitted, Event, PhaseOpened, Rated, Retired, Settled
 from ..spec.ledger import Ledger
 from ..spec.types import Role
+from .follower import Follower
 from .reputation import excess
 
 
@@ -89,6 +90,17 @@ def audit_reputation(reader: ReputationReader, chain: ChainReader, ledgers: Sequ
     except Divergence as divergence:
         found.divergence = divergence
     return found
+
+
+def fold_runs(chain: ChainReader, runs: Iterable[int]) -> list[Ledger]:
+    """Ledgers of these runs. Raises Divergence where rows do not hash to what the chain recorded, ChainUnreachable."""
+    ledgers = []
+    for run in runs:
+        try:
+            ledgers.append(Follower(chain, run).ledger)
+        except SpecError as error:
+            raise Divergence(None, f"rows of run {run}", "what the chain recorded", "others", str(error)) from error
+    return ledgers
 
 
 def _replay(found: ReputationAudit, reader: ReputationReader, chain: ChainReader, ledgers: Sequence[Ledger]) -> None:
