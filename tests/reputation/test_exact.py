@@ -29,8 +29,11 @@ def test_visits_are_the_specs(
     found = exact.visits(Rows.of(graph), seeds, params, mute)
     wanted = rep.visits(graph, seeds, params, mute)
     assert found.tolist() == wanted
-    if mute is None:
-        assert exact.shortfall(Rows.of(graph), seeds, params, found) == rep.shortfall(graph, seeds, params, wanted)
+    short = rep.shortfall(graph, seeds, params, wanted, mute)
+    assert exact.shortfall(Rows.of(graph), seeds, params, found, mute) == short
+    assert exact.settled(Rows.of(graph), seeds, params, mute).tolist() == rep.settled(graph, seeds, params, mute)
+    account = mute or 0
+    assert exact.most_hits(Rows.of(graph), seeds, params, account) == rep.most_hits(graph, seeds, params, account)
 
 
 @given(DRAWN, some_params)

@@ -40,26 +40,6 @@ def test_visits_fall_short_of_exact_ones_by_what_is_said(
     assert alpha * sum(missing) <= stopped
 
 
-@given(DRAWN, some_params, st.lists(st.integers(0, rep.ONE_MASS), min_size=8, max_size=8))
-def test_a_residual_bounds_the_error_of_any_claim(
-    drawn: tuple[Graph, tuple[int, ...]], params: ReputationParams, noise: list[int]
-) -> None:
-    graph, seeds = drawn
-    honest = rep.visits(graph, seeds, params)
-    exact = exact_visits(graph, seeds, params)
-    for claimed in (
-        honest,
-        [count ^ bits >> 20 for count, bits in zip(honest, noise, strict=False)],
-        noise[: len(graph)],
-    ):
-        error = sum(abs(Fraction(c, rep.ONE_MASS) - g) for c, g in zip(claimed, exact, strict=True))
-        assert error * rep.ONE_MASS <= rep.residual(graph, seeds, params, claimed)
-    # What is computed honestly is certified nearly as well as it is known.
-    known = rep.shortfall_bound(graph, seeds, params)
-    rounding = len(seeds) + (1 + params.iterations) * sum(graph.totals)
-    assert params.alpha_bps * rep.residual(graph, seeds, params, honest) <= known + BPS * 2 * rounding + BPS
-
-
 @given(DRAWN, some_params)
 def test_hits_are_the_chance_that_a_walk_comes_by(
     drawn: tuple[Graph, tuple[int, ...]], params: ReputationParams
@@ -96,8 +76,9 @@ def test_paths_and_cuts_are_what_trying_every_subset_gives(drawn: tuple[Graph, t
         wanted = most if account in seeds else least_cut(graph, seeds, account, most)
         assert rep.connectivity(graph, seeds, account, most) == wanted
         paths, cut = rep.disjoint_paths(graph, seeds, account, most)
-        if account not in seeds and paths:
-            assert rep.proven(graph, seeds, account, paths, most) == wanted
+        inner = [place for path in paths for place in path[1:-1]]
+        assert len({*inner}) == len(inner) and not {*inner} & {*seeds, account}
+        assert all(graph.weight(a, b) for path in paths for a, b in pairwise(path))
         if cut is None:
             continue
         assert rep.is_cut(graph, seeds, account, cut) and len(cut.through) == wanted == len(paths)
@@ -105,21 +86,14 @@ def test_paths_and_cuts_are_what_trying_every_subset_gives(drawn: tuple[Graph, t
 
 
 @given(graphs(most=7), st.data())
-def test_false_certificates_are_refused(drawn: tuple[Graph, tuple[int, ...]], data: st.DataObject) -> None:
-    """Whatever is claimed: nothing proves a c above the true one, nor below it."""
+def test_false_cuts_are_refused(drawn: tuple[Graph, tuple[int, ...]], data: st.DataObject) -> None:
+    """Whatever is claimed: nothing shows a c below the true one."""
     graph, seeds = drawn
     places = st.integers(0, len(graph) - 1)
-    account = (
-        data.draw(places.filter(lambda place: place not in seeds), label="account") if len(seeds) < len(graph) else 0
-    )
-    if account in seeds:
-        return
-    true = least_cut(graph, seeds, account, 4)
-    claimed = data.draw(st.lists(st.lists(places, min_size=2, max_size=4).map(tuple), min_size=1, max_size=3))
-    assert rep.proven(graph, seeds, account, claimed, 4) <= true
+    account = data.draw(places, label="account")
     cut = rep.Cut(data.draw(st.frozensets(places)), data.draw(st.frozensets(places)) | {account})
     if rep.is_cut(graph, seeds, account, cut):
-        assert len(cut.through) >= true
+        assert account not in seeds and len(cut.through) >= least_cut(graph, seeds, account, 4)
 
 
 @given(graphs(most=7))

@@ -33,7 +33,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from .feedback import Graph
 from .reputation_params import ReputationParams
@@ -134,20 +133,6 @@ def shortfall_bound(graph: Graph, seeds: Collection[int], params: ReputationPara
     count = params.iterations
     cut_off: int = -(-ONE_MASS * BPS * (BPS - params.alpha_bps) ** count // BPS**count)
     return cut_off + BPS * (len(seeds) + count * sum(graph.totals))
-
-
-def residual(graph: Graph, seeds: Collection[int], params: ReputationParams, claimed: Sequence[int]) -> int:
-    """How far ``claimed`` visits are from exact at most, summed over all accounts, in units of 2^-56, rounded up.
-
-    One pass, whoever computed them and however: r = e + M G - G, and ||G* - G||_1 <= ||r||_1 / alpha, because M takes
-    at least alpha of any mass. The pass itself rounds by less than S_u at each account and once at each seed.
-    """
-    after = step(graph, claimed, params)
-    wrong = sum(
-        abs(begin + come - count) for begin, come, count in zip(start(graph, seeds), after, claimed, strict=True)
-    )
-    rounding = len(seeds) + sum(total for total, count in zip(graph.totals, claimed, strict=True) if count)
-    return -(-BPS * (wrong + rounding) // params.alpha_bps)
 
 
 # Paths
@@ -268,20 +253,8 @@ def connectivity(graph: Graph, seeds: Collection[int], account: int, most: int) 
     return len(paths) if cut is not None else most
 
 
-def proven(graph: Graph, seeds: Collection[int], account: int, paths: Sequence[Path], most: int) -> int:
-    """The least that c can be, by ``paths`` alone: what refutes a smaller one. ``most`` for an edge from a seed, their
-    number when they follow edges from seeds to ``account`` and share nothing between, 0 when they prove nothing."""
-    follow = all(graph.weight(a, b) for path in paths for a, b in pairwise(path))
-    lead = all(len(path) >= 2 and path[0] in seeds and path[-1] == account for path in paths)
-    inner = [place for path in paths for place in path[1:-1]]
-    if not follow or not lead or len({*inner}) < len(inner) or {*inner} & {*seeds, account}:
-        return 0
-    return most if any(len(path) == 2 for path in paths) else min(most, len(paths))
-
-
 def is_cut(graph: Graph, seeds: Collection[int], account: int, cut: Cut) -> bool:
-    """Check what refutes a c above ``len(cut.through)``: one look at the sources of ``cut.side``, and one edge from
-    outside refutes the cut in turn."""
+    """Whether ``cut`` shows that c is at most ``len(cut.through)``: one look at the sources of ``cut.side``."""
     closed = cut.side | cut.through
     return (
         account in cut.side
