@@ -99,6 +99,25 @@ def measure_rounds(world: World, trainers: int, top: int) -> dict[str, int]:
     return figures
 
 
+def measure_ratings(world: World, trainers: int) -> dict[str, int]:
+    """Everybody's first rating is brought in during the second round: the third settles with one row of each."""
+    params = replace(
+        STANDARD, **RATED, min_trainers=trainers, min_verifiers=VERIFIERS, train_s=10**6, hold_s=10**6, commit_s=10**6,
+        reveal_s=10**6, settle_s=10**6, exit_s=10**7,
+    )  # fmt: skip
+    run = world.open(params, 1_000_000 * ETHER)
+    world.enrol(run, params, trainers, VERIFIERS)
+    rng, settled, rated = Random(trainers), [], []
+    for round_ in (1, 2, 3):
+        if round_ == 2:
+            for i in range(trainers):
+                world.ratings.send("set", trainer(i), rng.getrandbits(32), sender=STRANGER)
+                rated.append(world.rounds.send("rate", run, trainer(i), sender=STRANGER).gas)
+        world.play(run, reports_of(rng, trainers), range(trainers))
+        settled.append(world.settle(run).gas)
+    return {"rate": rated[1], f"settle_{trainers}_with_{trainers}_ratings": settled[2]}
+
+
 def measure_committees(world: World, trainers: int) -> dict[str, int]:
     """A round that draws 16 of 32, who disagree, so that everyone is called in."""
     params = replace(STANDARD, min_trainers=trainers, min_verifiers=32)
@@ -253,7 +272,7 @@ def measure() -> dict[str, int]:
         with anvil() as chain:
             figures |= measure_proposals(World.on(chain), trainers)
     with anvil() as chain:
-        figures |= measure_committees(World.on(chain), 8)
+        figures |= measure_committees(World.on(chain), 8) | measure_ratings(World.on(chain), 64)
     for trainers, blob_bytes in ((8, 4_096), (64, 32_768)):
         with anvil() as chain:
             figures |= measure_exposures(World.on(chain), trainers, blob_bytes)

@@ -363,7 +363,10 @@ def registration_vectors() -> Any:
             rng.choice((0, 10_000, rng.randrange(10_001))),
         )
         out["next"].append(plain([paid_wei, bump_bps, registration.next_price_wei(paid_wei, bump_bps)]))
-        required_wei, rating_q32 = rng.choice((0, 1, 100 * 10**18, 2**128 - 1, rng.getrandbits(128))), random_rating(rng)
+        required_wei, rating_q32 = (
+            rng.choice((0, 1, 100 * 10**18, 2**128 - 1, rng.getrandbits(128))),
+            random_rating(rng),
+        )
         bps = rng.choice((0, 1, 2_500))
         least_wei = registration.discounted_wei(required_wei, rating_q32, bps)
         out["discounts"].append([plain(required_wei), rating_q32, bps, plain(least_wei)])

@@ -20,7 +20,11 @@ library Registration {
     }
 
     /// Least stake of an account with this rating: up to `discountBps` less, the discount rounded down.
-    function discountedWei(uint128 requiredWei, uint256 ratingQ32, uint256 discountBps) internal pure returns (uint128) {
+    function discountedWei(uint128 requiredWei, uint256 ratingQ32, uint256 discountBps)
+        internal
+        pure
+        returns (uint128)
+    {
         return requiredWei - uint128((uint256(requiredWei) * discountBps * ratingQ32 >> 32) / BPS);
     }
 

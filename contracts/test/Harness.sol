@@ -322,7 +322,11 @@ contract ProtocolHarness {
         return Registration.nextPriceWei(paidWei, bumpBps);
     }
 
-    function discountedWei(uint128 requiredWei, uint256 ratingQ32, uint256 discountBps) external pure returns (uint128) {
+    function discountedWei(uint128 requiredWei, uint256 ratingQ32, uint256 discountBps)
+        external
+        pure
+        returns (uint128)
+    {
         return Registration.discountedWei(requiredWei, ratingQ32, discountBps);
     }
 

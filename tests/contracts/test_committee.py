@@ -26,7 +26,7 @@ from gradmint.spec.params import LOCAL
 from gradmint.spec.types import Phase, Report, Role
 
 P = replace(LOCAL, min_trainers=1, min_verifiers=6, max_verifiers=6, committee=3, words=1, accept_bits=8, slash_bits=32)
-STAKES_WEI = [P.verifier_stake_wei * weight for weight in (1, 2, 3, 1, 5, 1)]
+STAKES_WEI = [P.verifier_stake_wei * weight for weight in (2, 3, 4, 2, 5, 2)]  # nobody is two thirds of any three
 
 
 @pytest.fixture(scope="module")

@@ -105,8 +105,8 @@ def test_fresh_seats_come_first_then_the_first_that_somebody_left(world: World) 
         join(world, run, 7)
     assert world.rounds.call("trainersAt", run, 0, 5) == tuple(trainer(i).lower() for i in (0, 5, 2, 6, 4))
     assert world.rounds.call("counts", run)[3] == 0  # nobody is gone
-    assert world.rounds.call("seat", run, trainer(5)) == (Role.TRAINER, False, 1, 2)
-    assert world.rounds.call("seat", run, trainer(1)) == (Role.TRAINER, True, 1, 1)
+    assert world.rounds.call("seat", run, trainer(5)) == (Role.TRAINER, False, 1, 2, 0)
+    assert world.rounds.call("seat", run, trainer(1)) == (Role.TRAINER, True, 1, 1, 0)
     with reverts("AlreadySeated", run, trainer(1)):
         join(world, run, 1)
 

@@ -36,7 +36,7 @@ def test_join_takes_the_stake_and_a_seat(world: World) -> None:
     joined = world.join(run, trainer(0), Role.TRAINER, P.trainer_stake_wei + 5)["Joined"]
     assert (joined.index, joined.role, joined.stakeWei) == (0, Role.TRAINER, P.trainer_stake_wei + 5)
     assert world.stakes.call("stakeOf", run, trainer(0)) == (P.trainer_stake_wei + 5, 0)
-    assert world.rounds.call("seat", run, trainer(0)) == (Role.TRAINER, False, 0, 1)
+    assert world.rounds.call("seat", run, trainer(0)) == (Role.TRAINER, False, 0, 1, 0)
     assert world.stakes.call("stakesOf", run, [trainer(0), STRANGER]) == (P.trainer_stake_wei + 5, 0)
 
 
@@ -231,7 +231,7 @@ def test_only_siblings_touch_the_books(world: World) -> None:
         with reverts("OnlySibling", STRANGER, world.settlement.address):
             world.stakes.send(name, *args, sender=STRANGER)
     with reverts("OnlySibling", STRANGER, world.runs.address):
-        world.stakes.send("create", run, (1, 1, 1), sender=STRANGER)
+        world.stakes.send("create", run, (1, 1, 1, 1, 1), sender=STRANGER)
     with reverts("OnlySibling", STRANGER, world.runs.address):
         world.settlement.send("create", run, (1,) * 6, sender=STRANGER)
 

@@ -272,8 +272,8 @@ def test_fixed_point(harness: Contract) -> None:
         assert harness.call("mulDivDown", a, b, 7) == fixed.mul_div_down(a, b, 7)
         assert harness.call("mulQ32Down", a, b) == fixed.mul_q32_down(a, b)
         assert harness.call("bpsDown", a, b) == fixed.bps_down(a, b)
-    for old, new, weight in [(0, 2**32, 1_500), (-(2**32), 2**32, 999), (5, -5, 3_333), (-7, -2, 10_000), (3, 3, 1)]:
-        assert harness.call("meanTowardOld", old, new, weight) == fixed.mean_toward_old(old, new, weight)
+    for old, new, bps in [(0, 2**32, 1_500), (-(2**32), 2**32, 999), (5, -5, 3_333), (-7, -2, 10_000), (3, 3, 1)]:
+        assert harness.call("meanTowardOld", old, new, bps) == fixed.mean_toward_old(old, new, bps)
     for least, rounds in [(1, 0), (1_000, 7), (1_000, 8), (1_000, 9), (10_000, 0), (1, 65_535)]:
         assert harness.call("runningWeightBps", least, rounds) == fixed.running_weight_bps(least, rounds)
 

@@ -422,9 +422,7 @@ class World:
         wired = (self.runs, self.stakes, self.rounds, self.settlement)
         names = ("runs", "stakes", "rounds", "settlement", "reputation")
         addresses = (bytes.fromhex(contract.address[2:]) for contract in (*wired, self.ratings))
-        deployment = Deployment(
-            chain_id=self.chain.chain_id, block=0, **dict(zip(names, addresses, strict=True))
-        )
+        deployment = Deployment(chain_id=self.chain.chain_id, block=0, **dict(zip(names, addresses, strict=True)))
         found = self.chain.rpc(
             "eth_getLogs",
             {

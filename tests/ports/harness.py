@@ -35,6 +35,7 @@ from gradmint.ports.deploy import deploy
 from gradmint.ports.deployment import Deployment
 from gradmint.ports.devnet import Devnet
 from gradmint.ports.memory_chain import MemoryWorld
+from gradmint.ports.rpc import Rpc
 from gradmint.ports.web3_chain import Web3Chain
 from gradmint.spec import transcript, tree
 from gradmint.spec.docket import Books, Effects, Execution
@@ -84,12 +85,17 @@ class World(Protocol):
 
     def advance(self, seconds: int) -> None: ...
 
+    def rate(self, account: bytes, rating_q32: int) -> None:
+        """Reputation says this of the account from now on."""
+        ...
+
 
 class Memory:
     token = b"\x70" * 20
 
     def __init__(self) -> None:
         self.world = MemoryWorld()
+        self.ratings_q32: dict[bytes, int] = {}
 
     def connect(self, number: int) -> Chain:
         account = number.to_bytes(20, "big")
@@ -103,6 +109,10 @@ class Memory:
 
     def advance(self, seconds: int) -> None:
         self.world.advance(seconds)
+
+    def rate(self, account: bytes, rating_q32: int) -> None:
+        self.ratings_q32[account] = rating_q32
+        self.world.rate_by(lambda asked: self.ratings_q32.get(asked, 0))
 
 
 class Anvil:
@@ -141,6 +151,13 @@ class Anvil:
 
     def advance(self, seconds: int) -> None:
         self.devnet.advance(seconds)
+
+    def rate(self, account: bytes, rating_q32: int) -> None:
+        """In the place of Reputation: whatever is asked about an account is answered from the slot of its address."""
+        node, at = Rpc(self.devnet.rpc_url), f"0x{self.deployment.reputation.hex()}"
+        node.call("anvil_setCode", at, "0x600435545f5260205ff3")
+        node.call("anvil_setStorageAt", at, f"0x{account.hex():0>64}", f"0x{rating_q32:064x}")
+        node.close()
 
 
 def rows(gains: Sequence[int]) -> tuple[Row, ...]:

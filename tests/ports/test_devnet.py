@@ -135,7 +135,7 @@ def test_deploying_without_money_spends_nothing(devnet: Devnet) -> None:
     account = Account.create()
     devnet.give_ether([account.address], 1_000)
     with pytest.raises(
-        Unfunded, match=r"holds 1000 wei, deploying Runs, Stakes, Rounds, Settlement, Certificates may cost"
+        Unfunded, match=r"holds 1000 wei, deploying Runs, Stakes, Rounds, Settlement, Reputation, Certificates may cost"
     ):
         deploy(devnet.rpc_url, account)
     assert Rpc(devnet.rpc_url).call("eth_getTransactionCount", account.address, "latest") == "0x0"
@@ -156,7 +156,7 @@ def test_the_bound_on_deployment_gas_holds_and_is_close(devnet: Devnet) -> None:
     from gradmint.ports import artifacts
     from gradmint.ports.deploy import _GAS_PER_BYTE, _GAS_PER_CONTRACT
 
-    names = (*artifacts.CONTRACTS, artifacts.CERTIFICATES, artifacts.DEV_TOKEN)
+    names = (*artifacts.CONTRACTS, artifacts.REPUTATION, artifacts.CERTIFICATES, artifacts.DEV_TOKEN)
     bound = sum(len(artifacts.load(name).bytecode) * _GAS_PER_BYTE + _GAS_PER_CONTRACT for name in names)
     assert used < bound < used * 3 // 2
 

@@ -28,7 +28,7 @@ from gradmint.ports.chain import (
     Withdraw,
 )
 from gradmint.spec import docket
-from gradmint.spec.docket import BASE_TIP, NOBODY, Effects, split_bond
+from gradmint.spec.docket import BASE_TIP, NOBODY, Effects, slice_hash, split_bond
 from gradmint.spec.events import (
     Bonded,
     Challenged,

@@ -22,6 +22,7 @@ from gradmint.ports.chain import (
     Poke,
     Pool,
     Propose,
+    Rate,
     Refund,
     Reveal,
     Submit,
@@ -43,6 +44,7 @@ class Life:
         self.random = random.Random(seed)
         phases = dict.fromkeys(("train_s", "hold_s", "commit_s", "reveal_s", "settle_s"), 3_000)
         terms = (PROPOSING if seed % 2 else {}) | phases | {"exit_s": 20_000, "committee": 2 + seed % 3}
+        terms |= RATED if seed % 3 else {}
         self.stage = Stage(Memory()).open(
             max_rounds=30, max_trainers=4, max_verifiers=5, immunity_rounds=0, join_half_life_s=1_000, **terms
         )
@@ -75,8 +77,8 @@ class Life:
     def call(self, actor: Chain) -> Call | None:
         pick, run, state = self.random, self.stage.run, self.state
         kind = pick.choices(
-            ["speak", "poke", "join", "exit", "withdraw", "settle", "propose", "doubt", "finalise", "money"],
-            [40, 2, 2, 1, 1, 4, 4, 3, 4, 3],
+            ["speak", "poke", "join", "exit", "withdraw", "rate", "settle", "propose", "doubt", "finalise", "money"],
+            [40, 2, 2, 1, 1, 2, 4, 4, 3, 4, 3],
         )[0]
         if kind == "speak":
             holders = state.trainers if state.phase is Phase.TRAIN else state.verifiers
@@ -95,6 +97,10 @@ class Life:
             return None
         if kind in ("exit", "withdraw"):
             return Exit(run=run) if kind == "exit" else Withdraw(run=run)
+        if kind == "rate":
+            rated = pick.choice(self.people).account
+            self.stage.world.rate(rated, pick.choice([0, 2**31, pick.getrandbits(32)]))
+            return Rate(run=run, account=rated)
         if kind == "settle":
             unsettled = [round_.number for round_ in self.stage.ledger().unsettled()]
             return self.stage.settlement(unsettled[0]) if unsettled else None
@@ -177,6 +183,7 @@ class Life:
             for seat in ledger.seats[role]:
                 known = state.seats[seat.account]
                 assert (seat.gone, seat.since_round) == (known.retired, known.since_round)
+                assert seat.rating_q32 == known.rating_q32
         awaited = [i for i in range(state.trainers_in_round) if state.awaited_trainers >> i & 1]
         assert sorted(ledger.awaited_trainers()) == awaited
         assert (ledger.round.active, ledger.round.eligible) == (state.active, state.eligible)

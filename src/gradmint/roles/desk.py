@@ -41,8 +41,8 @@ def least_stake_wei(chain: Chain, params: Params, role: Role) -> int:
 def take_seat(
     chain: Chain, follower: Follower, role: Role, stake_wei: int | None = None, max_price_wei: int | None = None
 ) -> Receipt:
-    """Join the run, with the least stake that the account's rating allows unless another is given, for at most ``max_price_wei`` (by default a
-    little more than the price now). Raises Unfunded, Reverted.
+    """Join the run, with the least stake that it takes of this account unless another is given, for at most
+    ``max_price_wei`` (by default a little more than the price now). Raises Unfunded, Reverted.
     """
     if max_price_wei is None:
         price_wei = chain.price_wei(follower.run)

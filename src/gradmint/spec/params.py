@@ -6,6 +6,7 @@ A run stores only keccak256 of the ABI encoding; whoever settles brings the para
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from .errors import MalformedParams
 from .types import BPS, LOSS_MAX_MICRONATS, Verdict
@@ -312,7 +313,7 @@ LARGE = replace(
 )
 
 #: What a run sets to go by the deployment's ratings: ``replace(params, **RATED)``.
-RATED = {
+RATED: dict[str, Any] = {
     "pay_least_bps": 5_000,  # a new name earns at least a third of what the best known one does
     "pay_most_bps": 15_000,  # 1 at a rating of a half
     "sortition_bps": 5_000,  # two thirds of anybody's weight are its stake, at least
