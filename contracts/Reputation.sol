@@ -12,6 +12,7 @@ import {Deposit} from "./libraries/Deposit.sol";
 import {Endorsements} from "./libraries/Endorsements.sol";
 import {Fixed} from "./libraries/Fixed.sol";
 import {Mem} from "./libraries/Mem.sol";
+import {Ratings} from "./libraries/Ratings.sol";
 import {Leaf, Standings} from "./libraries/Standings.sol";
 import {Tallies, Tally} from "./libraries/Tallies.sol";
 import {Facts, Witnesses} from "./libraries/Witnesses.sol";
@@ -56,7 +57,6 @@ contract Reputation is IReputation, ReentrancyGuardTransient {
 
     /// What is burned lies in its purse: nobody can sign for it.
     address internal constant DEAD = 0x000000000000000000000000000000000000dEaD;
-    uint256 internal constant ONE_MASS = 1 << 56;
     uint256 internal constant LAPSE_EPOCHS = 3; // a rating counts so many epochs after its cut
 
     /// @inheritdoc IReputation
@@ -195,8 +195,9 @@ contract Reputation is IReputation, ReentrancyGuardTransient {
     ) external {
         Vouch memory found = _requireVouch(voucher, account);
         (Leaf first, uint256 count) = _load(run, roster, standings);
-        Leaf leaf = index < count ? first.at(index) : first;
-        if (index >= count || leaf.account() != account || leaf.banRound() < rounds.clock(run).round) {
+        if (index >= count) revert NotBanned(run, account);
+        Leaf leaf = Leaf.wrap(Leaf.unwrap(first) + Standings.SIZE * index);
+        if (leaf.account() != account || leaf.banRound() < rounds.clock(run).round) {
             revert NotBanned(run, account);
         }
         delete _vouches[voucher][account];
@@ -220,7 +221,8 @@ contract Reputation is IReputation, ReentrancyGuardTransient {
         uint32 cut = epoch() - 1;
         _take(msg.sender, _bondWei);
         // Blocks have 64 bits everywhere.
-        pending = Proposal(hits, paths, cut, _rating(hits, paths, cut), uint64(block.number + _challengeBlocks));
+        uint32 ratingQ32 = Ratings.ratingQ32(hits, paths, _read(_known, cut), _alphaBps, _betaBps);
+        pending = Proposal(hits, paths, cut, ratingQ32, uint64(block.number + _challengeBlocks));
         _proposals[msg.sender] = pending;
 
         emit RatingProposed(msg.sender, cut, hits, paths, pending.ratingQ32, pending.finalBlock);
@@ -405,7 +407,7 @@ contract Reputation is IReputation, ReentrancyGuardTransient {
         endorsers = new address[](count);
         uint256 found;
         for (uint256 i; i < count; ++i) {
-            if (leaf.role() == uint256(Role.VERIFIER) && leaf.valueQ32() != 0) {
+            if (Endorsements.isOf(leaf, Role.VERIFIER) && leaf.valueQ32() != 0) {
                 address account = leaf.account();
                 Seat memory seat = rounds.seat(run, account);
                 if (seat.role == Role.VERIFIER && !seat.retired && _say(account, epoch_, said)) {
@@ -467,23 +469,11 @@ contract Reputation is IReputation, ReentrancyGuardTransient {
 
     /* PRIVATE: RATINGS */
 
-    /// score / (score + reference), the score hits x (1 - beta^paths). Rated a half is what everyone would have if the first
-    /// step of each walk were shared equally among all who are known.
-    /// @dev 10,000^8 has 107 bits, a score 64.
-    function _rating(uint256 hits, uint256 paths, uint32 cut) private view returns (uint32) {
-        uint256 known = _read(_known, cut);
-        uint256 factorQ32 = Fixed.ONE_Q32 * (Fixed.BPS ** paths - uint256(_betaBps) ** paths) / Fixed.BPS ** paths;
-        uint256 score = Fixed.mulQ32Down(hits, factorQ32);
-        if (score == 0) return 0;
-        uint256 half = Fixed.bpsDown(ONE_MASS, Fixed.BPS - _alphaBps) / Fixed.max(known, 1);
-        return uint32(Fixed.min((score << 32) / (score + half), type(uint32).max));
-    }
-
     /// The chain's side of a witness that is about the end of epoch `cut`.
     function _facts(Witness calldata witness, uint32 cut) private view returns (Facts memory facts) {
         Node[] calldata nodes = witness.nodes;
         (facts.cut, facts.alphaBps, facts.maxPaths) = (cut, _alphaBps, _maxPaths);
-        if (seeds != 0) facts.startMass = ONE_MASS / seeds;
+        if (seeds != 0) facts.startMass = Ratings.ONE_MASS / seeds;
         facts.heard = new bytes32[](nodes.length);
         facts.said = new uint256[](nodes.length);
         for (uint256 i; i < nodes.length; ++i) {

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "contracts"))
 
 from gas_certificates import measure_certificates  # noqa: E402
+from gas_reputation import measure_reputation  # noqa: E402
 from world import (  # noqa: E402
     DEPLOYER,
     ETHER,
@@ -280,6 +281,8 @@ def measure() -> dict[str, int]:
         figures |= measure_claims(chain) | measure_hamming(chain)
     with anvil() as chain:
         figures |= measure_certificates(chain)
+    with anvil() as chain:
+        figures |= measure_reputation(chain)
     return figures
 
 

@@ -26,6 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 COPY = ROOT / ".build" / "mutate"
 LIBRARIES = ROOT / ".build" / "mutate-libraries"  # libraries alone, with their tests: seconds to compile, not minutes
+REPUTATION = ROOT / ".build" / "mutate-reputation"  # likewise that contract, which depends on no other's code
 FORGE = "contracts/test/forge"
 RUNS = ("--match-path", f"{FORGE}/Runs.t.sol")
 STAKES = ("--match-path", f"{FORGE}/Stakes.t.sol")
@@ -38,6 +39,14 @@ FIXED = ("--match-path", f"{FORGE}/Fixed.t.sol")
 AGREEMENT = ("--match-path", f"{FORGE}/Agreement.t.sol")
 SELECTION = ("--match-path", f"{FORGE}/Selection.t.sol")
 LIBRARY_SUITES = (TREE, FIXED, AGREEMENT, SELECTION)
+WITNESS = ("--match-path", f"{FORGE}/Witness.t.sol")
+RATINGS = ("--match-path", f"{FORGE}/Reputation.t.sol")
+HARVEST = ("--match-path", f"{FORGE}/Harvest.t.sol")
+REPUTATION_SUITES = (WITNESS, RATINGS, HARVEST)
+REPUTATION_FILES = (
+    "contracts/Reputation.sol", f"{FORGE}/Endorsed.sol", f"{FORGE}/MoodyToken.sol", f"{FORGE}/Vm.sol",
+    f"{FORGE}/Witnessed.sol",
+)  # fmt: skip
 CERTIFICATES = ("pytest", "tests/contracts/test_certificates.py", "-k", "rogue_key")
 
 
@@ -179,6 +188,66 @@ MUTATIONS = (
         "who left is forgotten", "Settlement.sol",
         "runs.keep(run, address(uint160(effects.left[i])), effects.left[i + 1]);", "", ROUNDS,
     ),
+    # Reputation
+    Mutation(
+        "what the subject says counts for it", "libraries/Witnesses.sol",
+        "if (account != subject && said != 0)", "if (said != 0)", WITNESS,
+    ),
+    Mutation(
+        "a place names whom it likes", "libraries/Witnesses.sol",
+        "if (place > sheet.accounts.length || sheet.accounts.get(place - 1) != uint160(endorsers[p])) {",
+        "if (place > sheet.accounts.length) {", WITNESS,
+    ),
+    Mutation("the cut is ignored", "libraries/Witnesses.sol", "if (epoch > cut) continue;", "", WITNESS),
+    Mutation(
+        "an ended vouch counts", "libraries/Witnesses.sol", "_strikeOut(sheet, id ^ Endorsements.ENDS);", "", WITNESS,
+    ),
+    Mutation(
+        "paths share an account", "libraries/Witnesses.sol", "if (met.get(i) == account) return false;", "", WITNESS,
+    ),
+    Mutation(
+        "a path passes another seed", "libraries/Witnesses.sol",
+        "if ((facts.seeds >> next) & 1 == 1 || !_isNew(", "if (!_isNew(", WITNESS,
+    ),
+    Mutation(
+        "a panel comes twice", "libraries/Witnesses.sol",
+        "if (k != 0 && id <= sheet.ids.get(k - 1))", "if (k != 0 && id < sheet.ids.get(k - 1))", WITNESS,
+    ),
+    Mutation(
+        "hits are not those of the witness", "libraries/Witnesses.sol",
+        "if (i == 0 && hits > visits) revert IReputation.TooManyVisits(0, visits, hits);", "", WITNESS,
+    ),
+    Mutation(
+        "a stake is free an epoch too early", "Reputation.sol",
+        "found.endedEpoch + 2 : type(uint32).max", "found.endedEpoch + 1 : type(uint32).max", RATINGS,
+    ),
+    Mutation(
+        "a vouch that ended is said on", "Reputation.sol", "said.total -= ended.weight;", "", RATINGS,
+    ),
+    Mutation(
+        "a bond is not taken", "Reputation.sol",
+        "_take(msg.sender, _bondWei);\n        // Blocks", "// Blocks", RATINGS,
+    ),
+    Mutation(
+        "a tally forgets an epoch in which nothing was said", "libraries/Tallies.sol",
+        "passed == 1 ? self.before : self.total", "self.before", RATINGS,
+    ),
+    Mutation(
+        "a rating never lapses", "Reputation.sol",
+        "epoch() > found.ratingCut + LAPSE_EPOCHS ? 0 : found.ratingQ32", "found.ratingQ32", RATINGS,
+    ),
+    Mutation(
+        "who left its seat speaks", "Reputation.sol",
+        "seat.role == Role.VERIFIER && !seat.retired && ", "seat.role == Role.VERIFIER && ", HARVEST,
+    ),
+    Mutation(
+        "the banned are endorsed", "libraries/Endorsements.sol", " && leaf.banRound() < round;", ";", HARVEST,
+    ),
+    Mutation(
+        "an old ban costs a stake", "Reputation.sol",
+        "if (leaf.account() != account || leaf.banRound() < rounds.clock(run).round) {",
+        "if (leaf.account() != account || leaf.banRound() == 0) {", HARVEST,
+    ),
     # Libraries
     Mutation("who is drawn stays among those to draw from", "libraries/Committee.sol",
         "stakesWei.set(chosen, 0);", "", GAME),
@@ -241,12 +310,13 @@ MUTATIONS = (
 
 def home(tests: Sequence[str]) -> Path:
     """The copy in which a suite is run."""
-    return LIBRARIES if tests in LIBRARY_SUITES else COPY
+    return LIBRARIES if tests in LIBRARY_SUITES else REPUTATION if tests in REPUTATION_SUITES else COPY
 
 
 def fresh_copies() -> None:
     """What the tests need, without what only costs time to compile. The forge cache of the last time is kept."""
-    for copy, folders in ((COPY, ("contracts", "scripts", "tests", "src")), (LIBRARIES, ("contracts", "scripts"))):
+    few = ("contracts", "scripts")
+    for copy, folders in ((COPY, (*few, "tests", "src")), (LIBRARIES, few), (REPUTATION, few)):
         copy.mkdir(parents=True, exist_ok=True)
         for name in folders:
             shutil.rmtree(copy / name, ignore_errors=True)
@@ -256,10 +326,14 @@ def fresh_copies() -> None:
         if not (copy / "node_modules").is_symlink():
             (copy / "node_modules").symlink_to(ROOT / "node_modules")
         shutil.rmtree(copy / "contracts" / "proofs")
-    wanted = {LIBRARIES / tests[1] for tests in LIBRARY_SUITES} | {LIBRARIES / FORGE / "Vm.sol"}
-    for file in (LIBRARIES / "contracts").rglob("*.sol"):
-        if file.parent.name not in ("libraries", "interfaces") and file not in wanted:
-            file.unlink()
+    for copy, suites, files in (
+        (LIBRARIES, LIBRARY_SUITES, (f"{FORGE}/Vm.sol",)),
+        (REPUTATION, REPUTATION_SUITES, REPUTATION_FILES),
+    ):
+        wanted = {copy / tests[1] for tests in suites} | {copy / name for name in files}
+        for file in (copy / "contracts").rglob("*.sol"):
+            if file.parent.name not in ("libraries", "interfaces") and file not in wanted:
+                file.unlink()
 
 
 def run(tests: Sequence[str]) -> tuple[bool, str]:

@@ -39,7 +39,7 @@ library Endorsements {
     }
 
     /// Entry `i` of a list, no bounds checked.
-    function at(bytes calldata list, uint256 i)
+    function entryOf(bytes calldata list, uint256 i)
         internal
         pure
         returns (uint256 epoch, uint256 endorsement, uint256 weight)
@@ -91,9 +91,14 @@ library Endorsements {
         }
     }
 
+    function isOf(Leaf leaf, Role role) internal pure returns (bool) {
+        (uint256 seat,,) = leaf.words();
+        return (seat >> 88) & 0xff == uint256(role);
+    }
+
     /// Whether `round` does not find a trainer banned, and its work has come to anything.
     function _isEndorsed(Leaf leaf, uint256 round) private pure returns (bool) {
-        return leaf.role() == uint256(Role.TRAINER) && leaf.valueQ32() != 0 && leaf.banRound() < round;
+        return isOf(leaf, Role.TRAINER) && leaf.valueQ32() != 0 && leaf.banRound() < round;
     }
 
     /// The entry is the first 12 bytes of the word; what follows them is not hashed.

@@ -34,13 +34,6 @@ library Standings {
         }
     }
 
-    /// The leaf `i` further on.
-    function at(Leaf self, uint256 i) internal pure returns (Leaf found) {
-        assembly ("memory-safe") {
-            found := add(self, mul(i, 96))
-        }
-    }
-
     function count(bytes memory standings) internal pure returns (uint256) {
         return standings.length / SIZE;
     }
@@ -54,10 +47,6 @@ library Standings {
 
     function account(Leaf self) internal pure returns (address) {
         return address(uint160(_load(self, 0x00) >> 96));
-    }
-
-    function role(Leaf self) internal pure returns (uint256) {
-        return (_load(self, 0x00) >> 88) & 0xff;
     }
 
     /// All of it: account to ban round, paid to proof, mu to reputation.

@@ -22,8 +22,7 @@ struct Facts {
 /// Let F(H) be what arrives at each node when walks come by as often as H says, the subject hands nothing on and other nodes
 /// stay away. Nodes claim H <= F(H). F is monotone, so H <= F(H) <= F(F(H)) <= ..., and it contracts (a walk ends with
 /// probability alpha), so these climb to its one fixed point, which is at most the truth: other nodes only add to it. A node
-/// listed twice changes nothing: at most one copy of it hands on what one panel says, and each claims no more than the
-/// greatest of the copies could.
+/// listed twice gains nothing: an endorser of a panel is one of its copies there, and none of them is above the truth.
 library Witnesses {
     using Mem for uint256[];
 
@@ -55,7 +54,7 @@ library Witnesses {
         _checkPaths(witness.paths, facts, sheet, paths);
     }
 
-    /// A list whose length is odd hashes to nothing that the chain keeps: 2^256 - 1 stands for that.
+    /// A list that ends within an entry hashes to nothing that the chain keeps: 2^256 - 1 stands for that.
     function _checkHeard(Node[] calldata nodes, Facts memory facts) private pure {
         for (uint256 i; i < nodes.length; ++i) {
             bytes calldata heard = nodes[i].heard;
@@ -137,7 +136,7 @@ library Witnesses {
         uint256 k = sheet.ids.length; // panels below it are left
         unchecked {
             for (uint256 i = heard.length / Endorsements.ENTRY; i != 0;) {
-                (uint256 epoch, uint256 id, uint256 weight) = Endorsements.at(heard, --i);
+                (uint256 epoch, uint256 id, uint256 weight) = Endorsements.entryOf(heard, --i);
                 if (epoch > cut) continue;
                 if (id & Endorsements.ENDS != 0) {
                     _strikeOut(sheet, id ^ Endorsements.ENDS);
@@ -174,11 +173,11 @@ library Witnesses {
         for (uint256 p; p < paths.length; ++p) {
             bytes calldata path = paths[p];
             if (path.length == 0) revert IReputation.MalformedPath(p);
-            uint256 at = uint8(path[0]);
-            if ((facts.seeds >> at) & 1 == 0) revert IReputation.MalformedPath(p);
+            uint256 here = uint8(path[0]);
+            if ((facts.seeds >> here) & 1 == 0) revert IReputation.MalformedPath(p);
             for (uint256 i = 1; i < path.length; ++i) {
                 uint256 next = uint8(path[i]);
-                if (next >= sheet.accounts.length || (sheet.sources.get(next) >> at) & 1 == 0) {
+                if (next >= sheet.accounts.length || (sheet.sources.get(next) >> here) & 1 == 0) {
                     revert IReputation.MalformedPath(p);
                 }
                 if (i + 1 < path.length) {
@@ -187,9 +186,9 @@ library Witnesses {
                     }
                     met.set(count++, sheet.accounts.get(next)); // new ones only: at most one for each node
                 }
-                at = next;
+                here = next;
             }
-            if (at != 0) revert IReputation.MalformedPath(p);
+            if (here != 0) revert IReputation.MalformedPath(p);
             if (path.length <= 2) shown = facts.maxPaths;
         }
         if (shown < claimed) revert IReputation.TooFewPaths(shown, claimed);
