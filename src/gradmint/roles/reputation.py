@@ -26,7 +26,7 @@ from ..ports.reputation_calls import (
 from ..reputation.most import Most
 from ..reputation.witness import STANDARD_NODES, find
 from ..spec import feedback
-from ..spec.book import Book, Pending
+from ..spec.book import LAPSE_EPOCHS, Book, Pending
 from ..spec.endorsements import RatingProposed
 from ..spec.errors import ChainError
 from ..spec.ledger import Ledger
@@ -41,7 +41,6 @@ from .outbox import Outbox
 
 log = logging.getLogger(__name__)
 
-RENEWED = 2  # epochs after its cut in which a rating is proposed anew: it counts one more, long enough to be final
 WORTH_Q32 = 1 << 25  # a rise below this, 1 in 128 of the whole scale, is not worth a transaction
 MARGIN = (
     50  # of an epoch, the last part, in which nothing is proposed: mined in the next, it would be about another cut
@@ -267,7 +266,7 @@ class Keeper:
             self._best = cut, hits, paths
         _, hits, paths = self._best
         proposed_q32, counts_q32 = book.rated_q32(hits, paths, cut), book.rating_of(account, epoch)
-        is_due = rating is None or epoch >= rating.cut + RENEWED
+        is_due = rating is None or epoch >= rating.cut + LAPSE_EPOCHS  # the last that it counts in
         if proposed_q32 < WORTH_Q32 or not (is_due or proposed_q32 >= counts_q32 + WORTH_Q32):
             return self._say("rating", f"epoch {epoch}: nothing to propose, rating {show(counts_q32)}")
         if self._bond():
