@@ -1,10 +1,11 @@
 """ape run deploy --network ethereum:local:foundry
 
-Deploys Runs, Stakes, Rounds, Settlement, Certificates and, on a local network, DevToken; prints the deployment as JSON
+Deploys Runs, Stakes, Rounds, Settlement, Reputation, Certificates and, on a local network, DevToken; prints the deployment as JSON
 and writes it to deployment.json, or to the file that GRADMINT_DEPLOYMENT names. On other networks GRADMINT_ACCOUNT
-names the account.
+names the account. GRADMINT_SEEDS are the addresses that ratings start from, separated by commas, GRADMINT_TOKEN the
+token behind them, on a local network the DevToken.
 
-The first four know each other by addresses that follow from the deployer's nonce: nothing else may be sent from that
+The first four know each other and Reputation by addresses that follow from the deployer's nonce: nothing else may be sent from that
 account in between. A wrong nonce reverts (Miswired) and can be tried again.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,10 @@ import rlp
 from ape import accounts, chain, networks, project
 from eth_utils import keccak, to_canonical_address, to_checksum_address
 
+from gradmint.spec.reputation_params import STANDARD_REPUTATION
+
 NAMES = ("Runs", "Stakes", "Rounds", "Settlement")
+NOBODY = "0x" + "00" * 20
 
 
 def create_address(sender: str, nonce: int) -> str:
@@ -30,11 +35,16 @@ def main() -> None:
     local = networks.network.name == "local"
     deployer = accounts.test_accounts[0] if local else accounts.load(os.environ["GRADMINT_ACCOUNT"])
     nonce = deployer.nonce
-    wiring = [create_address(deployer.address, nonce + k) for k in range(len(NAMES))]
+    wiring = [create_address(deployer.address, nonce + k) for k in range(len(NAMES) + 1)]
+    seeds = [seed for seed in os.environ.get("GRADMINT_SEEDS", "").split(",") if seed]
+    token = (
+        create_address(deployer.address, nonce + len(NAMES) + 2) if local else os.environ.get("GRADMINT_TOKEN", NOBODY)
+    )
 
     deployment: dict[str, Any] = {"chain_id": chain.chain_id}
-    for name, address in zip(NAMES, wiring, strict=True):
-        contract = deployer.deploy(getattr(project, name), *wiring)
+    terms = [*wiring[2:4], token, astuple(STANDARD_REPUTATION), seeds]
+    for name, address in zip((*NAMES, "Reputation"), wiring, strict=True):
+        contract = deployer.deploy(getattr(project, name), *(wiring if name in NAMES else terms))
         if contract.address != address:
             raise RuntimeError(
                 f"{name} is at {contract.address}, expected {address}: did the deployer send something else?"

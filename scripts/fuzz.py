@@ -18,8 +18,10 @@ from random import Random
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "contracts"), str(ROOT / "scripts")]
 
-from test_fuzz import SHAPES, settle_random  # noqa: E402
+from test_fuzz import SHAPES, settle_random, transit_random  # noqa: E402
 from world import DEPLOYER, anvil, deploy, test_artifact  # noqa: E402
+
+from gradmint.ports import artifacts  # noqa: E402
 
 PORTION = 200  # rounds between two lines of progress
 
@@ -35,6 +37,7 @@ def main() -> int:
     done = 0
     with anvil() as chain:
         harness = deploy(chain, test_artifact("Harness"), (), (), DEPLOYER)
+        transition = deploy(chain, artifacts.load("Transition"), (), (), DEPLOYER)
         while done < options.rounds:
             portion = min(PORTION, options.rounds - done)
             for k, (shape, (*_, part, _batch)) in enumerate(SHAPES.items()):
@@ -45,6 +48,11 @@ def main() -> int:
                 except AssertionError as difference:
                     print(f"fuzz: seed {seed!r} differs: {difference}", file=sys.stderr)
                     return 1
+            try:
+                seen += transit_random(transition, Random(f"{options.seed} seats {done}"), portion // 10)
+            except AssertionError as difference:
+                print(f"fuzz: seed '{options.seed} seats {done}' differs: {difference}", file=sys.stderr)
+                return 1
             done += portion
             if sys.stderr.isatty() or done % 2_000 == 0:
                 print(f"fuzz: {done} of {options.rounds} rounds", file=sys.stderr)

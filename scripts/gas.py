@@ -49,7 +49,7 @@ from world import (  # noqa: E402
 
 from gradmint.ports import artifacts  # noqa: E402
 from gradmint.spec import plant, tree  # noqa: E402
-from gradmint.spec.params import LARGE, MAX_TRAINERS, STANDARD  # noqa: E402
+from gradmint.spec.params import LARGE, MAX_TRAINERS, RATED, STANDARD  # noqa: E402
 from gradmint.spec.types import UNSAMPLED, Report, Role, Row, Standing, Verdict  # noqa: E402
 
 SNAPSHOT = ROOT / "snapshots" / "gas.json"

@@ -12,14 +12,29 @@ from random import Random
 from typing import Any
 
 import pytest
-from vectors import Case, random_case, random_draw, settled
-from world import DEPLOYER, Chain, Contract, deploy, pack, params_tuple, test_artifact
+from vectors import Case, random_case, random_draw, random_rating, settled
+from world import (
+    DEPLOYER,
+    Chain,
+    Contract,
+    deploy,
+    effects_tuple,
+    inputs_tuple,
+    outcome_tuple,
+    pack,
+    params_tuple,
+    test_artifact,
+    whole,
+)
 
+from gradmint.ports import artifacts
 from gradmint.spec import tree
 from gradmint.spec.committee import draw
+from gradmint.spec.docket import Books, Record, RosterRow, execute
 from gradmint.spec.fixed import mul_div_down
 from gradmint.spec.mechanism import is_banned, weights
-from gradmint.spec.types import CHUNK_ROWS, ONE_Q32, Consensus, Report, Verdict
+from gradmint.spec.transcript import Kind, fold
+from gradmint.spec.types import CHUNK_ROWS, ONE_Q32, Consensus, Report, Role, Verdict
 
 BATCH = 50
 ROUNDS = int(os.environ.get("GRADMINT_FUZZ_ROUNDS", "1200"))
@@ -126,6 +141,66 @@ def test_random_rounds_settle_alike_in_python_and_solidity(harness: Contract, sh
         wanted |= {"no quorum", "all banned", "all missing", "ties", "top < N", "reserve used", "no weight",
                    "nobody weakest", "equal stakes", "unlike stakes"}  # fmt: skip
     assert rounds < 100 or wanted <= seen.keys(), f"never met: {wanted - seen.keys()}"
+
+
+def random_rows(rng: Random, case: Case) -> tuple[Books, list[RosterRow]]:
+    """Somebody was settled before; joins, exits and ratings lead to as many as the case has."""
+    final = {Role.TRAINER: case.trainers, Role.VERIFIER: case.verifiers}
+    known = {role: list(seats[: rng.randint(0, len(seats))]) for role, seats in final.items()}
+    before = Books(rng.randbytes(24), rng.randrange(2**100), *(tuple(seats) for seats in known.values()))
+    count, rows = {role: len(seats) for role, seats in known.items()}, []
+    while any(count[role] < len(final[role]) for role in final) or rng.random() < 0.8:
+        role = rng.choice(list(final))
+        kind = rng.choice((Kind.ADMITTED, Kind.RETIRED, Kind.RATED, Kind.RATED))
+        fresh = kind is Kind.ADMITTED and count[role] < len(final[role])
+        if not fresh and not count[role]:
+            continue
+        index = count[role] if fresh else rng.randrange(count[role])
+        count[role] += fresh
+        if kind is Kind.ADMITTED:
+            rows.append(RosterRow(kind, role, index, rng.randbytes(20), rng.getrandbits(128)))
+        else:
+            rows.append(RosterRow(kind, role, index, rating_q32=random_rating(rng) if kind is Kind.RATED else 0))
+    return before, rows
+
+
+def transit_random(transition: Contract, rng: Random, rounds: int) -> Counter[str]:
+    """Whole re-executions, who is seated and rated included. Compares everything; returns what was met."""
+    seen: Counter[str] = Counter()
+    for _ in range(rounds):
+        case = random_case(rng)
+        before, rows = random_rows(rng, case)
+        roster = before.roster
+        for row in rows:
+            roster = fold(roster, row.kind, row.row())
+        record = Record(
+            round=rng.randint(1, case.params.max_rounds),
+            previous=0,
+            trainers=len(case.trainers),
+            verifiers=len(case.verifiers),
+            deposited_wei=before.total_wei + case.budget_wei,
+            active=0,
+            revealed=case.revealed,
+            roster=roster,
+            transcript=bytes(24),
+            reports=tuple(Report.hash(report.pack(), case.params.words) for report in case.reports if report),
+            stakes_wei=case.stakes_wei,
+        )
+        expected = execute(case.params, record, before, rows, case.reports)
+        evidence = whole([report.pack() for report in case.reports if report])
+        operands = params_tuple(case.params), inputs_tuple(record, before, rows), evidence
+        outcome, effects, _slices = transition.call("execute", before.total_wei, *operands)
+        assert outcome == outcome_tuple(expected.outcome)
+        assert effects == tuple(map(tuple, effects_tuple(expected.effects)))
+        multipliers = {standing.reputation_q32 for standing in expected.books.standings}
+        seen += Counter([row.kind.name for row in rows] + ["unlike multipliers"] * (len(multipliers) > 1))
+    return seen
+
+
+def test_random_joins_exits_and_ratings_lead_to_the_same_in_python_and_solidity(chain: Chain) -> None:
+    transition = deploy(chain, artifacts.load("Transition"), (), (), DEPLOYER)
+    seen = transit_random(transition, Random("seats"), max(100, ROUNDS // 5))
+    assert {"ADMITTED", "RETIRED", "RATED", "unlike multipliers"} <= seen.keys()
 
 
 def test_random_committees_are_drawn_alike_in_python_and_solidity(chain: Chain) -> None:

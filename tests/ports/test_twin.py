@@ -32,6 +32,7 @@ from gradmint.ports.chain import (
 from gradmint.ports.memory_state import DEAD, RUNS, STAKES, Run
 from gradmint.spec import docket
 from gradmint.spec.errors import Reverted
+from gradmint.spec.params import RATED
 from gradmint.spec.types import Phase, Report, Role, Row, Verdict
 
 from .harness import BOND_WEI, ETHER_WEI, FAR, PROPOSING, SALT, Memory, Stage, refused
