@@ -162,6 +162,12 @@ def test_ratings_keep_their_bounds_and_follow_the_score(score: int, reference: i
     assert rep.multiplier_q32(found, 10_000, 10_000) == ONE_Q32
 
 
+@given(st.integers(0, 2**64 - 1), st.integers(0, 8))
+def test_a_score_of_nothing_is_rated_nothing(hits: int, paths: int) -> None:
+    assert rep.score(0, paths, STANDARD_REPUTATION) == rep.score(hits, 0, STANDARD_REPUTATION) == 0
+    assert rep.rating_q32(0, 1) == 0 and rep.rating_q32(1, 1) > 0
+
+
 def test_the_reference_is_an_equal_share_of_each_walks_first_step() -> None:
     assert rep.reference(1, STANDARD_REPUTATION) == rep.ONE_MASS * 85 // 100
     assert rep.reference(0, STANDARD_REPUTATION) == rep.reference(1, STANDARD_REPUTATION)
