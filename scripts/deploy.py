@@ -1,12 +1,12 @@
 """ape run deploy --network ethereum:local:foundry
 
-Deploys Runs, Stakes, Rounds, Settlement, Reputation, Certificates and, on a local network, DevToken; prints the deployment as JSON
-and writes it to deployment.json, or to the file that GRADMINT_DEPLOYMENT names. On other networks GRADMINT_ACCOUNT
-names the account. GRADMINT_SEEDS are the addresses that ratings start from, separated by commas, GRADMINT_TOKEN the
-token behind them, on a local network the DevToken.
+Deploys Runs, Stakes, Rounds, Settlement, Reputation, Certificates and, on a local network, DevToken; prints the
+deployment as JSON and writes it to deployment.json, or to the file that GRADMINT_DEPLOYMENT names. On other networks
+GRADMINT_ACCOUNT names the account. GRADMINT_SEEDS are the addresses that ratings start from, separated by commas,
+GRADMINT_TOKEN the token behind them, on a local network the DevToken.
 
-The first four know each other and Reputation by addresses that follow from the deployer's nonce: nothing else may be sent from that
-account in between. A wrong nonce reverts (Miswired) and can be tried again.
+The first four know each other and Reputation by addresses that follow from the deployer's nonce: nothing else may be
+sent from that account in between. A wrong nonce reverts (Miswired) and can be tried again.
 """
 
 from __future__ import annotations

@@ -1,12 +1,16 @@
-"""Settings that ``gradmint run open`` applies to a task's manifest."""
+"""Settings that ``gradmint run open`` and ``gradmint deploy`` apply."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from gradmint.cli.run_commands import relearn
+from gradmint.cli.run_commands import override, relearn
 from gradmint.learn.manifest import preset
 from gradmint.spec.errors import ManifestError, SettingsError
+from gradmint.spec.params import LOCAL
+from gradmint.spec.reputation_params import STANDARD_REPUTATION
 
 
 def test_any_part_of_the_recipe_can_be_set() -> None:
@@ -39,3 +43,12 @@ def test_any_part_of_the_recipe_can_be_set() -> None:
 def test_what_makes_no_sense_is_refused(change: str, error: type[Exception], complaint: str) -> None:
     with pytest.raises(error, match=complaint):
         relearn(preset("digits"), (change,))
+
+
+def test_numbers_of_runs_and_of_ratings_are_set_alike() -> None:
+    assert override(LOCAL, ("sortition_bps=7", "max_rounds=9")) == replace(LOCAL, sortition_bps=7, max_rounds=9)
+    short = override(STANDARD_REPUTATION, ("epoch_blocks=600",), "--reputation")
+    assert short == replace(STANDARD_REPUTATION, epoch_blocks=600)
+    for change in ("epochs=600", "epoch_blocks=many", "epoch_blocks"):
+        with pytest.raises(SettingsError, match=f"--reputation {change}: expected NAME=INTEGER"):
+            override(STANDARD_REPUTATION, (change,), "--reputation")

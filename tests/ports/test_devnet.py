@@ -9,16 +9,19 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
 from eth_account import Account
 
+from gradmint.ports.codec import function
 from gradmint.ports.deploy import deploy
 from gradmint.ports.devnet import CHAIN_ID, Devnet, find_anvil
 from gradmint.ports.rpc import Rpc, as_int
 from gradmint.ports.web3_chain import Web3Chain
-from gradmint.spec.errors import ChainUnreachable, SettingsError, Unfunded
+from gradmint.spec.errors import ChainUnreachable, MalformedParams, SettingsError, Unfunded
+from gradmint.spec.reputation_params import STANDARD_REPUTATION
 
 from .harness import ETHER_WEI
 
@@ -166,3 +169,22 @@ def test_nobody_there() -> None:
         unused.bind(("127.0.0.1", 0))
         with pytest.raises(ChainUnreachable, match="gradmint devnet"):
             deploy(f"http://127.0.0.1:{unused.getsockname()[1]}", Account.create())
+
+
+def test_reputation_is_deployed_with_seeds_terms_and_money(devnet: Devnet) -> None:
+    account = Account.create()
+    devnet.give_ether([account.address], 10**19)
+    seeds, terms = [b"\1" * 20, b"\2" * 20], replace(STANDARD_REPUTATION, epoch_blocks=30_000, bond_wei=7)
+    deployment = deploy(devnet.rpc_url, account, with_token=True, seeds=seeds, reputation=terms)
+    chain = Web3Chain(devnet.rpc_url, deployment)
+
+    def ask(name: str, *arguments: object) -> object:
+        getter = function("Reputation", name)
+        return getter.decode(chain.view(deployment.reputation, getter.encode(*arguments)))[0]
+
+    assert [ask("isSeed", seed) for seed in (*seeds, b"\3" * 20)] == [True, True, False]
+    assert (ask("seeds"), ask("token"), ask("terms")) == (2, deployment.token, astuple(terms))
+    assert (ask("rounds"), ask("settlement")) == (deployment.rounds, deployment.settlement)
+    assert chain.rating_q32(seeds[0]) == 0
+    with pytest.raises(MalformedParams, match="alpha_bps"):
+        deploy(devnet.rpc_url, account, reputation=replace(terms, alpha_bps=0))

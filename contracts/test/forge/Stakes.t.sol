@@ -199,7 +199,7 @@ contract StakesTest is Scene {
     }
 
     function test_each_contract_stands_where_its_siblings_look_for_it() external {
-        bytes memory wiring = abi.encode(runs, stakes, rounds, settlement);
+        bytes memory wiring = abi.encode(runs, stakes, rounds, settlement, reputation);
         address[4] memory at = [address(runs), address(stakes), address(rounds), address(settlement)];
         string[4] memory artifacts =
             ["Runs.sol:Runs", "Stakes.sol:Stakes", "Rounds.sol:Rounds", "Settlement.sol:Settlement"];
