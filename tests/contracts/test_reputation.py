@@ -32,7 +32,7 @@ from gradmint.spec.params import STANDARD
 from gradmint.spec.reputation import ONE_MASS
 from gradmint.spec.reputation_params import STANDARD_REPUTATION
 
-PARAMS = replace(STANDARD_REPUTATION, epoch_blocks=2_000, challenge_blocks=100, proof_blocks=200)
+PARAMS = replace(STANDARD_REPUTATION, epoch_blocks=200, challenge_blocks=20, proof_blocks=40)
 DOUBTER, FRIEND = address(31), address(32)
 
 
@@ -118,7 +118,7 @@ def test_work_that_was_verified_becomes_a_rating(world: World, endorsers: Endors
     endorsers.pay(trainer(0), PARAMS.bond_wei)
     endorsers.send("propose", hits, paths, sender=trainer(0))
     endorsers.prove(trainer(0), witness, STRANGER)
-    assert endorsers.contract.call("ratingOf", trainer(0)) > proposed.ratingQ32
+    assert endorsers.contract.call("ratingOf", trainer(0)) == endorsers.book.rated_q32(hits, paths, cut) > 0
 
     endorsers.mine(3 * PARAMS.epoch_blocks)
     assert endorsers.contract.call("ratingOf", FRIEND) == 0
@@ -166,6 +166,8 @@ def library(chain: Chain) -> Contract:
 def test_witnesses_are_checked_as_the_specification_does(library: Contract) -> None:
     errors = set()
     for case in load()["checks"]:
+        if int(case["cut"]) < 0:
+            continue  # before the first epoch nothing is proposed
         seeds, heard = int(case["seeds"]), [bytes.fromhex(one[2:]) for one in case["heard"]]
         facts = (
             int(case["cut"]),
