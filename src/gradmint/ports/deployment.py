@@ -29,9 +29,7 @@ class Deployment:
     reputation: bytes  # what it follows and its token: ask it
     token: bytes | None = None  # reward token of local chains; real runs name theirs when they open
     certificates: bytes | None = None  # deployments from before there were certificates have none
-    seeds: tuple[
-        bytes, ...
-    ] = ()  # reputation's: the contract tells of one account whether it is a seed, and their number
+    seeds: tuple[bytes, ...] = ()  # of reputation: the contract knows who is one, and lists them to nobody
 
     def to_json(self) -> str:
         values = {item.name: getattr(self, item.name) for item in fields(self)}
