@@ -33,6 +33,7 @@ STAKES = ("--match-path", f"{FORGE}/Stakes.t.sol")
 ROUNDS = ("--match-path", f"{FORGE}/Rounds.t.sol")
 SETTLEMENT = ("--match-path", f"{FORGE}/Settlement.t.sol")
 EXPOSURES = ("--match-path", f"{FORGE}/Exposures.t.sol")
+RATED = ("--match-path", f"{FORGE}/Rated.t.sol")
 GAME = ("--match-test", "test_a_long_game")
 TREE = ("--match-path", f"{FORGE}/Tree.t.sol")
 FIXED = ("--match-path", f"{FORGE}/Fixed.t.sol")
@@ -188,6 +189,24 @@ MUTATIONS = (
         "who left is forgotten", "Settlement.sol",
         "runs.keep(run, address(uint160(effects.left[i])), effects.left[i + 1]);", "", ROUNDS,
     ),
+    # Ratings in runs
+    Mutation(
+        "a newcomer starts with the most", "Transition.sol",
+        "payMultiplierQ32(params, 0)", "payMultiplierQ32(params, type(uint32).max)", RATED,
+    ),
+    Mutation(
+        "a rating changes no pay", "Transition.sol",
+        "leaf.setReputationQ32(Mechanism.payMultiplierQ32(params, ratingQ32));", "", RATED,
+    ),
+    Mutation(
+        "who left is rated", "Seats.sol",
+        "if (role == Role.NONE || seat_.retired) revert", "if (role == Role.NONE) revert", RATED,
+    ),
+    Mutation(
+        "everybody has the whole discount", "Stakes.sol",
+        "reputation.ratingOf(msg.sender), discountBps", "type(uint32).max, discountBps", RATED,
+    ),
+    Mutation("ratings weigh in no draw", "Stakes.sol", "if (sortitionBps == 0) continue;", "continue;", RATED),
     # Reputation
     Mutation(
         "what the subject says counts for it", "libraries/Witnesses.sol",
@@ -250,7 +269,7 @@ MUTATIONS = (
     ),
     # Libraries
     Mutation("who is drawn stays among those to draw from", "libraries/Committee.sol",
-        "stakesWei.set(chosen, 0);", "", GAME),
+        "weights.set(chosen, 0);", "", GAME),
     Mutation("a leaf is tagged like a node", "libraries/StandingTree.sol",
         "mstore8(0x00, 0x00)", "mstore8(0x00, 0x01)", TREE),
     Mutation(
