@@ -312,9 +312,7 @@ class Demo:
         ]
         person.process = self._run(person, person.role.name.lower(), arguments)
 
-    def _run(
-        self, person: Participant, command: str, arguments: list[str], part: str = ""
-    ) -> subprocess.Popen[bytes]:
+    def _run(self, person: Participant, command: str, arguments: list[str], part: str = "") -> subprocess.Popen[bytes]:
         with (self.out / "logs" / f"{person.slug}{part}.log").open("ab") as file:
             return subprocess.Popen(
                 [

@@ -40,14 +40,18 @@ class Contract:
         entries = [entry for entry in artifacts.load(name).abi if entry["type"] == "event"]
         self._events = {keccak(signature_of(entry).encode()): entry for entry in entries}
 
-    def expect(self, expected: bytes, name: str, *arguments: object) -> None:
-        """Raises HalfDeployed unless that is what the contract answers."""
+    def require(self, name: str, *arguments: object) -> Any:
+        """The one value that the contract answers. Raises HalfDeployed when it is another contract, or none."""
         try:
-            found = self.read(name, *arguments)[0]
+            return self.read(name, *arguments)[0]
         except ChainUnreachable:
             raise
         except ChainError as error:
             raise HalfDeployed(f"there is no {self.name} contract at {to_hex(self.address)}: {error}") from error
+
+    def expect(self, expected: bytes, name: str, *arguments: object) -> None:
+        """Raises HalfDeployed unless that is what the contract answers."""
+        found = self.require(name, *arguments)
         if found != expected:
             raise HalfDeployed(
                 f"{self.name.lower()} at {to_hex(self.address)} answers {name} with {to_hex(found)}, expected "

@@ -66,13 +66,13 @@ class Reputation:
         for name in ("rounds", "settlement"):
             contract.expect(getattr(deployment, name), name)
         self.address = contract.address
-        self.token: bytes = contract.read("token")[0]
-        self.params = _params(contract.read("terms")[0])
+        self.token: bytes = contract.require("token")
+        self.params = _params(contract.require("terms"))
         self.seeds = self._seeds(deployment.seeds)
 
     def _seeds(self, named: tuple[bytes, ...]) -> tuple[bytes, ...]:
-        count = int(self._contract.read("seeds")[0])
-        strange = [seed for seed in named if not self._contract.read("isSeed", seed)[0]]
+        count = int(self._contract.require("seeds"))
+        strange = [seed for seed in named if not self._contract.require("isSeed", seed)]
         if strange or len({*named}) != count:
             found = f"{to_hex(strange[0])} is none of them" if strange else f"the file names {len({*named})}"
             raise HalfDeployed(
