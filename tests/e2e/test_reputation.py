@@ -33,6 +33,8 @@ from gradmint.spec.events import Rated
 from gradmint.spec.reputation_params import ReputationParams
 from gradmint.spec.types import ONE_Q32, Report, Role, Row, Verdict
 
+from .conftest import gradmint
+
 pytestmark = pytest.mark.xdist_group("reputation")
 
 RULES = ReputationParams(epoch_blocks=120, challenge_blocks=20, proof_blocks=40)
@@ -410,3 +412,29 @@ def test_a_rating_that_nobody_doubted_is_found(town: Town) -> None:
     town.told(3, "finalise")
     found = town.audit()
     assert found.divergence is not None and "at most" in str(found.divergence)
+
+
+def test_a_demo_with_ratings(tmp_path: Path) -> None:
+    """Processes throughout: ten rounds, a keeper for each trainer; audited with nothing running, and forged."""
+    out = tmp_path / "out"
+    done = gradmint(
+        *("demo", "--with-reputation", "--task", "digits", "--out", str(out), "--json"),
+        *("--rounds", "10", "--trainers", "5", "--adversaries", "poisoner"),
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["audit"]["ok"]
+    logs = [path.read_text() for path in (out / "logs").glob("*-rating.log")]
+    assert len(logs) == 5 and not any("Traceback" in log for log in logs)
+
+    said = json.loads(gradmint("audit", "--out", str(out), "--json").stdout)
+    assert said["ok"] and said["reputation"]["ok"]
+    assert said["reputation"]["harvests"] >= 2 and said["reputation"]["rated"] >= 4
+    recorded = json.loads((out / "chain.json").read_text())
+    row = next(row for row in recorded["reputation"]["events"] if row["event"] == "Harvested")
+    row["rows"][0][1] -= 1
+    (out / "chain.json").write_text(json.dumps(recorded))
+    done = gradmint("audit", "--out", str(out), "--json")
+    assert done.returncode == 1
+    [divergence] = json.loads(done.stdout)["divergences"]
+    assert divergence["row"].startswith("Harvested") and "standings" in divergence["why"]
