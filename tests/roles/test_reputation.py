@@ -44,7 +44,9 @@ class Town:
     signed: dict[bytes, Call] = field(default_factory=dict)
     said: list[Call] = field(default_factory=list)
 
-    chain_id, rounds_address, address, token = 1, b"\x52" * 20, b"\xaa" * 20, b"\x70" * 20
+    token: bytes = b"\x70" * 20
+
+    chain_id, rounds_address, address = 1, b"\x52" * 20, b"\xaa" * 20
 
     # The contract
 
@@ -160,6 +162,21 @@ def live(town: Town, home: Path, until_block: int, doubter: bytes | None = None)
         finally:
             one.journal.close()
     return deaths
+
+
+def test_a_seed_shows_itself(scribe: Scribe, tmp_path: Path) -> None:
+    """Walks begin there: by the path of itself."""
+    town = Town(scribe, VERA)
+    live(town, tmp_path, 180, doubter=BOB)
+    assert [type(call) for call in town.said] == [Deposit, ProposeRating, ProveRating]
+    assert scribe.book.ratings[VERA].paths == RULES.max_paths
+
+
+def test_without_a_token_nobody_is_rated(scribe: Scribe, tmp_path: Path) -> None:
+    told: list[str] = []
+    town = Town(scribe, ALICE, token=bytes(20))
+    keeper(town, tmp_path, tell=told.append).look()
+    assert not town.said and "has no token" in told[0]
 
 
 def test_a_rating_from_deposit_to_final(scribe: Scribe, tmp_path: Path) -> None:

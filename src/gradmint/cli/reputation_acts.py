@@ -1,7 +1,8 @@
-"""``gradmint reputation`` keep, and one command for each thing that the contract Reputation takes."""
+"""``gradmint reputation`` keep, deposit, withdraw, harvest, vouch, unvouch, reclaim, slash; then :mod:`rating_acts`."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,12 +27,10 @@ if TYPE_CHECKING:
     from ..roles.follower import BookFollower
     from ..spec.ledger import Ledger
 
-__all__ = ["reputation_group"]  # with the commands here and there
-
 _AMOUNT = click.IntRange(min=1)
 
 
-def _follow(rpc: str, deployment: Path, keystore: Path | None) -> tuple[Web3Chain, BookFollower]:
+def follow(rpc: str, deployment: Path, keystore: Path | None) -> tuple[Web3Chain, BookFollower]:
     from ..ports.reputation import Reputation
     from ..roles.follower import BookFollower
 
@@ -39,17 +38,13 @@ def _follow(rpc: str, deployment: Path, keystore: Path | None) -> tuple[Web3Chai
     return chain, BookFollower(Reputation(chain))
 
 
-def _own(chain: Web3Chain, address: str | None) -> bytes:
-    return chain.account if address is None else address_of(address)
-
-
-def _ledger(chain: Web3Chain, run: int) -> Ledger:
+def ledger_of(chain: Web3Chain, run: int) -> Ledger:
     from ..roles.follower import Follower
 
     return Follower(chain, run).ledger
 
 
-def _facts(follower: BookFollower, account: bytes) -> Callable[[Receipt], dict[str, Any]]:
+def facts_about(follower: BookFollower, account: bytes) -> Callable[[Receipt], dict[str, Any]]:
     """What the contract has of ``account`` after the transaction."""
     from .reputation_render import on_chain
 
@@ -60,7 +55,7 @@ def _facts(follower: BookFollower, account: bytes) -> Callable[[Receipt], dict[s
     return read
 
 
-def _purse(follower: BookFollower, account: bytes, text: str = "") -> Callable[[Receipt], str]:
+def tell_purse(follower: BookFollower, account: bytes, text: str = "") -> Callable[[Receipt], str]:
     def tell(_: Receipt) -> str:
         follower.refresh()
         return f"{text}0x{account.hex()} has {follower.book.purses_wei.get(account, 0)} wei free in its purse"
@@ -83,7 +78,17 @@ def _purse(follower: BookFollower, account: bytes, text: str = "") -> Callable[[
 )
 @click.option("--for-all", is_flag=True, help="Also do what others leave undone: finalise, refute, rate their seats.")
 @click.option("--once", is_flag=True, help="One look instead of one at each block; waits for nobody's turn.")
-def keep(rpc: str, deployment: Path, keystore: Path | None, home: Path, bonds: int, for_all: bool, once: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for each thing done.")
+def keep(
+    rpc: str,
+    deployment: Path,
+    keystore: Path | None,
+    home: Path,
+    bonds: int,
+    for_all: bool,
+    once: bool,
+    as_json: bool,
+) -> None:
     """See to one's rating, block by block: harvest the runs one sits in, propose, answer challenges, finalise, bring it
     into those runs. Also challenges what nobody can show, and refutes what nobody has shown in time.
 
@@ -105,7 +110,7 @@ def keep(rpc: str, deployment: Path, keystore: Path | None, home: Path, bonds: i
         bonds=bonds,
         for_all=for_all,
         patient=not once,
-        tell=lambda text: click.echo(text),
+        tell=lambda text: click.echo(json.dumps({"block": chain.block(), "did": text}) if as_json else text),
     )
     if once:
         keeper.look()
@@ -128,13 +133,13 @@ def deposit(rpc: str, deployment: Path, keystore: Path | None, amount: int | Non
     """
     from ..ports.reputation_calls import Deposit
 
-    chain, follower = _follow(rpc, deployment, keystore)
+    chain, follower = follow(rpc, deployment, keystore)
     book, account = follower.book, chain.account
     amount_wei = amount or max(0, book.params.bond_wei - book.purses_wei.get(account, 0))
     if not amount_wei:
         raise SettingsError(f"the purse holds a bond of {book.params.bond_wei} wei already: give --amount to add more")
     call = Deposit(token=follower.reader.token, amount_wei=amount_wei)
-    transact(chain, call, _purse(follower, account), as_json, _facts(follower, account))
+    transact(chain, call, tell_purse(follower, account), as_json, facts_about(follower, account))
 
 
 @reputation_group.command("withdraw")
@@ -149,13 +154,13 @@ def withdraw(rpc: str, deployment: Path, keystore: Path | None, amount: int | No
     """
     from ..ports.reputation_calls import WithdrawPurse
 
-    chain, follower = _follow(rpc, deployment, keystore)
+    chain, follower = follow(rpc, deployment, keystore)
     account = chain.account
     amount_wei = amount or follower.book.purses_wei.get(account, 0)
     if not amount_wei:
         raise ChainError(f"the purse of 0x{account.hex()} is empty: bonds and stakes come back when they are over")
     call = WithdrawPurse(amount_wei=amount_wei)
-    transact(chain, call, _purse(follower, account), as_json, _facts(follower, account))
+    transact(chain, call, tell_purse(follower, account), as_json, facts_about(follower, account))
 
 
 # Endorsements
@@ -173,7 +178,7 @@ def harvest(rpc: str, deployment: Path, keystore: Path | None, run_: int, as_jso
     """
     from ..roles.reputation import harvest_call
 
-    chain, follower = _follow(rpc, deployment, keystore)
+    chain, follower = follow(rpc, deployment, keystore)
 
     def tell(_: Receipt) -> str:
         follower.refresh()
@@ -194,7 +199,7 @@ def harvest(rpc: str, deployment: Path, keystore: Path | None, run_: int, as_jso
             "weights": {f"0x{account.hex()}": weight for account, weight in said.rows},
         }
 
-    transact(chain, harvest_call(_ledger(chain, run_)), tell, as_json, facts)
+    transact(chain, harvest_call(ledger_of(chain, run_)), tell, as_json, facts)
 
 
 @reputation_group.command("vouch")
@@ -210,11 +215,11 @@ def vouch(address: str, rpc: str, deployment: Path, keystore: Path | None, stake
     """
     from ..ports.reputation_calls import Vouch
 
-    chain, follower = _follow(rpc, deployment, keystore)
+    chain, follower = follow(rpc, deployment, keystore)
     account, stake_wei = address_of(address), stake or follower.book.params.vouch_round_wei
     text = f"vouched for 0x{account.hex()} with {stake_wei} wei; "
     call = Vouch(account=account, stake_wei=stake_wei)
-    transact(chain, call, _purse(follower, chain.account, text), as_json, _facts(follower, chain.account))
+    transact(chain, call, tell_purse(follower, chain.account, text), as_json, facts_about(follower, chain.account))
 
 
 @reputation_group.command("unvouch")
@@ -229,14 +234,14 @@ def unvouch(address: str, rpc: str, deployment: Path, keystore: Path | None, as_
     """
     from ..ports.reputation_calls import Unvouch
 
-    chain, follower = _follow(rpc, deployment, keystore)
+    chain, follower = follow(rpc, deployment, keystore)
     account = address_of(address)
 
     def tell(receipt: Receipt) -> str:
         free = receipt.block // follower.book.params.epoch_blocks + 2
         return f"the vouch for 0x{account.hex()} is over; reclaim its stake from epoch {free} on"
 
-    transact(chain, Unvouch(account=account), tell, as_json, _facts(follower, chain.account))
+    transact(chain, Unvouch(account=account), tell, as_json, facts_about(follower, chain.account))
 
 
 @reputation_group.command("reclaim")
@@ -251,9 +256,9 @@ def reclaim(address: str, rpc: str, deployment: Path, keystore: Path | None, as_
     """
     from ..ports.reputation_calls import Reclaim
 
-    chain, follower = _follow(rpc, deployment, keystore)
+    chain, follower = follow(rpc, deployment, keystore)
     call, own = Reclaim(account=address_of(address)), chain.account
-    transact(chain, call, _purse(follower, own), as_json, _facts(follower, own))
+    transact(chain, call, tell_purse(follower, own), as_json, facts_about(follower, own))
 
 
 @reputation_group.command("slash")
@@ -272,178 +277,7 @@ def slash(
     """
     from ..roles.reputation import slash_call
 
-    chain, follower = _follow(rpc, deployment, keystore)
+    chain, follower = follow(rpc, deployment, keystore)
     account = address_of(address)
-    call = slash_call(_ledger(chain, run_), address_of(voucher), account)
-    transact(chain, call, _purse(follower, chain.account), as_json, _facts(follower, chain.account))
-
-
-# Ratings
-
-
-@reputation_group.command("propose")
-@sender_options
-@click.option("--hits", type=click.IntRange(min=0), help="In units of 2^-56; by default the most that can be shown.")
-@click.option("--paths", type=click.IntRange(min=0), help="Disjoint ones; by default the most that can be shown.")
-def propose(
-    rpc: str, deployment: Path, keystore: Path | None, hits: int | None, paths: int | None, as_json: bool
-) -> None:
-    """Propose one's own rating, by the graph at the end of the last epoch. Costs a bond until it is final.
-
-    Claiming more than can be shown loses the bond to whoever challenges it.
-
-    \b
-    Example:
-      gradmint reputation propose --keystore alice.json
-    """
-    from ..ports.reputation_calls import ProposeRating
-    from ..reputation.witness import find
-
-    chain, follower = _follow(rpc, deployment, keystore)
-    book, account = follower.book, chain.account
-    epoch = (follower.reader.block() + 1) // book.params.epoch_blocks
-    if epoch == 0:
-        raise ChainError(f"epoch 0 is not over: wait for block {book.params.epoch_blocks}")
-    if hits is None or paths is None:
-        found = find(book, account, epoch - 1)
-        hits, paths = found[0] if hits is None else hits, found[1] if paths is None else paths
-
-    def tell(_: Receipt) -> str:
-        follower.refresh()
-        said = book.proposals[account].said
-        rating = f"rating {said.rating_q32 / 2**32:.3f} by {said.paths} paths at the end of epoch {said.cut}"
-        return f"0x{account.hex()} proposed {rating}, final at block {said.final_block}"
-
-    transact(chain, ProposeRating(hits=hits, paths=paths), tell, as_json, _facts(follower, account))
-
-
-@reputation_group.command("challenge")
-@click.argument("address")
-@sender_options
-@click.option("--anyway", is_flag=True, help="Also a rating that can be shown: the bond will be lost.")
-def challenge(address: str, rpc: str, deployment: Path, keystore: Path | None, anyway: bool, as_json: bool) -> None:
-    """Doubt the rating that ADDRESS has proposed, with a bond as large as its own. Computes it first.
-
-    \b
-    Example:
-      gradmint reputation challenge 0x1234... --keystore anyone.json
-    """
-    from ..ports.reputation_calls import ChallengeRating
-    from ..reputation.most import Most
-    from ..roles.reputation import excess
-
-    chain, follower = _follow(rpc, deployment, keystore)
-    account, book = address_of(address), follower.book
-    if account not in book.proposals:
-        raise ChainError(f"0x{account.hex()} has proposed no rating: nothing to challenge")
-    if not anyway and excess(Most(book), book.proposals[account].said) is None:
-        raise ChainError(f"what 0x{account.hex()} proposed can be shown: a challenge would lose its bond")
-
-    def tell(_: Receipt) -> str:
-        follower.refresh()
-        doubt = book.proposals[account].challenge
-        until = f", to be shown before block {doubt.proof_block}" if doubt else ""
-        return f"the rating of 0x{account.hex()} is challenged{until}"
-
-    transact(chain, ChallengeRating(account=account), tell, as_json, _facts(follower, account))
-
-
-@reputation_group.command("prove")
-@click.argument("address", required=False)
-@sender_options
-def prove(address: str | None, rpc: str, deployment: Path, keystore: Path | None, as_json: bool) -> None:
-    """Show a witness for a proposed rating, one's own or that of ADDRESS: it is final at once, challenged or not.
-
-    \b
-    Example:
-      gradmint reputation prove --keystore alice.json
-    """
-    from ..ports.reputation_calls import ProveRating
-    from ..roles.reputation import witness_for
-
-    chain, follower = _follow(rpc, deployment, keystore)
-    account, book = _own(chain, address), follower.book
-    if account not in book.proposals:
-        raise ChainError(f"0x{account.hex()} has proposed no rating: nothing to prove")
-    witness = witness_for(book, book.proposals[account].said)
-    if witness is None:
-        raise ChainError(f"nothing shows what 0x{account.hex()} proposed: no witness of 255 accounts reaches it")
-    call = ProveRating(account=account, witness=witness)
-    transact(chain, call, _final(follower, account), as_json, _facts(follower, account))
-
-
-@reputation_group.command("refute")
-@click.argument("address")
-@sender_options
-def refute(address: str, rpc: str, deployment: Path, keystore: Path | None, as_json: bool) -> None:
-    """Void the challenged rating of ADDRESS that nobody has shown in time; its bond is split.
-
-    \b
-    Example:
-      gradmint reputation refute 0x1234... --keystore anyone.json
-    """
-    from ..ports.reputation_calls import RefuteRating
-
-    chain, follower = _follow(rpc, deployment, keystore)
-    account = address_of(address)
-    text = f"the rating that 0x{account.hex()} proposed is void; "
-    call, tell = RefuteRating(account=account), _purse(follower, chain.account, text)
-    transact(chain, call, tell, as_json, _facts(follower, account))
-
-
-@reputation_group.command("finalise")
-@click.argument("address", required=False)
-@sender_options
-def finalise(address: str | None, rpc: str, deployment: Path, keystore: Path | None, as_json: bool) -> None:
-    """Make a rating count that nobody challenged in time, one's own or that of ADDRESS.
-
-    \b
-    Example:
-      gradmint reputation finalise --keystore alice.json
-    """
-    from ..ports.reputation_calls import FinaliseRating
-
-    chain, follower = _follow(rpc, deployment, keystore)
-    account = _own(chain, address)
-    call = FinaliseRating(account=account)
-    transact(chain, call, _final(follower, account), as_json, _facts(follower, account))
-
-
-def _final(follower: BookFollower, account: bytes) -> Callable[[Receipt], str]:
-    def tell(_: Receipt) -> str:
-        from ..spec.book import LAPSE_EPOCHS
-
-        follower.refresh()
-        said = follower.book.ratings[account]
-        until = f"until the end of epoch {said.cut + LAPSE_EPOCHS}"
-        return f"rating {said.rating_q32 / 2**32:.3f} of 0x{account.hex()} counts {until}"
-
-    return tell
-
-
-@reputation_group.command("rate")
-@click.argument("address", required=False)
-@run_option
-@sender_options
-def rate(address: str | None, rpc: str, deployment: Path, keystore: Path | None, run_: int, as_json: bool) -> None:
-    """Bring the rating that counts now into a run: one's own seat, or that of ADDRESS. From the next round on.
-
-    \b
-    Examples:
-      gradmint reputation rate --run 1 --keystore alice.json
-      gradmint reputation rate 0x1234... --run 1 --keystore anyone.json
-    """
-    from ..ports.chain import Rate
-    from ..spec.events import Rated
-
-    chain = connect(rpc, deployment, keystore)
-    account = _own(chain, address)
-
-    def rating_q32(receipt: Receipt) -> int:
-        return next(event.rating_q32 for event in receipt.events if isinstance(event, Rated))
-
-    def tell(receipt: Receipt) -> str:
-        return f"0x{account.hex()} goes by rating {rating_q32(receipt) / 2**32:.3f} in run {run_}"
-
-    call = Rate(run=run_, account=account)
-    transact(chain, call, tell, as_json, lambda receipt: {"run": run_, "rating_q32": rating_q32(receipt)})
+    call = slash_call(ledger_of(chain, run_), address_of(voucher), account)
+    transact(chain, call, tell_purse(follower, chain.account), as_json, facts_about(follower, chain.account))

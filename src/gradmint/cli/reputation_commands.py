@@ -1,5 +1,5 @@
 """``gradmint reputation show``, ``list``, ``audit``: who is believed, and why; ``gradmint redteam reputation``: what
-attacks gain. What is sent to the chain is in :mod:`reputation_acts`."""
+attacks gain. What is sent to the chain is in :mod:`reputation_acts` and :mod:`rating_acts`."""
 
 from __future__ import annotations
 

@@ -49,8 +49,9 @@ def record(
     for _ in range(_MAX_TRIES):
         events = list(chain.events(run))
         found = _gather(chain, run, events, holders)
-        found["reputation"] = None if reputation is None else gather(reputation)
-        if not chain.events(run, events[-1].position if events else None):
+        found["reputation"] = said = None if reputation is None else gather(reputation)
+        is_still = reputation is None or said is None or len(reputation.events()) == len(said["events"])
+        if is_still and not chain.events(run, events[-1].position if events else None):
             break
     else:
         raise ChainError(f"run {run} moved on {_MAX_TRIES} times while it was recorded: record it after its end")

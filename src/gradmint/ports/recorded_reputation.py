@@ -20,7 +20,7 @@ _PARTIES = ("account", "voucher", "finder", "challenger")  # of events: whoever 
 
 
 def gather(reader: ReputationReader) -> dict[str, Any]:
-    """Everything that an audit reads of it. Rows, purses and balance are of one block unless the chain moves on."""
+    """Everything that an audit reads of it: of one state, if there is no other row afterwards."""
     events = list(reader.events())
     accounts = sorted({DEAD, *(getattr(event, name) for event in events for name in _PARTIES if hasattr(event, name))})
     return {

@@ -184,8 +184,11 @@ class Keeper:
     def keep(self) -> None:
         """Look whenever there is a new block. Raises ChainUnreachable after a while without the chain, Unfunded."""
         while True:
-            patiently(self.look)
-            self.port.await_block(self._newest + 1, NAP_S)
+            patiently(self._look_and_wait)
+
+    def _look_and_wait(self) -> None:
+        self.look()
+        self.port.await_block(self._newest + 1, NAP_S)
 
     def look(self) -> None:
         """Do what there is to do now."""
@@ -334,6 +337,9 @@ class Keeper:
     def _bond(self) -> bool:
         """Whether a bond is free, deposited just now if need be."""
         book, account, bond_wei = self.book, self.chain.account, self.book.params.bond_wei
+        if not any(self.port.token):
+            self._say("bond", "this deployment's reputation has no token: nobody can be rated")
+            return False
         free_wei = book.purses_wei.get(account, 0)
         if free_wei >= bond_wei:
             return True
