@@ -31,7 +31,7 @@ FORGE = "contracts/test/forge"
 RUNS = ("--match-path", f"{FORGE}/Runs.t.sol")
 STAKES = ("--match-path", f"{FORGE}/Stakes.t.sol")
 ROUNDS = ("--match-path", f"{FORGE}/Rounds.t.sol")
-SETTLEMENT = ("--match-path", f"{FORGE}/Settlement.t.sol")
+DOCKET = ("--match-path", f"{FORGE}/Docket.t.sol")
 EXPOSURES = ("--match-path", f"{FORGE}/Exposures.t.sol")
 RATED = ("--match-path", f"{FORGE}/Rated.t.sol")
 GAME = ("--match-test", "test_a_long_game")
@@ -80,18 +80,18 @@ MUTATIONS = (
     ),
     Mutation(
         "a lie pays out other runs' money", "Runs.sol",
-        "if (drawnWei > _runs[run].totalWei) revert Overdrawn(run, drawnWei, _runs[run].totalWei);", "", SETTLEMENT,
+        "if (drawnWei > _runs[run].totalWei) revert Overdrawn(run, drawnWei, _runs[run].totalWei);", "", DOCKET,
     ),
     # Stakes
     Mutation("the price is not burned", "Stakes.sol", "burnable[run] += priceWei;", "", STAKES),
     Mutation(
         "a bond is not locked", "Stakes.sol",
         "_requireFree(run, account, amountWei).lockedWei += amountWei;", "_requireFree(run, account, amountWei);",
-        SETTLEMENT,
+        DOCKET,
     ),
     Mutation(
         "the liar is its own beneficiary", "Stakes.sol",
-        "bondOf[run][beneficiary].amountWei += rewardWei;", "bondOf[run][account].amountWei += rewardWei;", SETTLEMENT,
+        "bondOf[run][beneficiary].amountWei += rewardWei;", "bondOf[run][account].amountWei += rewardWei;", DOCKET,
     ),
     Mutation(
         "a stake leaves before its delay is over", "Stakes.sol",
@@ -174,16 +174,16 @@ MUTATIONS = (
     # Settlement
     Mutation(
         "final before the window is over", "Settlement.sol",
-        "if (block.timestamp < finalS) revert NotFinal(first.round, finalS, block.timestamp);", "", SETTLEMENT,
+        "if (block.timestamp < finalS) revert NotFinal(first.round, finalS, block.timestamp);", "", DOCKET,
     ),
     Mutation(
         "a challenge gains no time", "Settlement.sol",
-        "lapsed && open.untilS > first.finalS ? open.untilS : first.finalS", "first.finalS", SETTLEMENT,
+        "lapsed && open.untilS > first.finalS ? open.untilS : first.finalS", "first.finalS", DOCKET,
     ),
     Mutation(
         "a true proposal can be refuted", "Settlement.sol",
         "if (Docket.hash(outcome) == Docket.hash(pending[place].outcome)) revert NotRefuted(run, round);", "",
-        SETTLEMENT,
+        DOCKET,
     ),
     Mutation(
         "who left is forgotten", "Settlement.sol",

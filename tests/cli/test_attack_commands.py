@@ -10,6 +10,9 @@ from click.testing import CliRunner, Result
 
 from gradmint.cli import main
 from gradmint.cli.attack_commands import QUICK
+from gradmint.spec.errors import SettingsError
+from gradmint.study import attack_table
+from gradmint.study.attack_table import Grid
 from gradmint.study.attacks import ATTACKS
 
 SNAPSHOT = Path(__file__).parents[2] / "snapshots" / "redteam_train.json"
@@ -45,6 +48,23 @@ def test_a_small_table_is_written_shown_and_drawn(tmp_path: Path) -> None:
     assert (tmp_path / "attacks.html").read_text().count("<svg") == len(list(tmp_path.glob("*.svg"))) == 3
     again = redteam(*asked)
     assert again.exit_code == 0 and "points of accuracy lost" in again.output
+
+
+@pytest.mark.parametrize(
+    ("asked", "seeds"), [((), (0,)), (("--quick",), (1,)), (("--quick", "--seed", "0"), (0,)), (("--seed", "3"), (3,))]
+)
+def test_the_seed_that_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: tuple[str, ...], seeds: tuple[int, ...]
+) -> None:
+    played: list[Grid] = []
+
+    def collect(grid: Grid, *_: object) -> dict[object, object]:
+        played.append(grid)
+        raise SettingsError("enough")
+
+    monkeypatch.setattr(attack_table, "collect", collect)
+    redteam(*asked, "--out", str(tmp_path))
+    assert [grid.seeds for grid in played] == [seeds]
 
 
 def test_what_is_no_longer_harmless_is_named(tmp_path: Path) -> None:

@@ -23,8 +23,10 @@ from gradmint.cli.summary import percent, tokens
 from gradmint.cli.timing import measure
 from gradmint.roles.auditor import Audit
 from gradmint.spec.errors import Divergence, SettingsError
+from gradmint.spec.events import Exposed, Seized
 from gradmint.spec.ledger import Ledger
-from gradmint.spec.types import Verdict
+from gradmint.spec.params import ETHER_WEI
+from gradmint.spec.types import Role, Verdict
 
 VOID_TAGS = {"meta", "br", "wbr", "link", "img", "input", "hr", "base"}
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> $x^2$ {{ 7*7 }} \x1b\u202e"
@@ -203,6 +205,18 @@ def test_overhead_is_shown_when_it_was_measured(found: Audit, page: str, tmp_pat
     assert timing is not None
     assert f"{timing.median_overhead_s:.2f} s in the median round" in Parsed(page).text
     assert "Overhead" not in Parsed(render_report(found, fabricated.people(), None, "")).text
+
+
+def test_exposures_are_told(undrawn: None) -> None:
+    found = fabricated.audit(2)
+    assert "Plants exposed" not in Parsed(render_report(found, [], None, "")).text
+    loser, winner = (fabricated.account(role, 0) for role in (Role.VERIFIER, Role.TRAINER))
+    found.ledger.exposed.append(Exposed(run=1, round=1, trainer=0, exposer=winner, secret=bytes(32), guilty=1))
+    found.ledger.seized.append(
+        Seized(run=1, account=loser, beneficiary=winner, reward_wei=8 * ETHER_WEI, burn_wei=6 * ETHER_WEI, pool_wei=0)
+    )
+    text = Parsed(render_report(found, fabricated.people(), None, "")).text
+    assert re.search(r"Plants exposed\s+1\s+stakes of 14\.00 tokens lost", text)
 
 
 def test_refutations_are_told_with_their_bonds(undrawn: None) -> None:

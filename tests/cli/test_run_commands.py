@@ -45,6 +45,24 @@ def test_what_makes_no_sense_is_refused(change: str, error: type[Exception], com
         relearn(preset("digits"), (change,))
 
 
+def test_parameters_can_be_set() -> None:
+    found = override(LOCAL, ("max_rounds=3", "target_loss_micronats=-0"))
+    assert (found.max_rounds, found.target_loss_micronats) == (3, 0)
+
+
+@pytest.mark.parametrize("change", ["max_rounds=--3", "max_rounds=\u00b2", "max_rounds=1_0", "max_rounds", "rounds=3"])
+def test_a_parameter_that_is_none_is_refused(change: str) -> None:
+    with pytest.raises(SettingsError, match=f"--set {change}: expected NAME=INTEGER"):
+        override(LOCAL, (change,))
+
+
+def test_what_the_manifest_says_is_set_there() -> None:
+    """The manifest's value would replace it, unsaid."""
+    with pytest.raises(SettingsError, match="--set assigned_trainers=3: expected"):
+        override(LOCAL, ("assigned_trainers=3",))
+    assert relearn(preset("digits"), ("assessment.assigned_trainers=3",)).assessment.assigned_trainers == 3
+
+
 def test_numbers_of_runs_and_of_ratings_are_set_alike() -> None:
     assert override(LOCAL, ("sortition_bps=7", "max_rounds=9")) == replace(LOCAL, sortition_bps=7, max_rounds=9)
     short = override(STANDARD_REPUTATION, ("epoch_blocks=600",), "--reputation")

@@ -317,6 +317,24 @@ def test_updates_that_are_not_finite_are_refused() -> None:
         Sparse([broken])
 
 
+@pytest.mark.parametrize("kind", ["dense", "sparse", "choice"])
+@pytest.mark.parametrize("columns", [1, 40])
+def test_products_are_added_in_the_order_of_the_inner_index(
+    kind: str, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many rows are worked on at once."""
+    generator = np.random.default_rng(0)
+    left, right = generator.standard_normal((9, 40)), generator.standard_normal((40, columns))
+    left = {"dense": left, "sparse": left * (generator.random((9, 40)) < 0.2), "choice": np.eye(40)[3:12]}[kind]
+    plain = np.zeros((9, columns))
+    for row, weights in zip(plain, left, strict=True):
+        for weight, values in zip(weights, right, strict=True):
+            row += weight * values
+    for sums in (1, 2 * columns, 1 << 15):
+        monkeypatch.setattr(row_module, "SUMS", sums)
+        assert row_module.times(left, right).tobytes() == plain.tobytes()
+
+
 def test_linear_rows_are_matrix_products() -> None:
     matrix = draw()
     base, _ = Dense.of(matrix)

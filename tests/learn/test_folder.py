@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -252,6 +253,10 @@ def test_a_tokenizer_makes_the_samples(tmp_path: Path) -> None:
     assert task.data_sha256 != before
     assert 0 < int(task._text.max()) <= len(words)
     assert task.metric(1.0) == (1.0, "nats/token") and "held-out tokens" in task.describe(task.build(0))
+    splitter.enable_truncation(100)
+    splitter.enable_padding(length=20_000)
+    splitter.save(str(folder / "tokenizer.json"))
+    assert torch.equal(FolderTask(folder)._text, task._text)  # as if it had never been used for anything else
     (folder / "config.json").write_text(json.dumps({**GPT2, "vocab_size": 10}))
     with pytest.raises(ManifestError, match="vocabulary of 10"):
         FolderTask(folder)
@@ -280,6 +285,13 @@ def write(name: str, text: str) -> Callable[[Path], object]:
         (write("task.json", '{"transformers": "1.0"}'), "asks for 1.0: pip install transformers==1.0"),
         (write("config.json", '{"model_type": "none-such"}'), "describes no model of transformers"),
         (write("config.json", "{}"), "describes no model of transformers"),
+        (write("config.json", '{"model_type": "clip"}'), "describes no model of transformers.*vocab_size"),
+        (write("config.json", json.dumps({**LLAMA, "hidden_size": "24"})), "describes no model of transformers"),
+        (write("config.json", json.dumps({**LLAMA, "num_attention_heads": 0})), "describes no .*ZeroDivisionError"),
+        (write("config.json", json.dumps({**LLAMA, "attn_implementation": "somebodys/kernel"})), "attn_implementation"),
+        (write("config.json", json.dumps({**LLAMA, "parts": [{"quantization_config": {}}]})), "quantization_config"),
+        (lambda folder: (folder / "data" / "gone").symlink_to(folder / "nowhere"), "gone is no file"),
+        (lambda folder: os.mkfifo(folder / "data" / "pipe"), "pipe is no file"),
         (write("config.json", '{"model_type": "gradmint-bytes", "depth": 3}'), "depth"),
         (write("config.json", '{"model_type": "gradmint-bytes", "heads": 0}'), "expected positive"),
         (write("config.json", '{"model_type": "gradmint-bytes", "width": 15, "heads": 2}'), "multiple of heads"),
@@ -294,8 +306,24 @@ def test_folders_that_are_wrong_are_refused_by_name(
 
 
 @pytest.mark.parametrize(
+    ("config", "complaint"),
+    [
+        ({**LLAMA, "hidden_act": "none-such"}, "cannot make this model: KeyError"),
+        ({**LLAMA, "model_type": "bert"}, "model looks ahead"),
+    ],
+)
+def test_models_that_cannot_be_made_or_look_ahead_are_refused(
+    tmp_path: Path, config: dict[str, object], complaint: str
+) -> None:
+    task = FolderTask(make(tmp_path, config))
+    with pytest.raises(ManifestError, match=complaint):
+        task.build(0)
+
+
+@pytest.mark.parametrize(
     ("given", "complaint"),
     [
+        ({"training": {"learning_rate": float("nan")}}, r"preset\.training: Out of range"),
         ({"training": {"steps": 0}}, "training.steps 0 lies in"),
         ({"training": {"learning_rate": 1}}, "learning_rate is 1, expected a value of type float"),
         ({"training": {"speed": 1}}, r"preset\.training.*speed"),

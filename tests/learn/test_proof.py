@@ -151,6 +151,14 @@ def test_an_opened_state_is_the_marks_or_nothing(task: Task, manifest: Manifest,
         assert finding.ratio == math.inf and "opened" in finding.reason
 
 
+def test_an_infinite_norm_is_no_finite_states(task: Task, manifest: Manifest, start: State) -> None:
+    trained, states = train(task, manifest, start, BEACON, 0, LocalSteps)
+    first = trained.marks[0]
+    bent = (replace(first, norms=(math.inf, *first.norms[1:])), *trained.marks[1:])
+    finding = proof.check_interval(task, manifest, start, BEACON, 0, bent, 1, states[1])
+    assert finding.ratio == math.inf and "norms" in finding.reason
+
+
 def test_marks_of_another_trainer_prove_nothing(task: Task, manifest: Manifest, start: State) -> None:
     trained, _ = train(task, manifest, start, BEACON, 0, LocalSteps)
     assert proof.check_interval(task, manifest, start, BEACON, 1, trained.marks, 0, None).unproven

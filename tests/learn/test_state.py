@@ -132,6 +132,13 @@ def test_models_whose_state_would_be_incomplete_are_refused() -> None:
         Layout.of(nn.ModuleDict({"outer": nn.Linear(2, 2)}))
 
 
+def test_a_model_whose_positions_do_not_fit_is_refused() -> None:
+    """Nothing is allocated: the module has shapes alone."""
+    assert Layout.of(nn.Linear(1 << 16, (1 << 15) - 1, device="meta")).dimension == (1 << 31) - (1 << 15) - 1
+    with pytest.raises(ManifestError, match="2,147,483,648 values"):
+        Layout.of(nn.Linear(1 << 16, 1 << 15, bias=False, device="meta"))
+
+
 def test_a_network_reads_and_differentiates_the_flat_vector(task: Task, manifest: Manifest, start: State) -> None:
     network = Network(task, manifest.task.seed)
     batch = task.batch(range(32))

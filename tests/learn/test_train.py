@@ -19,7 +19,7 @@ from gradmint.learn.state import Network, State, initial_state
 from gradmint.learn.tasks import Batch, Task
 from gradmint.learn.tasks.bytes_lm import BytesTask, distinct_paragraphs
 from gradmint.learn.tasks.digits import DigitsTask, read_scans
-from gradmint.learn.train import assigned_indices, compress, local_round
+from gradmint.learn.train import assigned_indices, compress, compress_each, local_round
 
 BEACON = b"b" * 32
 
@@ -130,3 +130,15 @@ def test_scans_are_those_that_scikit_learn_loads() -> None:
     pixels, digits = load_digits(return_X_y=True)
     scans = read_scans()
     assert np.array_equal(scans[:, :64], pixels) and np.array_equal(scans[:, 64], digits)
+
+
+def test_many_deltas_are_compressed_like_each() -> None:
+    manifest = preset("digits", 0)
+    draws = torch.Generator().manual_seed(1)
+    deltas, residuals = torch.randn(3, 4_810, generator=draws), torch.randn(3, 4_810, generator=draws)
+    deltas[1, 5] = torch.nan
+    for carried in (None, residuals):
+        updates, left = compress_each(deltas, carried, manifest)
+        for i, delta in enumerate(deltas):
+            update, rest = compress(delta, None if carried is None else carried[i], manifest)
+            assert updates[i].pack() == update.pack() and torch.equal(left[i], rest)

@@ -162,6 +162,16 @@ def test_wait_is_bounded() -> None:
         store.wait(DIGEST, 0.3)
 
 
+def test_without_time_the_node_is_still_asked_once() -> None:
+    """A verifier that waited for a withheld blob until its time was up counted all behind it as withheld."""
+    with endpoint(say(200, b'{"Key":"%s","Size":8}' % cid_of(DIGEST).encode())) as store:
+        assert store.wait(DIGEST, 0.0)
+    with endpoint(hang) as store:
+        started = time.monotonic()
+        assert not store.wait(DIGEST, 0.0)
+        assert time.monotonic() - started < 3
+
+
 def test_nobody_there() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

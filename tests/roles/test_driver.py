@@ -11,7 +11,7 @@ import tenacity
 
 from gradmint.ports.chain import Poke, Submit
 from gradmint.roles import driver as driving
-from gradmint.roles.driver import NAP_S, PATIENCE_S, Action, Driver, Duty, Once, Recall, Say, Until
+from gradmint.roles.driver import NAP_S, PATIENCE_S, Action, Driver, Duty, Once, Recall, Say, Send, Until
 from gradmint.roles.follower import Follower
 from gradmint.roles.journal import Journal
 from gradmint.roles.trace import Trace
@@ -364,6 +364,17 @@ def test_what_is_away_for_a_while_is_waited_for(process: Process, error: ChainEr
     assert results == [b"done", True, b"bitmap"]
     assert (len(calls), process.chain.said) == (1, [SUBMIT])
     assert len(process.chain.time.naps_s) == 3
+
+
+def test_a_single_look_waits_too(process: Process) -> None:
+    """A trainer's last one, after the run's end, is the last chance to expose."""
+    process.chain.failures["sign"] = [ChainUnreachable("gone")]
+
+    def errand() -> Duty:
+        yield Send(SUBMIT, 1)
+
+    process.driver.see_to(errand)
+    assert process.chain.said == [SUBMIT] and process.chain.time.naps_s == [0.5]
 
 
 def test_naps_grow_to_ten_seconds(process: Process) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -164,6 +165,16 @@ def test_duplicates_are_judged_as_if_the_round_before_had_been_rebuilt(played: P
         assert (resumed.previous[trainer].values() == update.values()).all()
     one, other = (replica.check_round(ledger, ledger.rounds[30]) for replica in (resumed, rebuilt))
     assert {t: c.verdict for t, c in one.items()} == {t: c.verdict for t, c in other.items()}
+
+
+def test_who_is_banned_is_no_original(played: Played) -> None:
+    """Whatever the committee says of its update: it sits the round out, for who starts from a checkpoint as well."""
+    ledger = copy(played.stage.ledger)
+    one = ledger.rounds[29]
+    banned = replace(one.standings[1], ban_round=99)
+    ledger.rounds = [*ledger.rounds[:29], replace(one, standings=(one.standings[0], banned)), *ledger.rounds[30:]]
+    resumed, _ = catch_up(ledger, played.stage.store, until=30)
+    assert resumed.start.round == 30 and resumed.previous.keys() == {0}
 
 
 # Stores
@@ -337,8 +348,15 @@ def test_a_wrong_cached_file_is_noticed(played: Played, tmp_path: Path) -> None:
     assert found.start == Start(5, "cache") and found.model == played.attested(6)
 
 
+def test_a_cache_that_cannot_be_written_stops_nobody(played: Played, tmp_path: Path) -> None:
+    (tmp_path / "full").touch()
+    assert played.catch_up(until=2, cache=tmp_path / "full")[1].model == played.attested(2)
+
+
 def test_names_that_no_state_has_are_ignored(played: Played, tmp_path: Path) -> None:
-    for name in ("6-zz.safetensors", f"6-{'z' * 64}.safetensors", "x.safetensors", f"-{'0' * 64}.safetensors"):
+    digits = "0" * 64
+    for stem in ("6-zz", f"6-{'z' * 64}", "x", f"-{digits}", f"\u00b2-{digits}"):
+        name = f"{stem}.safetensors"
         (tmp_path / name).write_bytes(b"x")
     assert played.catch_up(until=2, cache=tmp_path)[1].model == played.attested(2)
 

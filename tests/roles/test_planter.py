@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from gradmint.adversary.verifiers import RubberStamp
+from gradmint.adversary.verifiers import Liar, RubberStamp
+from gradmint.ports.chain import Exit
+from gradmint.ports.memory_store import MemoryStore
 from gradmint.roles.auditor import audit
 from gradmint.roles.desk import Desk
+from gradmint.roles.driver import Duty
 from gradmint.roles.planter import SECRET, Planter
-from gradmint.roles.trainer import TrainerStrategy
+from gradmint.roles.replica import read_manifest
+from gradmint.roles.trainer import Draft, TrainerStrategy
 from gradmint.roles.verifier import VerifierStrategy
 from gradmint.spec import plant
 from gradmint.spec.docket import split_bond
-from gradmint.spec.errors import ManifestError
+from gradmint.spec.errors import ManifestError, StoreUnreachable
+from gradmint.spec.events import Event, Exposed, Position
 from gradmint.spec.params import LOCAL
+from gradmint.spec.round import Round
 from gradmint.spec.types import Role, Verdict
 
 from .stage import SPONSOR, Stage, account, play
@@ -114,6 +121,61 @@ def test_a_committee_that_agrees_not_to_look_pays_as_a_whole(tmp_path: Path) -> 
     assert found.divergence is not None and found.divergence.row == "proof of trainer 1"
 
 
+def test_a_store_that_is_away_is_no_divergence(few: Stage) -> None:
+    """From the manifest on, whichever blob it is that it does not answer for."""
+    first = few.ledger.rounds[0].first_submissions
+
+    class Away(MemoryStore):
+        gone = b""
+
+        def get(self, digest: bytes, max_bytes: int) -> bytes:
+            if digest == self.gone:
+                raise StoreUnreachable("gone")
+            return super().get(digest, max_bytes)
+
+    away = Away()
+    away.blobs = few.store.blobs
+    for away.gone in (few.ledger.terms.manifest, first[0].digest, first[2].digest):
+        with pytest.raises(StoreUnreachable, match="gone"):
+            audit(few.world.as_account(SPONSOR), away, few.ledger.run)
+
+
+def test_an_exposure_under_another_secret_is_found(few: Stage) -> None:
+    chain = few.world.as_account(SPONSOR)
+    events = chain.events
+
+    def altered(run: int, after: Position | None = None) -> list[Event]:
+        return [replace(e, secret=b"\1" * 32) if isinstance(e, Exposed) else e for e in events(run, after)]
+
+    chain.events = altered  # type: ignore[method-assign]
+    found = audit(chain, few.store, few.ledger.run).divergence
+    assert found is not None and (found.round, found.expected) == (1, "a planted update")
+
+
+class Withholder(Always):
+    """Shows its update to nobody before it exposes."""
+
+    def publish(self, round_: Round, blob: bytes) -> bytes | None:
+        return None
+
+    def errand(self) -> Duty:
+        packed = self.desk.journal.get(1, "train")
+        if packed is not None and self.desk.ledger.round.record is not None:
+            self.desk.store.put(Draft.unpack(packed).blob)
+        yield from super().errand()
+
+
+def test_an_exposure_of_what_was_never_published_fails_no_audit(tmp_path: Path) -> None:
+    """Its bytes are in the exposure's transaction, and were judged there; otherwise one trainer and one bought verifier
+    could fail every audit."""
+    stage = play(tmp_path, [Honest, Withholder], [Looks] * 3 + [Liar], rounds=1)
+    assert stage.errors == [] and verdicts(stage, 1) == [Verdict.MISSING]
+    assert lost(stage) == {account(Role.VERIFIER, 3): 1}
+    digest = stage.ledger.rounds[0].first_submissions[1].digest
+    del stage.store.blobs[digest]
+    audited(stage)
+
+
 def test_where_everybody_looks_nobody_loses_anything(tmp_path: Path) -> None:
     stage = play(tmp_path, [Honest, Always, Never], [Looks] * 3, rounds=2, numerics=("float32", "bfloat16"))
     assert stage.errors == [] and stage.ledger.exposed == stage.ledger.seized == []
@@ -122,13 +184,17 @@ def test_where_everybody_looks_nobody_loses_anything(tmp_path: Path) -> None:
     assert stage.ledger.slashed_wei == {}
 
 
-def test_a_planter_that_died_exposes_when_it_is_back(tmp_path: Path) -> None:
-    """Its secret is on disk before its update is on chain; a new process needs nothing else."""
+@pytest.mark.parametrize("leaves", [False, True], ids=["seated", "gone"])
+def test_a_planter_that_died_exposes_when_it_is_back(tmp_path: Path, leaves: bool) -> None:
+    """Its secret is on disk before its update is on chain; a new process needs nothing else, not even its seat."""
     stage = play(tmp_path, [Honest, Silent], [Looks] * 3 + [RubberStamp], rounds=1)
     assert stage.errors == [] and stage.ledger.exposed == []
     chain = stage.world.as_account(account(Role.TRAINER, 1))
+    if leaves:
+        chain.send(Exit(run=stage.ledger.run))
     gc.collect()  # its journal is closed with it
     desk = Desk.open(chain, stage.store, stage.ledger.run, Role.TRAINER, tmp_path / "TRAINER-1")
+    assert desk.seat.gone == leaves
     reborn = Always(desk)
     desk.driver.see_to(reborn.errand)
     assert [event.guilty for event in desk.ledger.exposed] == [0b1000]
@@ -156,10 +222,6 @@ def test_plants_are_drawn_from_the_journaled_secret(tmp_path: Path) -> None:
 
 
 def test_a_run_whose_chain_would_draw_others_is_nobodys(tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from gradmint.roles.replica import read_manifest
-
     stage = play(tmp_path, [Honest], [Looks], rounds=1)
     terms = stage.ledger.terms
     read_manifest(terms, stage.store)

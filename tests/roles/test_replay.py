@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 
 import pytest
-from ports.harness import BOND_WEI, PROPOSING, Memory, Stage
+from ports.harness import BOND_WEI, FAR, PROPOSING, Memory, Stage
+from ports.test_exposures import exposing, planted_by, speak
 
-from gradmint.ports.chain import Exit, Join, Pool, Unbond
+from gradmint.ports.chain import Exit, Join, Pool, Submit, Unbond, Withdraw
 from gradmint.roles.balance import Balance, Head, balance, check_head, read_head
 from gradmint.roles.replay import Replay
 from gradmint.spec.docket import Outcome
@@ -16,6 +18,7 @@ from gradmint.spec.errors import Divergence, Reverted
 from gradmint.spec.events import (
     Bonded,
     Event,
+    Exposed,
     Forfeited,
     Funded,
     Joined,
@@ -23,8 +26,10 @@ from gradmint.spec.events import (
     Proposed,
     Recorded,
     Refuted,
+    Seized,
     Settled,
 )
+from gradmint.spec.plant import assigned
 from gradmint.spec.transcript import EMPTY, Kind, fold, settled_row
 from gradmint.spec.types import Phase, Role
 
@@ -178,6 +183,17 @@ def test_rows_that_were_altered(stage: Stage) -> None:
     assert divergence(stage, without(Bonded)).row.startswith("bond of")
 
 
+@pytest.mark.parametrize("kind", [Bonded, Joined, Forfeited, Settled])
+def test_a_run_is_opened_once_and_before_all_else(stage: Stage, kind: type[Event]) -> None:
+    events = stage.sponsor.events(stage.run)
+    replay = Replay(stage.run, stage.sponsor.stakes_address)
+    with pytest.raises(Divergence, match="before all others"):
+        replay.apply(next(event for event in events if isinstance(event, kind)))
+    replay.apply(events[0])
+    with pytest.raises(Divergence, match="before all others"):
+        replay.apply(events[0])
+
+
 def test_a_refutation_of_what_was_right(stage: Stage) -> None:
     """The chain would not take it; an altered history might show it."""
     honest = stage.execution(2).outcome
@@ -311,3 +327,103 @@ def test_the_price_that_a_seat_may_cost_is_the_joiners(stage: Stage) -> None:
     call = Join(run=stage.run, role=Role.VERIFIER, stake_wei=10**20, max_price_wei=stage.params.join_price_wei)
     with pytest.raises(Reverted, match="PriceAboveLimit"):
         stage.world.connect(177).send(call)
+
+
+# Exposures
+
+
+@pytest.fixture(params=[{}, {**PROPOSING, "exit_s": 30_000}], ids=["direct", "proposing"])
+def exposed(request: pytest.FixtureRequest) -> Stage:
+    """Two of three waved trainer 0's plant through, and paid."""
+    stage = Stage(Memory()).open(**request.param).enrol()
+    stage.trainers[0].send(exposing(stage, speak(stage, looked=(0,))))
+    return stage
+
+
+def test_an_exposure_adds_up(exposed: Stage) -> None:
+    found = Audited(exposed).check()
+    assert found.bonds_wei > 0 < found.poolable_wei
+
+
+@pytest.mark.parametrize(
+    ("change", "row", "why"),
+    [
+        ({"guilty": 0b111}, "exposure of trainer 0", "mask of who called it OK"),
+        ({"guilty": 1 << 31}, "exposure of trainer 0", "mask of who called it OK"),
+        ({"guilty": 0b010}, "who lost stake to whom", "not who was exposed"),
+        ({"trainer": 7}, "exposure of trainer 7", "rows are missing"),
+        ({"exposer": b"\7" * 20}, "who lost stake to whom", "not who was exposed"),
+    ],
+)
+def test_an_exposure_of_somebody_else(exposed: Stage, change: dict[str, object], row: str, why: str) -> None:
+    one = divergence(exposed, altered(Exposed, 0, **change))
+    assert one.row == row and why in one.why
+
+
+@pytest.mark.parametrize("change", ["reward_wei", "burn_wei", "pool_wei", "account", "beneficiary"])
+def test_a_stake_that_was_taken_otherwise(exposed: Stage, change: str) -> None:
+    row = next(event for event in exposed.sponsor.events(exposed.run) if isinstance(event, Seized))
+    other = getattr(row, change) + 1 if change.endswith("_wei") else b"\7" * 20
+    one = divergence(exposed, altered(Seized, 0, **{change: other}))
+    assert "lost" in one.row and one.expected != one.found
+
+
+def test_an_exposure_that_takes_nothing_of_one(exposed: Stage) -> None:
+    """Its row, or all of them, or what they follow from, is missing."""
+    seen = []
+
+    def drop(event: Event) -> Event | None:
+        seen.extend([event] if isinstance(event, Seized) else [])
+        return None if isinstance(event, Seized) and len(seen) == 2 else event
+
+    for alter in (drop, without(Seized)):
+        assert divergence(exposed, alter).why == "it was exposed and keeps its stake"
+    assert divergence(exposed, without(Exposed)).expected == "nobody"
+
+
+def test_nobody_had_to_look() -> None:
+    """The chain would not take it; an altered history might show it."""
+    stage = Stage(Memory()).open(assigned_trainers=1).enrol()
+    speak(stage)
+    [drawn] = assigned(stage.ledger().round, 1)
+    event = Exposed(run=1, round=1, trainer=(drawn + 1) % 3, exposer=b"\1" * 20, secret=bytes(32), guilty=0b100)
+    replay = Replay(stage.run, stage.sponsor.stakes_address)
+    for known in stage.sponsor.events(stage.run):
+        replay.apply(known)
+    with pytest.raises(Divergence, match="nobody had to look"):
+        replay.apply(event)
+
+
+def test_who_took_its_stake_home_before_loses_nothing_more() -> None:
+    """After the end everybody may, at once; the round can still be exposed."""
+    stage = Stage(Memory()).open(max_rounds=1).enrol()
+    call = exposing(stage, speak(stage, looked=(0,)))
+    stage.settle()
+    assert stage.phase is Phase.ENDED
+    stage.verifiers[1].send(Withdraw(run=stage.run))
+    receipt = stage.trainers[0].send(call)
+    taken = [event.lost_wei for event in receipt.events if isinstance(event, Seized)]
+    assert taken[0] == 0 < taken[1]
+    Audited(stage).check()
+
+
+def test_the_first_committees_plants_are_judged_by_its_own_record() -> None:
+    """Exposed before everyone was called in, which gives the round another record, beacon and committee."""
+    stage = Stage(Memory()).open(committee=3, min_verifiers=5).enrol(trainers=3, verifiers=5)
+    blob = planted_by(stage)
+    stage.trainers[0].send(Submit(run=stage.run, digest=sha256(blob).digest(), claimed_gain_micronats=0))
+    stage.submit(1, 2)
+    stage.close()
+    inside = [v for v in range(5) if stage.ledger().round.active >> v & 1]
+    stage.hold(*inside)
+    reports = {v: stage.report(v, word=FAR << 50 * v if v in inside[:2] else 0) for v in inside}
+    stage.commit(reports)
+    stage.reveal(reports)
+    stage.trainers[0].send(exposing(stage, blob, 1))
+    stage.settle()
+    assert stage.ledger().round.attempt == 2
+    everyone = {v: stage.report(v, gains=[0, 20, 30]) for v in range(5)}
+    stage.commit(everyone)
+    stage.reveal(everyone)
+    stage.settle()
+    Audited(stage).check()

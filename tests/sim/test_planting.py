@@ -91,7 +91,7 @@ def test_a_plant_costs_five_and_a_half_pays() -> None:
 
 
 def test_the_presets_numbers() -> None:
-    """Of docs/verification.md: one lazy verifier pays for a plant that costs less than 1.45 tokens a round's pay."""
+    """Of docs/threat-model.md: one lazy verifier pays for a plant that costs less than 1.45 tokens a round's pay."""
     run = Planting(params=STANDARD, trainers=256, stake_wei=STANDARD.verifier_stake_wei)
     assert run.asked == 1 / 16 and run.slash_wei == 20 * ETHER
     assert math.isclose(run.most_cost_wei(0.05), 0.0625 * ETHER)

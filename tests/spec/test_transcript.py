@@ -169,7 +169,7 @@ def script() -> Script:
     play.play({0, 3}, absent={1})
     play.admit(Role.VERIFIER)
     play.phase(Phase.TRAIN)
-    play.play({0, 1}, absent={0, 1})  # two of the drawn four, or more: everyone is called in
+    play.play({0, 1}, absent={0, 1, 2})  # of five, so two of the drawn four at least: everyone is called in
     play.claim(account(Role.TRAINER, 0), 5)
     play.redirect(account(Role.TRAINER, 0), b"\x77" * 20)
     play.exit(account(Role.VERIFIER, 3), 10**6)

@@ -12,19 +12,20 @@ from torch import Tensor
 
 from gradmint.learn.assess import assess
 from gradmint.learn.checks import mark_duplicates
-from gradmint.learn.codec import approximate
-from gradmint.learn.manifest import Manifest
+from gradmint.learn.codec import Update, approximate
+from gradmint.learn.manifest import Manifest, preset
 from gradmint.learn.shards import assigned_indices
 from gradmint.learn.state import Network
-from gradmint.learn.train import local_round
-from gradmint.spec.errors import SettingsError
+from gradmint.learn.train import compress_each, local_round
+from gradmint.spec.errors import NotFinite, SettingsError
 from gradmint.spec.types import Report, Verdict
 from gradmint.study import arena as stage
 from gradmint.study.arena import DEFAULT, DIRICHLET, IID, RULES, Arena, Setting, inspected, plain, play, seats_of, task
 from gradmint.study.attack_page import write_page
 from gradmint.study.attack_table import Cell, Grid, collect, harmless, measure, table, twin
 from gradmint.study.attacks import ATTACKS, OLD, View, disguised
-from gradmint.study.peers import CLASSES, Peers
+from gradmint.study.held import Held
+from gradmint.study.peers import Peers
 
 SMALL = Setting(peers=6, rounds=3)
 
@@ -76,7 +77,7 @@ def test_flipped_and_thin_peers_learn_from_what_they_should() -> None:
     assert torch.equal(thin, rest) and not torch.equal(thin, honest)
     short = replace(one_step, training=replace(one_step.training, batch=batch // 2))
     assert torch.allclose(thin, Peers(task(), short).train(start, places[:1, : batch // 2])[0], atol=1e-7)
-    peers.digits = CLASSES - 1 - peers.digits
+    peers.labels = peers.labels.flip(1)
     assert torch.allclose(flipped, peers.train(start, places[:1])[0], atol=1e-7)
 
 
@@ -120,6 +121,35 @@ def test_an_arenas_rows_are_a_verifiers(monkeypatch: pytest.MonkeyPatch) -> None
     for round_ in range(setting.rounds):
         played.play(round_)
     assert seen == [0, 1, 2]
+
+
+def test_held_updates_have_the_bits_of_their_own() -> None:
+    manifest = preset("digits", 0)
+    for kind in ("topk", "int8"):
+        table = manifest.codec.of_kind(kind).table(4_810)
+        update = approximate(rows(1)[0], table)
+        held, vector = Held(update), rows(1, seed=3)[0]
+        assert (
+            held.pack() == update.pack() and held.norm() == update.norm() and held.inner(vector) == update.inner(vector)
+        )
+        assert torch.equal(held.dense(), update.dense()) and (held.sign_keys() == update.sign_keys()).all()
+    with pytest.raises(NotFinite):
+        Held(approximate(torch.full((4_810,), torch.nan), table)).norm()
+
+
+@pytest.mark.parametrize("attack", ["copy", "replay", "Sybil split", "disguised split", "noisy copy"])
+def test_what_idle_seats_would_have_learnt_is_nobodys_business(attack: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = replace(SMALL, attack=attack, attackers=2)
+    skipped = play(setting)
+    monkeypatch.setattr(Arena, "work", _everyones_work)
+    assert play(setting) == skipped
+
+
+def _everyones_work(self: Arena, round_: int) -> tuple[Tensor, list[Update]]:
+    places = stage._walks(self.setting.seed, self.setting.skew, self.setting.peers, round_)
+    deltas = self.peers.train(self.state.theta, places)
+    updates, self.residuals = compress_each(deltas[self.honest], self.residuals, self.manifest)
+    return deltas, list(updates)
 
 
 def test_honest_runs_learn_and_are_paid() -> None:

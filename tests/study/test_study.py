@@ -18,12 +18,12 @@ from gradmint.learn.signature import distance_bits
 from gradmint.learn.tolerances import TOLERANCES
 from gradmint.spec.errors import ManifestError, SettingsError
 from gradmint.study import trainers
-from gradmint.study.audits import SEAT, Audit, local_of, turns
+from gradmint.study.audits import SEAT, Audit, Comparison, local_of, turns
 from gradmint.study.calibration import Calibration
 from gradmint.study.cheats import REPORTS
 from gradmint.study.evidence import Scene, honest_configurations, moments
 from gradmint.study.page import write_page
-from gradmint.study.redteam import Played, RedTeam, strict
+from gradmint.study.redteam import Played, RedTeam, audited, strict
 from gradmint.study.samples import RETRAINED, TRAINED, Plan, collect, measure
 from gradmint.study.tolerances import audit_findings_of
 
@@ -37,7 +37,7 @@ def team(played: list[Played], policy: str) -> RedTeam:
 
 
 def always(found: RedTeam) -> set[str]:
-    return {attack.name for attack in found.attacks if attack.three.hits == attack.three.trials}
+    return {attack.name for attack in found.attacks if attack.caught}
 
 
 def test_float32_alone_catches_every_other_computation(played: list[Played]) -> None:
@@ -255,6 +255,15 @@ def test_the_page_is_one_by_itself(played: list[Played], tmp_path: Path) -> None
     assert 'src="http' not in page and "<script" not in page and "<link" not in page
     identities = [part.split('"')[0] for part in page.split(' id="')[1:]]
     assert len(identities) == len(set(identities))
+
+
+def test_what_nobody_decided_is_not_caught() -> None:
+    """A policy of one configuration has one verifier, and no two of three."""
+    one = Comparison(trained="float32", checked="float32", gaps={TOLERANCES[0]: 9.0})
+    audit = Audit(kind=TRAINED, round=1, draw=0, honest=(one,), cheats={"idle": (one,)})
+    found = audited("training", [audit], dict.fromkeys(TOLERANCES, 1))
+    assert found.attacks[0].one.hits == 1 and found.attacks[0].scenes.trials == 0
+    assert found.caught == []
 
 
 def test_plans_of_other_beacons_share_no_scene() -> None:

@@ -8,19 +8,10 @@ import {Group, ICertificates} from "../../interfaces/ICertificates.sol";
 import {IRounds} from "../../interfaces/IRounds.sol";
 import {IStakes} from "../../interfaces/IStakes.sol";
 import {Bls} from "../../libraries/Bls.sol";
-import {Scene} from "./Scene.sol";
+import {Signers} from "./Signers.sol";
 
-/// Who stands behind a model: three trainers and two verifiers, each with a BLS key whose secret is its address.
-/// Keys and signatures are made by the precompiles themselves (secret times point), so nothing depends on where the contract
-/// lies. That Bls.hashToG1() is everybody's is held by a vector of RFC 9380 here, by py-ecc in test_certificates.py.
-contract CertificatesTest is Scene {
-    uint256 private constant ORDER = 0x73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001;
-    uint16 private constant ROUND = 1;
-    bytes32 private constant MODEL = keccak256("model after round 1");
-    bytes private constant CERTIFICATE_TAG = "BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_";
-    bytes private constant POSSESSION_TAG = "BLS_POP_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_";
-
-    ICertificates private certificates;
+/// Who stands behind a model: three trainers and two verifiers. That Bls.hashToG1() is everybody's is held by a vector of RFC 9380 here, by py-ecc in test_certificates.py.
+contract CertificatesTest is Signers {
     /// Of no run and without signers: assemble() begins a new one.
     Group private none;
 
@@ -389,87 +380,5 @@ contract CertificatesTest is Scene {
     function _refuseEcdsa(bytes memory signatures, bytes memory refusal) private {
         vm.expectRevert(refusal);
         certificates.verifyEcdsa(run, ROUND, MODEL, signatures);
-    }
-
-    /* SIGNATURES */
-
-    function _secret(address account) private pure returns (uint256) {
-        return uint160(account);
-    }
-
-    /// A sum of addresses is below the curve's order.
-    function _secretOf(address[] memory accounts) private pure returns (uint256 sum) {
-        for (uint256 i; i < accounts.length; ++i) {
-            sum += _secret(accounts[i]);
-        }
-    }
-
-    function _key(address account) private view returns (bytes memory) {
-        return _keyOf(_secret(account));
-    }
-
-    function _keys(address[] memory accounts) private view returns (bytes memory keys) {
-        for (uint256 i; i < accounts.length; ++i) {
-            keys = bytes.concat(keys, _key(accounts[i]));
-        }
-    }
-
-    function _keyOf(uint256 secret) private view returns (bytes memory) {
-        BLS.G2Point[] memory points = new BLS.G2Point[](1);
-        points[0] = Bls.negatedGenerator();
-        return abi.encode(BLS.msm(points, _scalar(ORDER - secret)));
-    }
-
-    function _sign(uint256 secret, bytes32 signed, bytes memory tag) private view returns (bytes memory) {
-        BLS.G1Point[] memory points = new BLS.G1Point[](1);
-        points[0] = Bls.hashToG1(abi.encodePacked(signed), tag);
-        return abi.encode(BLS.msm(points, _scalar(secret)));
-    }
-
-    function _scalar(uint256 factor) private pure returns (bytes32[] memory scalars) {
-        scalars = new bytes32[](1);
-        scalars[0] = bytes32(factor);
-    }
-
-    function _one() private pure returns (bytes32) {
-        return bytes32(uint256(1));
-    }
-
-    function _proof(address account) private view returns (bytes memory) {
-        return _sign(_secret(account), _possession(account, _key(account)), POSSESSION_TAG);
-    }
-
-    function _ecdsa(uint256 key) private view returns (bytes memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, _certificate(ROUND));
-        return abi.encodePacked(r, s, v);
-    }
-
-    /// Two trainers' signatures in the order of their addresses.
-    function _pair() private view returns (bytes memory low, bytes memory high) {
-        (low, high) = (_ecdsa(keyOf(0)), _ecdsa(keyOf(1)));
-        if (trainer(0) > trainer(1)) (low, high) = (high, low);
-    }
-
-    function _certificate(uint16 round) private view returns (bytes32) {
-        bytes32 kind = keccak256("Certificate(uint256 run,uint16 round,bytes32 digest)");
-        return _digest(keccak256(abi.encode(kind, run, round, MODEL)));
-    }
-
-    function _possession(address account, bytes memory key) private view returns (bytes32) {
-        bytes32 kind = keccak256("Possession(address account,bytes key)");
-        return _digest(keccak256(abi.encode(kind, account, keccak256(key))));
-    }
-
-    function _digest(bytes32 said_) private view returns (bytes32) {
-        bytes32 domain = keccak256(
-            abi.encode(
-                keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
-                keccak256("Gradmint"),
-                keccak256("1"),
-                block.chainid,
-                certificates
-            )
-        );
-        return keccak256(abi.encodePacked(hex"1901", domain, said_));
     }
 }

@@ -47,7 +47,7 @@ QUICK = (
     help="Data alike for everyone, or each trainer's own part by Dirichlet(0.3) over labels.  [default: both]",
 )
 @click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Runs of each cell.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The first of them.")
+@click.option("--seed", type=click.IntRange(min=0), help=f"The first of them.  [default: 0; {QUICK_SEED} with --quick]")
 @click.option("--trainers", type=click.IntRange(4, 64), default=16, show_default=True, help="Seats of a run.")
 @click.option("--rounds", type=click.IntRange(2, 200), default=16, show_default=True, help="Of a run.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Processes, of one thread each.")
@@ -77,7 +77,7 @@ def train(
     shares: tuple[int, ...],
     skews: tuple[str, ...],
     seeds: int,
-    seed: int,
+    seed: int | None,
     trainers: int,
     rounds: int,
     jobs: int,
@@ -106,13 +106,14 @@ def train(
 
     if quick:
         rules, shares, skews, jobs = (rules or (DEFAULT,), shares or (31,), skews or ("dirichlet",), 1)
-        attacks, seed = attacks or QUICK, seed or QUICK_SEED
+        attacks = attacks or QUICK
+    first = (QUICK_SEED if quick else 0) if seed is None else seed
     grid = Grid(
         attacks=_known("attack", attacks, tuple(ATTACKS)),
         rules=_known("rule", rules, tuple(RULES)),
         shares=shares or SHARES,
         skews=skews or SKEWS,
-        seeds=tuple(range(seed, seed + seeds)),
+        seeds=tuple(range(first, first + seeds)),
         peers=trainers,
         rounds=rounds,
     )

@@ -88,9 +88,10 @@ def demo(
     """Start a chain, deploy, open and fund a run, let trainers and verifiers loose on it as processes, claim, audit.
 
     Exit code 0 only if the audit is clean, every wei is accounted for, the task's target was met, no adversary earned
-    as much as the least-paid honest trainer, and no lying verifier earned anything. With --propose also: every false
-    proposal was refuted, its bond lost, its round proposed anew, and nobody honest lost a bond. With --with-reputation
-    also: at the end every honest trainer is paid by a rating, and no cheat by as high a one.
+    as much as the least-paid honest trainer, no lying verifier earned anything, and no honest one lost stake to a
+    planter. With --propose also: every false proposal was refuted, its bond lost, its round proposed anew, and nobody
+    honest lost a bond. With --with-reputation also: in the end every honest trainer is paid by a rating, and no cheat
+    by as high a one.
 
     \b
     Examples:

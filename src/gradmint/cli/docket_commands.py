@@ -111,11 +111,10 @@ def bond(rpc: str, deployment: Path, run_: int, keystore: Path | None, amount: i
 @keystore_option
 @click.option("--amount", type=click.IntRange(min=1), help="In wei; all that is not locked by default.")
 def unbond(rpc: str, deployment: Path, run_: int, keystore: Path | None, amount: int | None) -> None:
-    """Take back bonds that are not locked, rewards for refutations included."""
+    """Take back bonds that are not locked, rewards for refutations and exposures included."""
     from ..ports.chain import Unbond
 
     chain = connect(rpc, deployment, keystore)
-    _terms(chain, run_)
     held = chain.bond_of(run_, chain.account)
     free_wei = held.amount_wei - held.locked_wei
     if amount is None and free_wei == 0:
@@ -130,7 +129,7 @@ def unbond(rpc: str, deployment: Path, run_: int, keystore: Path | None, amount:
 @run_option
 @keystore_option
 def pool(rpc: str, deployment: Path, run_: int, keystore: Path | None) -> None:
-    """Move the budget's part of lost bonds into the budget; after the run's end it is burned."""
+    """Move the budget's part of lost bonds and stakes into the budget; after the run's end it is burned."""
     from ..ports.chain import Pool
     from ..spec.events import Pooled
 
@@ -138,6 +137,6 @@ def pool(rpc: str, deployment: Path, run_: int, keystore: Path | None) -> None:
 
     def tell(receipt: Receipt) -> str:
         amount_wei = sum(event.amount_wei for event in receipt.events if isinstance(event, Pooled))
-        return f"run {run_}: {amount_wei} wei of lost bonds moved"
+        return f"run {run_}: {amount_wei} wei of lost bonds and stakes moved"
 
     transact(chain, Pool(run=run_), tell)

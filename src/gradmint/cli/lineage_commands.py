@@ -80,7 +80,7 @@ def catch_up(
     torch.set_num_threads(1)
     chain, store, run_ = open_source(rpc, deployment, store, run_, recorded)
     ledger = Follower(chain, run_).ledger
-    vouched = {} if certificate is None else dict([_vouched(certificate, run_, rpc, deployment, recorded)])
+    vouched = {} if certificate is None else _vouched(certificate, run_, rpc, deployment, recorded)
     rounds: list[dict[str, object]] = []
 
     def note(replica: Replica, last: int) -> None:
@@ -129,8 +129,8 @@ def catch_up(
         click.echo(f"written to {out}")
 
 
-def _vouched(path: Path, run: int, rpc: str, deployment: Path, recorded: Path | None) -> tuple[int, bytes]:
-    """Round and digest of a certificate that holds, by more than 2/3 of the stake. Raises CertificateRefused."""
+def _vouched(path: Path, run: int, rpc: str, deployment: Path, recorded: Path | None) -> dict[int, bytes]:
+    """Digest by round of a certificate that holds, by more than 2/3 of the stake. Raises CertificateRefused."""
     from .certificate_commands import verdict_on
 
     verdict = verdict_on(path, rpc, deployment, recorded)
@@ -139,7 +139,7 @@ def _vouched(path: Path, run: int, rpc: str, deployment: Path, recorded: Path | 
             f"{path} certifies run {verdict.checkpoint.run} by {verdict.stake_wei} of {verdict.total_wei} wei, "
             f"expected run {run} and more than 2/3: collect more signatures"
         )
-    return verdict.checkpoint.round, verdict.checkpoint.digest
+    return {verdict.checkpoint.round: verdict.checkpoint.digest}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What a demo promises, held against its audit."""
+"""What the demo promises, checked against the audit of what it played."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ CULPRIT = "embezzler"  # the verifier that proposes false settlements
 LYING_ROUNDS = 12  # rounds in which it has two turns at least, with up to four verifiers
 
 
-def broken_promises(plan: Plan, cast: Sequence[Participant], found: Audit, rows: list[Outcome]) -> list[str]:
-    """What of it did not hold, in words."""
-    broken = _broken_exposures(cast, found.ledger)
+def broken_promises(plan: Plan, cast: Sequence[Participant], found: Audit, rows: Sequence[Outcome]) -> list[str]:
+    """What does not hold of a finished demo, for people."""
     if found.divergence is not None:
         return [f"audit: {found.divergence}"]
+    broken = broken_exposures(plan, cast, found.ledger)
     balance = found.balance
     assert balance is not None
     # All was claimed or refunded by now, so the audited contract is empty to the last wei.
@@ -57,11 +57,15 @@ def broken_promises(plan: Plan, cast: Sequence[Participant], found: Audit, rows:
     return broken
 
 
-def _broken_exposures(cast: Sequence[Participant], ledger: Ledger) -> list[str]:
+def broken_exposures(plan: Plan, cast: Sequence[Participant], ledger: Ledger) -> list[str]:
+    """Who looks keeps its stake; who never does loses some, where every header is asked for."""
     strategies = {bytes.fromhex(person.account.address[2:]): person.strategy for person in cast}
-    expected = {"rubber-stamp"} if {"planter", "rubber-stamp"} <= set(strategies.values()) else set()
-    wrong = {strategies.get(row.account, "") for row in ledger.seized} ^ expected
-    return [f"not exactly who did not look lost stake: {ledger.seized}"] if wrong else []
+    losers = {strategies.get(row.account, "") for row in ledger.seized}
+    broken = [f"a verifier that looks lost stake: {ledger.seized}"] if losers & {"honest", CULPRIT} else []
+    all_asked = plan.trainers <= ledger.terms.assigned_trainers
+    if all_asked and {"planter", "rubber-stamp"} <= set(strategies.values()) and "rubber-stamp" not in losers:
+        broken.append("a verifier that does not look kept its stake beside a planter")
+    return broken
 
 
 def _broken_proposals(plan: Plan, cast: Sequence[Participant], found: Audit) -> list[str]:

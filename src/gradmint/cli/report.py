@@ -180,6 +180,9 @@ class Page:
         if self.refutations:
             lost_wei = sum(int(row.get(f"{key}_wei", 0)) for row in self.refutations for key in PARTS)
             rows.append(("Proposals refuted", str(len(self.refutations)), f"bonds of {tokens(lost_wei)} tokens lost"))
+        if self.ledger.exposed:
+            lost_wei = sum(row.lost_wei for row in self.ledger.seized)
+            rows.append(("Plants exposed", str(len(self.ledger.exposed)), f"stakes of {tokens(lost_wei)} tokens lost"))
         rows.append(("Tokens slashed", tokens(slashed_wei), "from verifiers’ stakes"))
         if self.rounds:
             gas = sum(sum(round_.gas.values()) for round_ in self.rounds)

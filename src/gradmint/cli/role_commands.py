@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..roles import CHECKPOINT_EVERY
 from ..spec.errors import SettingsError
 from ..spec.types import Role
 from .settings import (
@@ -28,8 +29,6 @@ from .settings import (
 
 if TYPE_CHECKING:
     from ..roles.desk import Desk
-
-CHECKPOINT_EVERY = 10  # where roles.replica looks first
 
 
 def seat_options(command: F) -> F:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -66,7 +67,7 @@ def faucet(
 
     Before 'gradmint deploy' there is no token yet: --tokens 0 gives ether alone.
 
-    
+    \b
     Examples:
       gradmint faucet --tokens 0 0x1234...
       gradmint faucet --keystore sponsor.json 0x1234... 0xabcd...
@@ -286,11 +287,12 @@ def relearn(manifest: Manifest, changes: tuple[str, ...]) -> Manifest:
 
 def override(params: _Terms, overrides: tuple[str, ...], option: str = "--set") -> _Terms:
     """``params`` with NAME=VALUE settings applied. Raises SettingsError."""
-    known = {field.name for field in fields(params)} - {"manifest", "model", "words", "penalty_bps"}
+    own = {"manifest", "model", "words", "assigned_trainers"}  # the manifest's
+    known = {field.name for field in fields(params)} - own - {"penalty_bps"}
     changes: dict[str, Any] = {}
     for item in overrides:
         name, _, value = item.partition("=")
-        if name not in known or not value.lstrip("-").isdigit():
+        if name not in known or not re.fullmatch("-?[0-9]+", value):
             raise SettingsError(f"{option} {item}: expected NAME=INTEGER with a name of {', '.join(sorted(known))}")
         changes[name] = int(value)
     return replace(params, **changes)

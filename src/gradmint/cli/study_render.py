@@ -53,7 +53,7 @@ def show_attacks(teams: Sequence[RedTeam]) -> None:
         for row in team.attacks:
             table.add_row(
                 *(row.name, rate_text(row.one), rate_text(row.three), rate_text(row.quorum)),
-                style=_style(row.three),
+                style="" if row.caught else "yellow",
             )
         for rule in team.rules:
             table.add_row(rule.name, rule.outcome, "", "", style="" if rule.caught else "yellow")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..roles.rounds import holder
+from ..roles.rounds import holder, seized_by
 from ..spec import mechanism, rating
 from ..spec.ledger import Ledger
 from ..spec.params import ETHER_WEI, Params
@@ -352,7 +352,7 @@ def exposures(ledger: Ledger) -> list[dict[str, Any]]:
     """Planted updates that verifiers called OK, and who lost what to whom."""
     found = []
     for event in ledger.exposed:
-        rows = [row for row in ledger.seized if row.tx_hash == event.tx_hash]
+        rows = seized_by(ledger, event)
         lost = {hexed(row.account): str(row.lost_wei) for row in rows}
         money = {"lost_wei": lost, "reward_wei": str(sum(row.reward_wei for row in rows))}
         found.append({"round": event.round, "trainer": event.trainer, "exposer": hexed(event.exposer)} | money)

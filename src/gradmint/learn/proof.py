@@ -209,7 +209,7 @@ def check_interval(
         if words != before.words:
             bits = distance_bits(words, before.words)
             return Finding(ratio=math.inf, reason=f"{what}: the state opened lies {bits} bits from its own mark")
-        if any(abs(a - b) > SAME_NORM * b for a, b in zip(norms, before.norms, strict=True)):
+        if not all(math.isclose(a, b, rel_tol=SAME_NORM) for a, b in zip(norms, before.norms, strict=True)):
             return Finding(
                 ratio=math.inf, reason=f"{what}: the state opened has norms {norms}, its mark {before.norms}"
             )

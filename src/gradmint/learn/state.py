@@ -21,6 +21,7 @@ from .optimisers import OPTIMISERS
 from .tasks import Batch, Task
 
 MAX_HEADER_BYTES = 1 << 20
+MOST_VALUES = (1 << 31) - 1  # what positions in updates reach
 OUTER = "outer."  # what names of the outer optimiser's buffers begin with in a file, and no parameter's name does
 
 
@@ -52,8 +53,8 @@ class Layout:
 
     @classmethod
     def of(cls, model: nn.Module) -> Layout:
-        """Raises ManifestError for a model with buffers in its state, parameters that are not float32, or names that
-        the outer optimiser's buffers have in a checkpoint."""
+        """Raises ManifestError for a model with buffers in its state, parameters that are not float32, or too many, or
+        names that the outer optimiser's buffers have in a checkpoint."""
         buffers = dict(sorted(model.named_buffers()))
         if kept := sorted(buffers.keys() & model.state_dict().keys()):
             raise ManifestError(
@@ -67,11 +68,16 @@ class Layout:
         taken = [name for name, _ in named if name.startswith(OUTER)]
         if taken:
             raise ManifestError(f"model has parameters {taken}, names of the outer optimiser's; rename that module")
-        return cls(
+        layout = cls(
             names=tuple(n for n, _ in named),
             shapes=tuple(tuple(p.shape) for _, p in named),
             constants=tuple((n, f"{b.dtype} {list(b.shape)}") for n, b in buffers.items()),
         )
+        if layout.dimension > MOST_VALUES:
+            raise ManifestError(
+                f"model has {layout.dimension:,} values, at most {MOST_VALUES:,} have places in updates"
+            )
+        return layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

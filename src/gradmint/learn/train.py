@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from . import proof
-from .codec import Mark, Update, approximate
+from .codec import Mark, Update, approximate_each
 from .manifest import Manifest
 from .shards import assigned_indices
 from .state import State
 from .steps import LocalSteps, Progress
 from .tasks import Task
 
-__all__ = ["Trained", "assigned_indices", "compress", "local_round"]
+__all__ = ["Trained", "assigned_indices", "compress", "compress_each", "local_round"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +63,18 @@ def compress(delta: Tensor, residual: Tensor | None, manifest: Manifest) -> tupl
     ``residual`` is float32 [d], None before the first update. A delta that is not finite leaves a residual of zero, and
     so does an update quantised at random, whose mean is right already: fed back, its noise would outgrow the delta.
     """
-    whole = delta if residual is None else residual * manifest.training.error_feedback + delta
-    update = approximate(whole, manifest.codec.table(len(whole)))
-    if not update.finite or manifest.codec.kind == "private":
-        return update, torch.zeros_like(delta)
-    left = whole.clone() if whole is delta else whole
-    update.add_to(left.numpy(), -1)
-    return update, left
+    updates, left = compress_each(delta[None], None if residual is None else residual[None], manifest)
+    return updates[0], left[0]
+
+
+def compress_each(deltas: Tensor, residuals: Tensor | None, manifest: Manifest) -> tuple[Sequence[Update], Tensor]:
+    """:func:`compress` of each row of float32 [n, d], to the same bits."""
+    wholes = deltas if residuals is None else residuals * manifest.training.error_feedback + deltas
+    updates = approximate_each(wholes, manifest.codec.table(wholes.shape[1]))
+    left = wholes.clone() if wholes is deltas else wholes
+    for row, update in zip(left, updates, strict=True):
+        if not update.finite or manifest.codec.kind == "private":
+            row.zero_()
+        else:
+            update.add_to(row.numpy(), -1)
+    return updates, left

@@ -23,6 +23,7 @@ _ANSWER_BYTES = 64 * 1024  # of any answer that is no blob
 _READ_BYTES = 64 * 1024
 _CONNECT_S = 5.0
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 1.0
+_LEAST_ASK_S = 0.5  # for what the node has itself
 # The client passes urllib3 an argument of Python 2's days; its users can do nothing about the warning.
 warnings.filterwarnings("ignore", message="The 'strict' parameter", category=FutureWarning)
 
@@ -111,12 +112,15 @@ class IpfsStore:
         return check_digest(blob, digest, self._node)
 
     def wait(self, digest: bytes, timeout_s: float) -> bool:
-        """The node itself waits for the blob, from peers or from another ``put``; this side only asks again."""
+        """The node itself waits for the blob, from peers or from another ``put``; this side only asks again.
+
+        It is asked once even when there is no time: whoever waited in vain for one blob still learns of the others.
+        """
         cid = cid_of(digest)
         deadline = time.monotonic() + timeout_s
         pause_s = _FIRST_PAUSE_S
-        while (left_s := deadline - time.monotonic()) > 0:
-            request_s = min(left_s, self.timeout_s)
+        while True:
+            request_s = min(max(_LEAST_ASK_S, deadline - time.monotonic()), self.timeout_s)
             try:
                 self._ask("/block/stat", (cid,), {"timeout": f"{request_s:.3f}s"}, _ANSWER_BYTES, request_s)
                 return True
@@ -124,9 +128,11 @@ class IpfsStore:
                 raise StoreUnreachable(f"{self._node} answers with over {_ANSWER_BYTES} bytes: {_NOT_KUBO}") from error
             except BlobMissing:
                 # A node without peers answers at once; one that waited has used up the time already.
-                time.sleep(max(0.0, min(pause_s, deadline - time.monotonic())))
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    return False
+                time.sleep(min(pause_s, left_s))
                 pause_s = min(2 * pause_s, _LAST_PAUSE_S)
-        return False
 
     @property
     def _node(self) -> str:

@@ -5,6 +5,7 @@ The names are real CIDs, so ``ipfs block put`` of a file publishes it under the 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
@@ -15,6 +16,7 @@ from ..spec.errors import BlobCorrupt, BlobMissing, Oversize, StoreUnreachable
 from .cid import MAX_BLOB_BYTES, check_digest, check_size, cid_of, digest_of
 
 _TEMPORARY = ".put-"  # never a CID, so readers cannot meet one
+_LINK_OR_SOCKET = (errno.ELOOP, errno.ENXIO)  # what opening one says
 _FIRST_POLL_S, _LAST_POLL_S = 0.005, 0.05
 
 
@@ -68,15 +70,18 @@ class LocalStore:
         try:
             # Not following links and not blocking: a link out of the directory or a pipe in it is no blob.
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                os.close(handle)
+                raise BlobCorrupt(f"{path} is no regular file, {digest.hex()} was asked for: remove it")
             with os.fdopen(handle, "rb") as file:
-                status = os.fstat(handle)
-                if not stat.S_ISREG(status.st_mode):
-                    raise BlobCorrupt(f"{path} is no regular file, {digest.hex()} was asked for: remove it")
                 check_size(status.st_size, max_bytes, str(path))
                 blob = file.read(max_bytes + 1)  # the file may have grown since
         except FileNotFoundError:
             raise BlobMissing(f"blob {path.name} is not in {self.directory}: its author has not published it") from None
         except OSError as error:
+            if error.errno in _LINK_OR_SOCKET:
+                raise BlobCorrupt(f"{path} is no regular file, {digest.hex()} was asked for: remove it") from error
             raise StoreUnreachable(f"{path}: {error}: check the directory's owner and its disk") from error
         check_size(len(blob), max_bytes, str(path))
         return check_digest(blob, digest, str(path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from ..spec import docket, mechanism, plant
+from ..spec import mechanism, plant
 from ..spec.docket import Record
 from ..spec.events import Exposed, Seized
 from ..spec.keccak import keccak256
@@ -57,20 +57,8 @@ class Exposures(Settlement):
     def _seize(self, run: Run, account: bytes, beneficiary: bytes, recorded_wei: int) -> None:
         params = run.params
         taken_wei = plant.seized_wei(params, recorded_wei, run.stakes_wei[account])
-        reward_wei, burn_wei, pool_wei = docket.split_bond(taken_wei, params.challenger_bps, params.burn_bps)
         run.stakes_wei[account] -= taken_wei
-        self._change_bond(run, beneficiary, amount_wei=reward_wei)
-        run.burnable_wei += burn_wei
-        run.poolable_wei += pool_wei
-        self._emit(
-            run,
-            Seized,
-            account=account,
-            beneficiary=beneficiary,
-            reward_wei=reward_wei,
-            burn_wei=burn_wei,
-            pool_wei=pool_wei,
-        )
+        self._share_out(run, Seized, account, beneficiary, taken_wei)
         if mechanism.is_ejected(run.stakes_wei[account], params.verifier_stake_wei):
             self._retire(run, account)
 

@@ -14,6 +14,7 @@ from ..spec.events import (
     Joined,
     Pooled,
     Rated,
+    Seized,
     Slashed,
     Unbonded,
     Withdrawn,
@@ -245,16 +246,22 @@ class Stakes(State):
         self._change_bond(run, account, locked_wei=-run.params.proposal_bond_wei)
 
     def _forfeit(self, run: Run, account: bytes, beneficiary: bytes) -> None:
-        params = run.params
-        bond_wei = params.proposal_bond_wei
-        reward_wei, burn_wei, pool_wei = docket.split_bond(bond_wei, params.challenger_bps, params.burn_bps)
+        bond_wei = run.params.proposal_bond_wei
         self._change_bond(run, account, amount_wei=-bond_wei, locked_wei=-bond_wei)
+        self._share_out(run, Forfeited, account, beneficiary, bond_wei)
+
+    def _share_out(
+        self, run: Run, event: type[Forfeited | Seized], account: bytes, beneficiary: bytes, amount_wei: int
+    ) -> None:
+        """Of what the account lost."""
+        params = run.params
+        reward_wei, burn_wei, pool_wei = docket.split_bond(amount_wei, params.challenger_bps, params.burn_bps)
         self._change_bond(run, beneficiary, amount_wei=reward_wei)
         run.burnable_wei += burn_wei
         run.poolable_wei += pool_wei
         self._emit(
             run,
-            Forfeited,
+            event,
             account=account,
             beneficiary=beneficiary,
             reward_wei=reward_wei,

@@ -60,7 +60,7 @@ WORDS = {
     "NotFinalYet": "the stake answers for rounds up to {1} of run {0}, settled are {2}: run gradmint settle --follow",
     "StillOnDuty": f"{{1}} is on the committee of run {{0}} until the round is over: {_POKE} when it is overdue",
     "NothingToBurn": "nothing was slashed or paid for seats in run {0} since the last burn: nothing to do",
-    "NothingToPool": "no bond was lost in run {0} since the last pooling: nothing to do",
+    "NothingToPool": "nothing was lost to the budget of run {0} since the last pooling: nothing to do",
     "RoundRows": "at byte {0} the rows are none of a round, from the phase that opened it on: bring all, in order",
     "BlobMismatch": "the trainer first submitted {0}, the blob hashes to {1}: bring the update that counted",
     "NotPlanted": "the update's words are not those of {0} and secret {1}: only who planted it exposes it",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import time
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from ..spec.errors import ChainError, ChainUnreachable, SettingsError
 _MAX_BYTES = 64 << 20
 _READ_BYTES = 1 << 16
 _CONNECT_S = 3.0
+_QUANTITY = re.compile("0x[0-9a-fA-F]{1,64}")
 _BUSY = frozenset({429, 502, 503, 504})
 
 
@@ -134,11 +136,8 @@ class Rpc:
 
 def as_int(value: object, what: str) -> int:
     """A quantity in hex of at most 256 bits. Raises ChainError."""
-    if isinstance(value, str) and value.startswith("0x") and len(value) <= 66:
-        try:
-            return int(value[2:], 16)
-        except ValueError:
-            pass
+    if isinstance(value, str) and _QUANTITY.fullmatch(value):
+        return int(value[2:], 16)
     raise ChainError(f"the node gives {what} as {value!r:.80}, expected a number in hex")
 
 

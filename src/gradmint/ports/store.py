@@ -21,5 +21,5 @@ class Store(Protocol):
         ...
 
     def wait(self, digest: bytes, timeout_s: float) -> bool:
-        """Block until the blob is there; False when ``timeout_s`` passes first."""
+        """Block until the blob is there; False when ``timeout_s`` passes first. With none left, one look is taken."""
         ...

@@ -2,3 +2,6 @@
 
 The driver does the waiting, sending and resuming.
 """
+
+#: Rounds, unless a publisher chooses otherwise: where checkpoints are looked for first.
+CHECKPOINT_EVERY = 10

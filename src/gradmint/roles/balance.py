@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from ..ports.chain import BondAccount, ChainReader, Clock, DocketSlot, Escrow, LiveChallenge, RecordSlot
 from ..spec import docket, tree
 from ..spec.errors import Divergence
-from ..spec.events import Exposed, Forfeited, Position, Seized
-from ..spec.fixed import bps_down
+from ..spec.events import Forfeited, Seized
 from ..spec.keccak import keccak256
 from ..spec.ledger import Ledger
 from ..spec.round import Seat
 from ..spec.types import Role
-from .rounds import holder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,65 +202,33 @@ def _check_claims(head: Head, ledger: Ledger) -> None:
 def _check_stakes(head: Head, ledger: Ledger) -> None:
     seats = seats_of(ledger)
     for seat in seats:
-        seized = [row for row in ledger.seized if row.account == seat.account]
-        staked_wei = seat.stake_wei + ledger.slashed_wei.get(seat.account, 0) + sum(row.lost_wei for row in seized)
-        expected, due_wei = losses(ledger, seat.account, staked_wei)
+        seized_wei = sum(row.lost_wei for row in ledger.seized if row.account == seat.account)
         found = ledger.slashed_wei.get(seat.account, 0)
+        expected = slashes_wei(ledger, seat.account, seat.stake_wei + found + seized_wei)
         if expected != found:
             raise Divergence(None, f"slashes of 0x{seat.account.hex()}", expected, found, "not what settlements give")
-        terms = ledger.terms
-        for row in seized:
-            split = docket.split_bond(due_wei.get(row.position, 0), terms.challenger_bps, terms.burn_bps)
-            if split != (row.reward_wei, row.burn_wei, row.pool_wei):
-                was = (row.reward_wei, row.burn_wei, row.pool_wei)
-                raise Divergence(None, f"stake that 0x{seat.account.hex()} lost", split, was, "not what exposures give")
         expected = seat.stake_wei - ledger.withdrawn_wei.get(seat.account, 0)
         if expected != head.stakes_wei[seat.account]:
             found, why = head.stakes_wei[seat.account], "joined - slashed - withdrawn"
             raise Divergence(None, f"stake of 0x{seat.account.hex()}", expected, found, why)
-    for account in (ledger.slashed_wei.keys() | {row.account for row in ledger.seized}) - {
-        seat.account for seat in seats
-    }:
-        raise Divergence(
-            None, f"slashes of 0x{account.hex()}", 0, ledger.slashed_wei.get(account, 0), "it has no stake"
-        )
+    for account in ledger.slashed_wei.keys() - {seat.account for seat in seats}:
+        raise Divergence(None, f"slashes of 0x{account.hex()}", 0, ledger.slashed_wei[account], "it has no stake")
 
 
-def losses(ledger: Ledger, account: bytes, staked_wei: int) -> tuple[int, dict[Position, int]]:
-    """What final settlements took of a stake, in all, and what each exposure did, by its row: one after the other, and
-    never more than is left. Raises Divergence."""
-    due: list[tuple[Position, int, bool]] = []
-    for round_ in ledger.rounds:
-        if round_.settled and round_.execution:
-            due += [
-                (round_.settled.position, wei, False) for who, wei in round_.execution.effects.slashed if who == account
-            ]
-    for event in ledger.exposed:
-        for row, recorded_wei in seizures(ledger, event):
-            if row.account == account:
-                due.append((row.position, bps_down(recorded_wei, ledger.terms.slash_bps), True))
-    slashed_wei, seized_wei = 0, {}
-    for position, wei, is_seized in sorted(due):
-        taken_wei = min(wei, staked_wei)
-        staked_wei -= taken_wei
-        if is_seized:
-            seized_wei[position] = taken_wei
-        else:
-            slashed_wei += taken_wei
-    return slashed_wei, seized_wei
-
-
-def seizures(ledger: Ledger, event: Exposed) -> list[tuple[Seized, int]]:
-    """Rows of what an exposure took, each with the stake that the round recorded. Raises Divergence."""
-    record = ledger.rounds[event.round - 1].record
-    rows = [row for row in ledger.seized if row.tx_hash == event.tx_hash and row.position > event.position]
-    guilty = [v for v in range(record.verifiers) if event.guilty >> v & 1] if record else []
-    accounts = [holder(ledger, Role.VERIFIER, v, event.round).account for v in guilty]
-    found = [row.account for row in rows[: len(guilty)]]
-    if record is None or found != accounts:
-        who, whom = (", ".join(f"0x{account.hex()}" for account in some) for some in (accounts, found))
-        raise Divergence(event.round, f"who lost stake for trainer {event.trainer}", who, whom, "not who was guilty")
-    return [(row, record.stakes_wei[v]) for v, row in zip(guilty, rows, strict=False)]
+def slashes_wei(ledger: Ledger, account: bytes, staked_wei: int) -> int:
+    """What final settlements took of a stake in all: each at most what those before it, and exposures, had left."""
+    slashes = [
+        (round_.settled.position, wei)
+        for round_ in ledger.rounds
+        if round_.settled and round_.execution
+        for who, wei in round_.execution.effects.slashed
+        if who == account
+    ]
+    slashed_wei = 0
+    for position, wei in slashes:  # rounds settle in order
+        seized_wei = sum(row.lost_wei for row in ledger.seized if row.account == account and row.position < position)
+        slashed_wei += min(wei, staked_wei - seized_wei - slashed_wei)
+    return slashed_wei
 
 
 def _check_bonds(head: Head, ledger: Ledger) -> None:

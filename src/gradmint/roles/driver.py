@@ -153,7 +153,10 @@ class Driver:
         return patiently(lambda: self._await_round(number))
 
     def see_to(self, errand: Callable[[], Duty]) -> None:
-        """One look at an errand, after what the last process left under way. Raises Unfunded, ChainUnreachable."""
+        """One look at an errand, after what the last process left under way. Raises as :meth:`perform`."""
+        patiently(lambda: self._see_to(errand))
+
+    def _see_to(self, errand: Callable[[], Duty]) -> None:
         if self._outbox.resume():
             self.follower.refresh()
         self._run(len(self.follower.ledger.rounds), errand())
@@ -262,7 +265,7 @@ class Driver:
         ledger = self.follower.ledger
         if self.errand is not None:
             before = ledger.transcript
-            self.see_to(self.errand)
+            self._see_to(self.errand)
             if ledger.transcript != before:
                 return  # look again before waiting: what is waited for may have come
         live = ledger.rounds and ledger.phase is not Phase.ENDED

@@ -22,7 +22,7 @@ class Rebuilt:
     round: int
     model: bytes  # its digest
     start: Start
-    compared: int  # models of the way, this one included, that were compared with what committees attested
+    compared: int  # models of the way, first and last included, that were compared with what others say of them
     attested: bool  # whether this one was; the last round's is by nobody yet
     seconds: float
 

@@ -72,12 +72,13 @@ class Planter(TrainerStrategy):
             self._seen.add(round_.number)
 
     def _open(self) -> Iterator[Round]:
-        """Rounds whose record the chain has and that were not looked at: a direct run keeps the latest only."""
+        """Rounds whose record the chain has and that were not looked at: a direct run keeps the latest only. Who has
+        lost its seat since, as the weakest is likely to, exposes still."""
         ledger, me = self.desk.ledger, self.desk.seat.index
         recorded = [round_ for round_ in ledger.rounds if round_.record]
         exposed = {event.round for event in ledger.exposed if event.trainer == me}
         for round_ in recorded[-1:] if ledger.is_direct else ledger.unsettled():
-            if round_.number in self._seen | exposed or not self.desk.take_part(round_.number):
+            if round_.number in self._seen | exposed or round_.number < self.desk.seat.since_round:
                 continue
             agreed = round_.settlement is not None and round_.settlement.consensus is not None
             if ledger.is_direct and not (agreed or round_.is_over or round_.active == round_.eligible):

@@ -1,4 +1,5 @@
-"""A run's events folded with suspicion: each settlement, refutation, forfeit and price is worked out again as it comes.
+"""A run's events folded with suspicion: each settlement, refutation, exposure, lost bond and price is worked out again
+as it comes.
 
 What cannot be told from the events alone is left to the auditor.
 """
@@ -12,20 +13,25 @@ from ..spec.errors import Divergence, GradmintError
 from ..spec.events import (
     Challenged,
     Event,
+    Exposed,
     Forfeited,
     Funded,
     Joined,
+    Opened,
     PhaseOpened,
     Pooled,
     Proposed,
     Refuted,
+    Seized,
     Settled,
 )
 from ..spec.ledger import Ledger
 from ..spec.params import Params
+from ..spec.plant import assigned, seized_wei, waved_through
 from ..spec.registration import next_price_wei, price_wei
-from ..spec.types import Phase
+from ..spec.types import Phase, Role
 from .docket import difference, first_false, honest
+from .rounds import holder
 
 _DOCKET = {Proposed: "propose", Challenged: "challenge", Refuted: "refute"}
 
@@ -54,6 +60,8 @@ class Replay:
     sent: dict[int, list[tuple[str, bytes]]] = field(default_factory=dict)
     _prices: Prices | None = None
     _pooled_wei: int = 0  # forfeited money on its way into the budget
+    #: Who is still to lose stake for the latest exposure: account, exposer, what the round recorded of its stake.
+    _guilty: list[tuple[bytes, bytes, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.run)
@@ -63,6 +71,10 @@ class Replay:
         ledger = self.ledger
         number = ledger.rounds[-1].number if ledger.rounds else None
         row = f"{type(event).__name__} at block {event.position[0]} log {event.position[1]}"
+        if (ledger.params is None) is not isinstance(event, Opened):
+            raise Divergence(
+                number, row, "one row that opens the run, before all others", repr(event)[:200], "it is not"
+            )
         try:
             if isinstance(event, Refuted):
                 self.refutations.append(self._refutation(event))
@@ -80,6 +92,10 @@ class Replay:
             self.sent.setdefault(event.round, []).append((_DOCKET[type(event)], event.tx_hash))
         elif isinstance(event, Forfeited):
             self._forfeited(event)
+        elif isinstance(event, Exposed):
+            self._exposed(event)
+        elif isinstance(event, Seized):
+            self._seized(event)
         elif isinstance(event, PhaseOpened):
             self._known_prices().opened(event)
         elif isinstance(event, Joined):
@@ -91,6 +107,7 @@ class Replay:
 
     def close(self, now_s: int, price_wei: int) -> None:
         """The last event has come, and the contracts ask ``price_wei`` for a seat. Raises Divergence."""
+        self._all_seized()
         if self.ledger.params is not None:
             self._known_prices().until(now_s)
             self._known_prices().now(now_s, price_wei)
@@ -152,6 +169,44 @@ class Replay:
             raise Divergence(
                 None, f"bond that 0x{event.account.hex()} lost", expected, found, "reward, burned and pooled wei"
             )
+
+    def _exposed(self, event: Exposed) -> None:
+        """By the record that the chain has now: another takes its place when everyone is called in."""
+        self._all_seized()
+        ledger, trainer, name = self.ledger, event.trainer, f"exposure of trainer {event.trainer}"
+        round_ = ledger.rounds[event.round - 1]
+        record = round_.record
+        if record is None or trainer not in round_.first_submissions:
+            raise Divergence(event.round, name, "an update in a recorded round", "none", "rows are missing")
+        if trainer not in assigned(round_, ledger.terms.assigned_trainers):
+            raise Divergence(event.round, name, "a trainer that the beacon drew", trainer, "nobody had to look")
+        careless = waved_through(trainer, round_.reports(ledger.terms.words), record.stakes_wei)
+        if event.guilty & ~careless:
+            raise Divergence(event.round, name, f"{careless:#x}", f"{event.guilty:#x}", "mask of who called it OK")
+        self._guilty = [
+            (holder(ledger, Role.VERIFIER, v, event.round).account, event.exposer, record.stakes_wei[v])
+            for v in range(record.verifiers)
+            if event.guilty >> v & 1
+        ]
+
+    def _seized(self, event: Seized) -> None:
+        ledger, terms = self.ledger, self.ledger.terms
+        account, exposer, recorded_wei = self._guilty.pop(0) if self._guilty else (b"", b"", 0)
+        seat = ledger.seat(account)
+        if seat is None or (event.account, event.beneficiary) != (account, exposer):
+            expected = f"0x{account.hex()} to 0x{exposer.hex()}" if account else "nobody"
+            found = f"0x{event.account.hex()} to 0x{event.beneficiary.hex()}"
+            raise Divergence(None, "who lost stake to whom", expected, found, "not who was exposed by whom")
+        left_wei = seat.stake_wei + event.lost_wei - ledger.withdrawn_wei.get(account, 0)
+        parts = split_bond(seized_wei(terms, recorded_wei, left_wei), terms.challenger_bps, terms.burn_bps)
+        if parts != (event.reward_wei, event.burn_wei, event.pool_wei):
+            was = (event.reward_wei, event.burn_wei, event.pool_wei)
+            raise Divergence(None, f"stake that 0x{account.hex()} lost", parts, was, "reward, burned and pooled wei")
+
+    def _all_seized(self) -> None:
+        if self._guilty:
+            names = ", ".join(f"0x{account.hex()}" for account, _, _ in self._guilty)
+            raise Divergence(None, "who lost stake to whom", names, "nobody", "it was exposed and keeps its stake")
 
     def _joined(self, event: Joined) -> None:
         seat = self.ledger.seat(event.account)

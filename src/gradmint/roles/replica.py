@@ -28,11 +28,11 @@ from ..spec.ledger import Ledger
 from ..spec.params import Params
 from ..spec.round import Round
 from ..spec.types import Phase, Verdict
+from . import CHECKPOINT_EVERY
 from .rounds import attested_after, closed, consensus_of
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT_EVERY = 10  # rounds, unless a publisher chooses otherwise: where checkpoints are looked for first
 FEW_ROUNDS = 3  # behind, that are rebuilt sooner than a checkpoint is found
 SEARCH_S = 30.0  # that looking for checkpoints may take: nodes search among their peers for each that is not there
 KEEP_EVERY_S = 2.0  # while many rounds are rebuilt
@@ -312,20 +312,20 @@ class Replica:
         """(rounds concluded, digest, file) of every cached state, newest first."""
         found = []
         for path in self._cache.glob("*.safetensors") if self._cache is not None else ():
-            number, _, name = path.stem.partition("-")
-            if number.isdigit() and re.fullmatch("[0-9a-f]{64}", name):
-                found.append((int(number), bytes.fromhex(name), path))
+            if name := re.fullmatch("([0-9]{1,5})-([0-9a-f]{64})", path.stem):
+                found.append((int(name[1]), bytes.fromhex(name[2]), path))
         return sorted(found, reverse=True)
 
     def _reread(self, ledger: Ledger, round_: Round) -> dict[int, Update]:
         """Updates of an earlier round whose bytes were valid, by the committee's verdicts."""
         consensus = consensus_of(ledger, round_)
-        base = round_.held()[1]
+        held, base = round_.held()
         updates: dict[int, Update] = {}
         if consensus is None or base is None:
             return updates
+        held = held - round_.barred  # as check_round does: what is said of the banned counts for nothing
         for trainer, submission in round_.first_submissions.items():
-            if trainer < len(consensus.rows) and consensus.rows[trainer].verdict in (Verdict.OK, Verdict.UNPROVEN):
+            if trainer in held and consensus.rows[trainer].verdict in (Verdict.OK, Verdict.UNPROVEN):
                 checked = self._check(submission.digest, _expected(ledger, round_, trainer, base))
                 if checked.update is not None:
                     updates[trainer] = checked.update
@@ -357,17 +357,21 @@ class Replica:
         return proof.join(index, parts, self.layout, taken)
 
     def _save(self) -> None:
+        """A disk that does not take it costs the next start some time, and nothing now."""
         if self._cache is None or self._kept == self.concluded:
             return
-        self._cache.mkdir(parents=True, exist_ok=True)
+        self._kept = self.concluded
         path = self._cache / f"{self.concluded}-{self.base.hex()}.safetensors"
         temporary = self._cache / "saving.part"
-        temporary.write_bytes(save(self.state, self.layout))
-        os.replace(temporary, path)
-        others = [other for _, _, other in self._cached() if other != path]
-        for stale in others[1:]:
-            stale.unlink(missing_ok=True)
-        self._kept = self.concluded
+        try:
+            self._cache.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(save(self.state, self.layout))
+            os.replace(temporary, path)
+            others = [other for _, _, other in self._cached() if other != path]
+            for stale in others[1:]:
+                stale.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("the model after round %d is not kept: %s", self.concluded, error)
 
 
 def _expected(ledger: Ledger, round_: Round, trainer: int, base: bytes) -> Expected:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ..learn.budget import doubts
 from ..spec.docket import Books
+from ..spec.events import Exposed, Seized
 from ..spec.ledger import Ledger
 from ..spec.round import Round, Seat
 from ..spec.types import Consensus, Role, Settlement
@@ -67,3 +68,9 @@ def holder(ledger: Ledger, role: Role, index: int, number: int) -> Seat:
         if (seat.role, seat.index) == (role, index) and seat.since_round <= number:
             return seat
     raise LookupError(f"nobody held {role.name.lower()} seat {index} in round {number}")
+
+
+def seized_by(ledger: Ledger, event: Exposed) -> list[Seized]:
+    """What one exposure took; a contract may send several in one transaction."""
+    later = [other.position for other in ledger.exposed if other.position > event.position]
+    return [row for row in ledger.seized if row.position > event.position and all(row.position < p for p in later)]

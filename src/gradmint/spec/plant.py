@@ -158,14 +158,14 @@ def _opens(kind: int, row: bytes, number: int) -> bool:
 
 def _size(kind: int, trainers: int) -> int:
     """Bytes of a row with its kind; 0 for kinds that no round's transcript has."""
-    sizes = {
+    sizes: dict[int, int] = {
         tr.Kind.PHASE: 65,
         tr.Kind.SUBMITTED: 39,
         tr.Kind.HELD: 34 + (trainers + 7) // 8,
         tr.Kind.COMMITTED: 34,
         tr.Kind.REVEALED: 66,
     }
-    return sizes.get(tr.Kind(kind), 0) if kind in set(tr.Kind) else 0
+    return sizes.get(kind, 0)
 
 
 def _row(event: Submitted | Held | Committed) -> bytes:

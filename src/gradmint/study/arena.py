@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import count
 
 import torch
@@ -20,12 +20,13 @@ from ..learn import outer, proof
 from ..learn.aggregate import AggregationSpec, Dense, aggregate
 from ..learn.assess import draw, midpoint_of, sampled_trainers, scales_of
 from ..learn.checks import Checked, mark_duplicates
-from ..learn.codec import Update, approximate
+from ..learn.codec import Update, approximate_each
 from ..learn.manifest import Manifest, preset
 from ..learn.shards import assigned_indices
 from ..learn.state import Network, State, initial_state
+from ..learn.tasks import Batch
 from ..learn.tasks.digits import DigitsTask, read_scans
-from ..learn.train import compress
+from ..learn.train import compress_each
 from ..learn.units import loss_micronats, micronats
 from ..spec.agreement import accepted
 from ..spec.errors import NotFinite
@@ -34,6 +35,7 @@ from ..spec.params import STANDARD
 from ..spec.seeds import derive, draw_distinct
 from ..spec.types import ABSENT_ROW, BPS, UNSAMPLED, Report, Role, Row, Standing, Verdict
 from .attacks import ATTACKS, Attack, View
+from .held import Held
 from .partition import dirichlet
 from .peers import Peers
 
@@ -167,10 +169,25 @@ def _assigned_sample(seed: int, skew: str, peers: int, round_: int, trainer: int
     return tuple(own[i] for i in draw_distinct(drawn, plain(seed).assessment.assigned_samples, len(own)))
 
 
-@lru_cache(maxsize=256)
-def _common(seed: int, round_: int) -> tuple[int, ...]:
+@lru_cache(maxsize=32)
+def _common(seed: int, round_: int) -> Batch:
     one, other = draw(task(), plain(seed).assessment, _beacon(seed, "assessment", round_)).halves
-    return (*one, *other)
+    return task().batch((*one, *other))
+
+
+@lru_cache(maxsize=256)
+def _sampled(seed: int, peers: int, round_: int) -> tuple[int, ...]:
+    return tuple(sampled_trainers(plain(seed), _beacon(seed, "assessment", round_), peers))
+
+
+@lru_cache(maxsize=8)
+def _first(seed: int, skew: str, peers: int) -> tuple[Tensor, tuple[Held, ...], Tensor]:
+    """The first round's training where everyone is honest: the same whatever the rule. Pseudo-gradients float32 [n, d],
+    updates, and residuals float32 [n, d]."""
+    manifest = plain(seed)
+    deltas = Peers(task(), manifest).train(initial_state(task(), manifest).theta, _walks(seed, skew, peers, 0))
+    updates, residuals = compress_each(deltas, None, manifest)
+    return deltas, tuple(map(Held, updates)), residuals
 
 
 class Arena:
@@ -182,11 +199,12 @@ class Arena:
         self.peers = Peers(task(), self.manifest)
         self.network = Network(task(), self.manifest.task.seed)
         self.state: State = initial_state(task(), self.manifest)
+        self.loss_nats, self.accuracy = self.peers.validate(self.state.theta)  # of the model on held-out digits
         self.attack: Attack | None = ATTACKS[setting.attack] if setting.attack else None
         self.members = seats_of(setting) if self.attack else ()
         self.honest = [i for i in range(setting.peers) if i not in self.members]
         self.draws = torch.Generator().manual_seed(setting.seed)
-        self.residuals: dict[int, Tensor] = {}
+        self.residuals: Tensor | None = None  # of the honest, a row each
         self.previous: dict[int, Update] = {}
         self.past: list[Tensor] = []
         self.best: list[int] = []
@@ -216,31 +234,48 @@ class Arena:
         self.unpaid_wei -= settlement.paid_wei
         self.previous = valid
         self.state = outer.advance(manifest, self.state, valid, steps)
+        self.loss_nats, self.accuracy = self.peers.validate(self.state.theta)
         self.models.append(self.state.theta)
         return report, steps
 
     def updates(self, round_: int) -> list[Update]:
         """What each seat publishes."""
-        setting = self.setting
-        places = _walks(setting.seed, setting.skew, setting.peers, round_)
-        flipped = self.members if self.attack and self.attack.flips else ()
-        thin = self.members if self.attack and self.attack.thin else ()
-        deltas = self.peers.train(self.state.theta, places, flipped, thin)
-        updates: dict[int, Update] = {}
-        for i in self.honest:
-            updates[i], self.residuals[i] = compress(deltas[i], self.residuals.get(i), self.manifest)
+        deltas, honest = self.work(round_)
+        updates: dict[int, Update] = dict(zip(self.honest, honest, strict=True))
         if self.attack:
             rows = self.attack.forge(self.view(round_, updates, deltas))
-            updates |= {i: self.quantised(row) for i, row in zip(self.members, rows, strict=True)}
-        return [updates[i] for i in range(setting.peers)]
+            updates |= zip(self.members, self.published(rows), strict=True)
+        return [updates[i] for i in range(self.setting.peers)]
 
-    def quantised(self, row: Tensor) -> Update:
-        return approximate(row, self.manifest.codec.table(len(row)))
+    def work(self, round_: int) -> tuple[Tensor, Sequence[Update]]:
+        """Each seat's pseudo-gradient, float32 [n, d], zeros of who does not train; and the honest seats' updates."""
+        setting, attack = self.setting, self.attack
+        flipped = self.members if attack and attack.flips else ()
+        thin = self.members if attack and attack.thin else ()
+        if round_ == 0 and not flipped and not thin:
+            deltas, updates, residuals = _first(setting.seed, setting.skew, setting.peers)
+            self.residuals = residuals[self.honest]
+            return deltas, [updates[i] for i in self.honest]
+        places = _walks(setting.seed, setting.skew, setting.peers, round_)
+        idle = () if thin else self.idle(round_)
+        if idle:
+            busy = [i for i in range(setting.peers) if i not in idle]
+            deltas = torch.zeros(setting.peers, len(self.state.theta))
+            deltas[busy] = self.peers.train(self.state.theta, places[busy])
+        else:
+            deltas = self.peers.train(self.state.theta, places, flipped, thin)
+        found, self.residuals = compress_each(deltas[self.honest], self.residuals, self.manifest)
+        return deltas, [Held(update) for update in found]
+
+    def published(self, rows: Tensor) -> list[Held]:
+        """What the codec makes of float32 rows [n, d]."""
+        return [Held(update) for update in approximate_each(rows, self.manifest.codec.table(rows.shape[1]))]
 
     def view(self, round_: int, honest: Mapping[int, Update], deltas: Tensor) -> View:
         rate = outer.outer_rate(self.manifest, self.state.round)
         rows = torch.stack([honest[i].dense() for i in self.honest])
 
+        @cache
         def slope() -> Tensor:
             middle = self.state.theta - rows.mean(0) * (rate / 2)
             return self.peers.slopes(middle, [range(task().samples)])[0]
@@ -255,7 +290,7 @@ class Arena:
             best=self.best,
             models=self.models,
             draws=self.draws,
-            publish=lambda given: torch.stack([self.quantised(row).dense() for row in given]),
+            publish=lambda given: torch.stack([update.dense() for update in self.published(given)]),
             combine=lambda given: self.combine(given, slope()),
             slope=slope,
         )
@@ -268,12 +303,18 @@ class Arena:
         assert given is not None and len(kept) == len(rows)
         return torch.from_numpy(aggregate(given, spec, valued).vector)
 
-    def unproven(self, round_: int, submitted: Collection[int]) -> list[int]:
-        """Of those whom the beacon audits, the ones who have no training to show."""
-        attack, spec = self.attack, self.manifest
+    def idle(self, round_: int) -> Sequence[int]:
+        """Seats that have no training of their own shard to show."""
+        attack = self.attack
         if attack is None or attack.idle_from is None or round_ < attack.idle_from:
+            return ()
+        return self.members[1:] if attack.one_machine and not attack.thin else self.members
+
+    def unproven(self, round_: int, submitted: Collection[int]) -> list[int]:
+        """Of those whom the beacon audits, the idle ones."""
+        idle, spec = self.idle(round_), self.manifest
+        if not idle:
             return []
-        idle = self.members[1:] if attack.one_machine and not attack.thin else self.members
         beacon = _beacon(self.setting.seed, "hold", round_)
         audited = proof.audits(beacon, submitted, spec.assessment.audited_trainers, spec.training.intervals)
         return [i for i in idle if i in audited]
@@ -283,17 +324,15 @@ class Arena:
     ) -> Report:
         """The rows of :func:`gradmint.learn.assess.assess`, with all shards' gradients in one batch; no words."""
         setting, manifest = self.setting, self.manifest
-        beacon = _beacon(setting.seed, "assessment", round_)
-        loss = self.peers.mean_loss(self.state.theta)
         common: dict[int, float] = {}
         assigned: dict[int, float] = {}
         if valid:
             scales = scales_of(manifest, self.state, valid)
             midpoint = midpoint_of(manifest, self.state, valid)
             self.network.theta.copy_(midpoint)
-            slope = self.network.gradient(task().batch(_common(setting.seed, round_)))
+            slope = self.network.gradient(_common(setting.seed, round_))
             common = {i: update.inner(slope) * scales[i] for i, update in valid.items()}
-            sampled = [i for i in sampled_trainers(manifest, beacon, setting.peers) if i in valid]
+            sampled = [i for i in _sampled(setting.seed, setting.peers, round_) if i in valid]
             samples = [
                 _assigned_sample(setting.seed, setting.skew, setting.peers, round_, trainer) for trainer in sampled
             ]
@@ -311,7 +350,9 @@ class Arena:
             else:
                 own = micronats(assigned[i]) if i in assigned else UNSAMPLED
                 rows.append(Row(Verdict.OK, micronats(common[i]), own))
-        return Report(loss_micronats=loss_micronats(loss), words=(0,) * manifest.assessment.words, rows=tuple(rows))
+        return Report(
+            loss_micronats=loss_micronats(self.loss_nats), words=(0,) * manifest.assessment.words, rows=tuple(rows)
+        )
 
 
 def inspected(update: Update, manifest: Manifest) -> Checked:
@@ -331,7 +372,7 @@ def play(setting: Setting) -> Outcome:
     accuracies, steps, verdicts = [], [], []
     for round_ in range(setting.rounds):
         report, positive = arena.play(round_)
-        accuracies.append(arena.peers.accuracy(arena.state.theta))
+        accuracies.append(arena.accuracy)
         steps.append(positive)
         verdicts.append(tuple(row.verdict for row in report.rows))
     return Outcome(

@@ -47,6 +47,11 @@ class Attack(Decisions):
     name: str
     scenes: Rate
 
+    @property
+    def caught(self) -> bool:
+        """In every decision of two of three, of which there was one: a policy of few configurations may have none."""
+        return self.three.hits == self.three.trials > 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
@@ -73,9 +78,9 @@ class RedTeam:
 
     @property
     def caught(self) -> list[str]:
-        """Attacks that were caught in every decision of two of three, and rules that hold."""
-        always = [attack.name for attack in self.attacks if attack.three.hits == attack.three.trials]
-        return sorted([*always, *(rule.name for rule in self.rules if rule.caught)])
+        """Attacks that were caught, and rules that hold."""
+        found = [attack.name for attack in self.attacks if attack.caught]
+        return sorted(found + [rule.name for rule in self.rules if rule.caught])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,11 +177,12 @@ def audited(
     policy: str, audits: Sequence[Audit], tolerances: Mapping[str, int], more_honest: Sequence[Audit] = ()
 ) -> RedTeam:
     """Audits, others than the tolerances were made from. Honest trainers are those of ``more_honest`` as well, of which
-    a verifier compares every interval; whom fewer than three compared, no three decided on."""
+    a verifier compares every interval; whom fewer than three compared, no three decided on, and no scene counts."""
     rows = []
     for name in cheats_of(audits):
         said = [[one.ratio(tolerances) > 1 for one in audit.cheats[name]] for audit in audits if name in audit.cheats]
-        rows.append(Attack(name=name, **_verdicts(said), scenes=Rate.of(all(_trios(votes)) for votes in said)))
+        scenes = Rate.of(all(decided) for decided in map(_trios, said) if decided)
+        rows.append(Attack(name=name, **_verdicts(said), scenes=scenes))
     honest = [[one.ratio(tolerances) > 1 for one in audit.honest] for audit in (*audits, *more_honest) if audit.honest]
     together = [_by_verifier(audit, tolerances) for audit in audits]
     return RedTeam(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,8 +181,7 @@ def _read(path: Path, head: Mapping[str, object]) -> dict[Key, Sample | Audit]:
         return {}
     text = path.read_text()
     whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        path.write_text(whole)
+    os.truncate(path, len(whole.encode()))  # in place: writing it anew could lose all of it
     try:
         first, *rest = [json.loads(line) for line in whole.splitlines()]
         samples = [_sample(row) for row in rest]

@@ -2,10 +2,10 @@
 
 In reading order: rows (what is aggregated, sparse or dense, and its one Gram matrix), weightings (rules that are a
 weighting of rows), coordinates (rules that look at each coordinate by itself), pipeline (which of them a run uses),
-clipping (the fixed mean that values are measured in, whatever the rule).
+clipping (to the median norm, which the values of updates take as well, whatever the rule).
 """
 
-from .clipping import clip_factors, clipped_mean
+from .clipping import clip_factors
 from .pipeline import PRE, RULES, Aggregate, AggregationSpec, aggregate, aggregate_matrix
 from .rows import Dense, Linear, Rows, Sparse, worker_momentum
 
@@ -21,6 +21,5 @@ __all__ = [
     "aggregate",
     "aggregate_matrix",
     "clip_factors",
-    "clipped_mean",
     "worker_momentum",
 ]

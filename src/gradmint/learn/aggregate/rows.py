@@ -29,6 +29,7 @@ PART = 8_192  # columns whose inner products are exact together
 BITS = 20
 SLAB = 1 << 17  # values of each sparse row that are written out at once
 COLUMNS = 8_192  # values of each row that are worked on at once: 32 rows of them fit a core's cache
+SUMS = 1 << 15  # of a product of small matrices that are added to at once: they stay there, too
 
 
 class Rows(ABC):
@@ -224,11 +225,15 @@ def as_integers(block: Floats) -> tuple[Doubles, Doubles]:
 
 
 def times(left: Doubles, right: Doubles) -> Doubles:
-    """Matrix product, added in the order of the inner index whatever the machine's BLAS would do."""
+    """Matrix product of finite numbers, added in the order of the inner index whatever the machine's BLAS would do."""
     total = np.zeros((len(left), right.shape[1]))
-    for i, row in enumerate(right):
-        used = np.flatnonzero(left[:, i])
-        total[used] += left[used, i, None] * row
+    right, height = np.ascontiguousarray(right), max(1, SUMS // right.shape[1])
+    for start in range(0, len(left), height):
+        weights, sums = left[start : start + height], total[start : start + height]
+        product = np.empty_like(sums)
+        for i in np.flatnonzero(weights.any(axis=0)):  # a choice of rows uses one each
+            np.multiply(weights[:, i, None], right[i], out=product)
+            sums += product
     return total
 
 

@@ -4,7 +4,7 @@ In reading order: update (what one is), topk (making one; the other kinds beside
 """
 
 from .blob import Header, Limits, Mark, decode, decode_header, encode
-from .kinds import KINDS, approximate
+from .kinds import KINDS, approximate, approximate_each
 from .topk import SparseUpdate, quantise
 from .update import Table, Update
 
@@ -17,6 +17,7 @@ __all__ = [
     "Table",
     "Update",
     "approximate",
+    "approximate_each",
     "decode",
     "decode_header",
     "encode",

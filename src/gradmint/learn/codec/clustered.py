@@ -119,7 +119,7 @@ def unpack(body: bytes, table: Table) -> ClusteredUpdate:
         raise Malformed(f"body has {len(body)} bytes and {count} centroids, expected at most {CLUSTERS} and labels")
     centroids = np.frombuffer(body, dtype=">f4", count=count, offset=1).astype(np.float32)
     negative_zero = bool((np.signbit(centroids) & (centroids == 0)).any())
-    if negative_zero or not np.isfinite(centroids).all() or not (np.diff(centroids) > 0).all():
+    if negative_zero or not np.isfinite(centroids).all() or not (centroids[1:] > centroids[:-1]).all():
         raise Malformed(f"centroids are {centroids.tolist()}, expected them finite and ascending, and one zero only")
     labels: Bytes = np.zeros(table.kept, dtype=np.uint8)
     if count >= 2:

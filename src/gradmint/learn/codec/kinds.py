@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -36,3 +36,9 @@ def approximate(vector: Tensor, table: Table) -> Update:
     other kinds depend on nothing but their arguments.
     """
     return KINDS[table.kind].fit(vector.detach().numpy(), table)
+
+
+def approximate_each(vectors: Tensor, table: Table) -> Sequence[Update]:
+    """:func:`approximate` of each row of float32 [n, dimension]; "topk" takes them all at once."""
+    rows = vectors.detach().numpy()
+    return topk.fit_each(rows, table) if table.kind == "topk" else [KINDS[table.kind].fit(row, table) for row in rows]

@@ -33,6 +33,6 @@ def at_least(magnitudes: NDArray[np.float64]) -> Bytes:
 
 def squares(sums: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     """For :func:`.update.root_of`: the levels' squares, each times its sum in int64 [255]."""
-    for code, total in enumerate(sums.tolist()):
-        if code and total:
-            yield total * EIGHTHS[(code - 1) % 8] ** 2, 2 * ((code - 1) // 8 + LEAST_EXPONENT)
+    for code in np.flatnonzero(sums).tolist():
+        if code:
+            yield int(sums[code]) * EIGHTHS[(code - 1) % 8] ** 2, 2 * ((code - 1) // 8 + LEAST_EXPONENT)

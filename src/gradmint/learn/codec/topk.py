@@ -91,19 +91,29 @@ def quantise(vector: Tensor, chunk: int, keep: int) -> SparseUpdate:
 
 
 def fit(vector: Floats, table: Table) -> SparseUpdate:
-    positions = np.empty(table.kept, dtype=np.int32)
-    codes: Bytes = np.empty(table.kept, dtype=np.uint8)
-    levels: Bytes = np.empty((table.chunks, 2), dtype=np.uint8)
+    return fit_each(vector[None], table)[0]
+
+
+def fit_each(vectors: Floats, table: Table) -> list[SparseUpdate]:
+    """:func:`fit` of each row of float32 [n, dimension], to the same bits: a chunk does not ask whose it is. Scratch is
+    a block of each row."""
+    count = len(vectors)
+    positions = np.empty((count, table.kept), dtype=np.int32)
+    codes: Bytes = np.empty((count, table.kept), dtype=np.uint8)
+    levels: Bytes = np.empty((count, table.chunks, 2), dtype=np.uint8)
     at = 0
     for first, chunks, length, keep in table.parts():
         start, end = first * table.chunk, at + chunks * keep
-        kept, *coded = _chunks(vector[start : start + chunks * length].reshape(chunks, length), keep)
-        kept += start + np.arange(chunks)[:, None] * length
-        positions[at:end] = kept.reshape(-1)
-        codes[at:end] = coded[0].reshape(-1)
-        levels[first : first + chunks] = coded[1]
+        kept, *coded = _chunks(vectors[:, start : start + chunks * length].reshape(count * chunks, length), keep)
+        kept = kept.reshape(count, chunks, keep) + (start + np.arange(chunks)[:, None] * length)
+        positions[:, at:end] = kept.reshape(count, -1)
+        codes[:, at:end] = coded[0].reshape(count, -1)
+        levels[:, first : first + chunks] = coded[1].reshape(count, chunks, 2)
         at = end
-    return SparseUpdate(table=table, positions=positions, codes=codes, levels=levels)
+    return [
+        SparseUpdate(table=table, positions=places, codes=signs, levels=pairs)
+        for places, signs, pairs in zip(positions, codes, levels, strict=True)
+    ]
 
 
 def _chunks(rows: Floats, keep: int) -> tuple[NDArray[np.int64], Bytes, Bytes]:

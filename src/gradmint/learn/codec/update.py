@@ -141,17 +141,10 @@ class Update(ABC):
                 vector[places] = values
 
     def telling(self) -> Iterator[tuple[Index, Floats]]:
-        """The values that a copy is known by, a block for each of :meth:`blocks`. A kind that keeps all names the
-        largest: of the others' signs honest trainers share up to four fifths, and a thief may turn them for little."""
+        """The values that a copy is known by, a block for each of :meth:`blocks`. A kind that keeps all values, each
+        with its magnitude, names the largest: of the others' signs honest trainers share up to four fifths, and a thief
+        may turn them for little."""
         return self.blocks()
-
-    def sign_keys(self) -> NDArray[np.int64]:
-        """Position and sign of each telling value but zeros in one number, 2 * position + negative, ascending."""
-        keys = []
-        for at, values in self.telling():
-            places = np.arange(at.start, at.stop) if isinstance(at, slice) else at.astype(np.int64)
-            keys.append((2 * places + (values < 0))[values != 0])
-        return np.concatenate(keys)
 
     def _scaled(self, factor: float) -> Iterator[tuple[Places, Floats]]:
         scale = np.float32(factor)

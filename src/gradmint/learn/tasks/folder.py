@@ -39,6 +39,15 @@ HASHED_BYTES = 1 << 20  # at once
 BETWEEN = "\n\n"  # files
 DENSE_BELOW = 10_000_000  # parameters: larger models need fewer values of each chunk
 MOST_BYTES = 1 << 20  # of an update: what every store takes
+#: Parts of a configuration that say how a model is computed: some of their values make transformers fetch and run code.
+ELSEWHERE = {
+    "_attn_implementation",
+    "_experts_implementation",
+    "attn_implementation",
+    "experts_implementation",
+    "quantization_config",
+}
+NEGLIGIBLE = 1e-3  # of the greatest logit: what the order of additions changes, and no token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +119,8 @@ class FolderTask(TextTask):
                 )
             try:
                 tuned = replace(tuned, **{part: replace(getattr(tuned, part), **values)})
-            except (TypeError, AttributeError) as error:
+                tuned.encode()
+            except (TypeError, AttributeError, ValueError) as error:  # the last of a number that JSON cannot say
                 raise ManifestError(f"{self.folder / 'task.json'}: preset.{part}: {error}") from error
         return type(manifest).decode(tuned.encode())
 
@@ -129,9 +139,9 @@ class Transformers:
             self.config = self.library.AutoConfig.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise ManifestError(f"{folder / 'config.json'} describes no model of transformers: {error}") from error
-        vocabulary, longest = self.config.vocab_size, getattr(self.config, "max_position_embeddings", None)
+            vocabulary, longest = self.config.vocab_size, getattr(self.config, "max_position_embeddings", None)
+        except Exception as error:  # whatever the model's own configuration raises
+            raise ManifestError(f"{folder / 'config.json'} describes no model of transformers: {error!r}") from error
         if most >= vocabulary:
             raise ManifestError(
                 f"{folder / 'config.json'} has a vocabulary of {vocabulary}, the text holds token {most}: without "
@@ -155,9 +165,8 @@ class Transformers:
         return logits
 
     def _make(self, seed: int) -> nn.Module:
-        from safetensors import SafetensorError
-
         automatic = self.library.AutoModelForCausalLM
+        absent: list[str] = []
         try:
             with torch.random.fork_rng(devices=[]):  # what the library draws is overwritten
                 if not any(self.folder.glob("*.safetensors")):
@@ -173,14 +182,14 @@ class Transformers:
                         dtype=torch.float32,
                         output_loading_info=True,
                     )
-                    if absent := sorted(found["missing_keys"]):
-                        raise ManifestError(
-                            f"weights in {self.folder} lack {', '.join(absent[:5])}: bring all, or none"
-                        )
-        except (ValueError, RuntimeError, OSError, SafetensorError) as error:
-            raise ManifestError(f"{self.folder}: transformers cannot make this model: {error}") from error
+                    absent = sorted(found["missing_keys"])
+        except Exception as error:  # whatever the model's own code raises
+            raise ManifestError(f"{self.folder}: transformers cannot make this model: {error!r}") from error
+        if absent:
+            raise ManifestError(f"weights in {self.folder} lack {', '.join(absent[:5])}: bring all, or none")
         model.eval()
         _require_constants(self, model)
+        _require_causal(self, model, self.config.vocab_size)
         made: nn.Module = model
         return made
 
@@ -220,7 +229,7 @@ class OwnModel(Bytes):
 
 def listing(folder: Path) -> dict[str, Path]:
     """What ``data_sha256`` covers, in the order of relative names: all but the weights. Raises ManifestError when there
-    is no text, or a folder of it is a link."""
+    is no text, or a folder of it is a link, or a name no file's."""
     files = {name: folder / name for name in ("config.json", "task.json", "tokenizer.json") if (folder / name).exists()}
     data = folder / "data"
     for place, folders, names in os.walk(data):
@@ -229,6 +238,9 @@ def listing(folder: Path) -> dict[str, Path]:
             raise ManifestError(f"{Path(place, linked[0])} is a link to a folder, which could lead in circles: copy it")
         for path in (Path(place, name) for name in names if not name.startswith(".")):
             files[path.relative_to(folder).as_posix()] = path
+    for path in files.values():
+        if not path.is_file():
+            raise ManifestError(f"{path} is no file that can be read: put one there, or take the name away")
     if not any(name.startswith("data/") for name in files):
         raise ManifestError(f"task folder {folder} has no text: put files below {data}")
     return dict(sorted(files.items()))
@@ -238,6 +250,11 @@ def _architecture(folder: Path, options: Options, most: int) -> Architecture:
     path = folder / "config.json"
     config = _read_json(path) if path.exists() else {"model_type": OWN_MODEL}
     if config.get("model_type") != OWN_MODEL:
+        if named := sorted(ELSEWHERE & _names(config)):
+            raise ManifestError(
+                f"{path} has {', '.join(named)}: how a model is computed is for the run's numeric policy to say; "
+                "leave it out"
+            )
         return Transformers(folder, options, most)
     sizes = {item.name: config.get(item.name, getattr(SMALL, item.name)) for item in fields(Size)}
     strange = sorted(config.keys() - sizes.keys() - {"model_type"})
@@ -262,6 +279,23 @@ def _require_constants(architecture: Architecture, model: nn.Module) -> None:
         raise ManifestError(
             f"model changes its buffers {changed} as it runs: only constants can be left out of the model"
         )
+
+
+def _require_causal(architecture: Architecture, model: nn.Module, vocabulary: int) -> None:
+    """Raises ManifestError when a token moves what is said before it: such a model sees what it is to predict."""
+    texts = torch.zeros(2, 4, dtype=torch.int64)
+    texts[1, -1] = vocabulary - 1
+    with torch.no_grad():
+        one, other = architecture.logits(model, texts)[:, :-1]
+    if (one - other).abs().max() > NEGLIGIBLE * one.abs().max():
+        raise ManifestError("model looks ahead: later tokens move earlier logits; a causal language model is needed")
+
+
+def _names(config: object) -> set[str]:
+    """Of all entries, at any depth."""
+    if isinstance(config, dict):
+        return set(config).union(*map(_names, config.values()))
+    return set().union(*map(_names, config)) if isinstance(config, list) else set()
 
 
 def _transformers(release: str) -> Any:
@@ -302,6 +336,8 @@ def _tokens_of(texts: list[Path], tokenizer: Path) -> Tensor:
         splitter = Tokenizer.from_file(str(tokenizer))
     except Exception as error:  # the library raises nothing narrower
         raise ManifestError(f"{tokenizer} is no tokenizer: {error}") from error
+    splitter.no_truncation()  # tokenizers are saved with what they were last used for: a part of each text, or more
+    splitter.no_padding()
     numbers: list[int] = []
     for path in texts:
         try:
