@@ -41,6 +41,7 @@ from .outbox import Outbox
 
 log = logging.getLogger(__name__)
 
+_UNTIL = "proposal until"  # journal entry while a proposal is under way: the first block that is too late for it
 WORTH_Q32 = 1 << 25  # a rise below this, 1 in 128 of the whole scale, is not worth a transaction
 MARGIN = (
     50  # of an epoch, the last part, in which nothing is proposed: mined in the next, it would be about another cut
@@ -361,9 +362,6 @@ class Keeper:
         if self._told.get(topic) != text:
             self._told[topic] = text
             self.tell(text)
-
-
-_UNTIL = "proposal until"  # block of the next epoch, while a proposal is under way
 
 
 def show(rating_q32: int) -> str:
