@@ -427,6 +427,8 @@ def test_a_demo_with_ratings(tmp_path: Path) -> None:
     logs = [path.read_text() for path in (out / "logs").glob("*-rating.log")]
     assert len(logs) == 5 and not any("Traceback" in log for log in logs)
 
+    assert "multiplied by" in (out / "report.html").read_text()
+
     said = json.loads(gradmint("audit", "--out", str(out), "--json").stdout)
     assert said["ok"] and said["reputation"]["ok"]
     assert said["reputation"]["harvests"] >= 2 and said["reputation"]["rated"] >= 4
