@@ -12,8 +12,9 @@ is even and b2 2^32 + b3 where it is odd, and of that 24 bits and 40:
     the first < floor(alpha 2^24)       the walk ends
     the others * total >> 40            falls on one of u's edges, weights laid end to end: good ones first, then bad
 
-so an edge's chance is right to 2^-40. ``total`` is the sum of both rows; the walk ends where that is 0. On a **good** edge it goes on to the target. On a
-**bad** one it *strikes* the target and ends: no friend of an enemy, no enemy of an enemy is anybody.
+so an edge's chance is right to 2^-40. ``total`` is the sum of both rows; the walk ends where that is 0. On a **good**
+edge it goes on to the target. On a **bad** one it *strikes* the target and ends: no friend of an enemy, no enemy of an
+enemy is anybody.
 
     net(v) = max(0, hits(v) - strikes(v)),   hits(v) = walks that come by v at least once
 
