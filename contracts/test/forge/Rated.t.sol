@@ -7,7 +7,7 @@ import {IStakes} from "../../interfaces/IStakes.sol";
 import {Evidence, Inputs, Params, Role} from "../../interfaces/Types.sol";
 import {Committee} from "../../libraries/Committee.sol";
 import {Leaf, Standings} from "../../libraries/Standings.sol";
-import {Ratings} from "../Ratings.sol";
+import {ReputationStub} from "../ReputationStub.sol";
 import {Scene} from "./Scene.sol";
 
 /// What ratings do in a run; and that they do nothing where it does not say so.
@@ -31,7 +31,7 @@ contract RatedTest is Scene {
     }
 
     function say(address account, uint32 ratingQ32) private {
-        Ratings(address(reputation)).set(account, ratingQ32);
+        ReputationStub(address(reputation)).set(account, ratingQ32);
     }
 
     function rate(address account, uint32 ratingQ32) private {

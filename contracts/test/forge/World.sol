@@ -30,7 +30,7 @@ abstract contract World is Trees {
         stakes = IStakes(create("Stakes.sol:Stakes", wiring));
         rounds = IRounds(create("Rounds.sol:Rounds", wiring));
         settlement = ISettlement(create("Settlement.sol:Settlement", wiring));
-        reputation = IReputation(create("Ratings.sol:Ratings", ""));
+        reputation = IReputation(create("ReputationStub.sol:ReputationStub", ""));
     }
 
     function create(string memory artifact, bytes memory args) internal returns (address made) {
