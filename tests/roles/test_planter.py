@@ -14,10 +14,9 @@ from gradmint.ports.chain import Exit
 from gradmint.ports.memory_store import MemoryStore
 from gradmint.roles.auditor import audit
 from gradmint.roles.desk import Desk
-from gradmint.roles.driver import Duty
 from gradmint.roles.planter import SECRET, Planter
 from gradmint.roles.replica import read_manifest
-from gradmint.roles.trainer import Draft, TrainerStrategy
+from gradmint.roles.trainer import TrainerStrategy
 from gradmint.roles.verifier import VerifierStrategy
 from gradmint.spec import plant
 from gradmint.spec.docket import split_bond
