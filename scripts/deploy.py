@@ -54,6 +54,7 @@ def main() -> None:
     deployment["certificates"] = deployer.deploy(project.Certificates, *wiring[:3]).address
     if local:
         deployment["token"] = deployer.deploy(project.DevToken).address
+    deployment["seeds"] = seeds
 
     path = Path(os.environ.get("GRADMINT_DEPLOYMENT", "deployment.json"))
     path.write_text(json.dumps(deployment, indent=2) + "\n")

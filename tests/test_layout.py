@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "learn": {"spec"},
     "ports": {"spec"},
     "sim": {"spec"},
-    "roles": {"spec", "learn", "ports"},
+    "roles": {"spec", "learn", "ports", "reputation"},
     "adversary": {"spec", "learn", "roles"},
     "reputation": {"spec"},
     "study": {"spec", "learn", "reputation"},

@@ -61,7 +61,7 @@ def test_the_commands_in_the_documentation_work(tmp_path: Path) -> None:
     [proven] = [json.loads(line) for line in said.splitlines() if line.startswith('{"run": 1, "round"')]
     assert proven["round"] == proven["compared"] == 4 and proven["start"]["source"] == "first model"
     assert said.count(f"model {proven['model']} after round 4 of run 1") == 3  # caught up, certified, caught up
-    assert "pay x 1.000" in said and "a seed has verified its work itself" in said
+    assert "rating 0.484, rank 1 of 1; pay x 0.984" in said and "a seed has verified its work itself" in said
     assert (tmp_path / "model.safetensors").stat().st_size > 8 * 4_810
 
 

@@ -43,6 +43,7 @@ from gradmint.spec.errors import Reverted
 from gradmint.spec.events import Position
 from gradmint.spec.ledger import Ledger
 from gradmint.spec.params import LOCAL, Params
+from gradmint.spec.reputation_params import STANDARD_REPUTATION, ReputationParams
 from gradmint.spec.types import Phase, Report, Role, Row, Verdict
 
 ETHER_WEI = 10**18
@@ -115,14 +116,20 @@ class Memory:
 
 
 class Anvil:
-    """One devnet and deployment for all tests of a session; each test opens runs of its own."""
+    """One devnet and deployment for all tests of a session; each test opens runs of its own.
 
-    def __init__(self, devnet: Devnet) -> None:
+    Reputation follows ``rules`` and starts from the accounts ``seeds``.
+    """
+
+    def __init__(
+        self, devnet: Devnet, seeds: Sequence[int] = (), rules: ReputationParams = STANDARD_REPUTATION
+    ) -> None:
         self.devnet = devnet
         self.accounts: dict[int, LocalAccount] = {}
         self.chains: dict[int, Chain] = {}
         deployer = self.account(1_000)
-        self.deployment: Deployment = deploy(devnet.rpc_url, deployer, with_token=True)
+        starts = [bytes.fromhex(self.account(number).address[2:]) for number in seeds]
+        self.deployment: Deployment = deploy(devnet.rpc_url, deployer, with_token=True, seeds=starts, reputation=rules)
         assert self.deployment.token is not None
         self.token = self.deployment.token
 

@@ -283,7 +283,7 @@ def test_missing_unreadable_and_huge_files(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ChainError):
         RecordedChain(tmp_path / "binary")
-    monkeypatch.setattr("gradmint.ports.recorded_chain._MAX_BYTES", 100)
+    monkeypatch.setattr("gradmint.ports.recorded_values._MAX_BYTES", 100)
     with pytest.raises(ChainError, match="over 100 bytes"):
         load(" " * 200, tmp_path)
 

@@ -20,7 +20,7 @@ from . import (
     docket_commands,
     lineage_commands,
     money_commands,
-    reputation_commands,
+    rating_acts,
     role_commands,
     run_commands,
     simulate_commands,
@@ -106,7 +106,7 @@ for command in (
     study_commands.calibrate_,
     study_commands.redteam_group,
     codec_commands.privacy,
-    reputation_commands.reputation_group,
+    rating_acts.reputation_group,
 ):
     main.add_command(command)
 study_commands.redteam_group.add_command(attack_commands.train)

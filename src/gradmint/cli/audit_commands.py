@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from .settings import deployment_option, json_option, rpc_option, run_option, store_option, task_option
-from .sources import open_source
+from .sources import open_source, reputation_of
 
 
 @click.command()
@@ -40,7 +40,8 @@ def audit(
     """Replay a run and stop at the first divergence, naming round, row and both values (exit code 1).
 
     Every transcript row is folded, every commitment opened, every settlement re-executed, every model rebuilt, and
-    claims and escrow are balanced to the wei.
+    claims and escrow are balanced to the wei. So is what the deployment's Reputation says of this run's standings and
+    of everyone's rating.
 
     \b
     Examples:
@@ -52,6 +53,7 @@ def audit(
     from ..ports.open_store import open_store
     from ..roles.auditor import audit as replay
     from .render import audit_summary, show_audit_end, show_round
+    from .reputation_render import reputation_summary, show_reputation_audit
     from .summary import nats
 
     torch.set_num_threads(1)
@@ -62,6 +64,7 @@ def audit(
         run_,
         own_task=task,
         reassess=reassess,
+        reputation=reputation_of(chain),
         progress=(lambda _, __: None) if as_json else (lambda found, row: show_round(row, found.metric or nats)),
     )
     if html is not None:
@@ -69,7 +72,10 @@ def audit(
 
         write_report(found, html, out)
     if as_json:
-        click.echo(json.dumps(audit_summary(found)))
+        reputation = reputation_summary(found.reputation) if found.reputation else None
+        click.echo(json.dumps({**audit_summary(found), "reputation": reputation}))
     else:
         show_audit_end(found, html)
+        if found.reputation is not None and found.reputation.book.panels:
+            show_reputation_audit(found.reputation)
     sys.exit(0 if found.ok else 1)

@@ -29,6 +29,7 @@ from ..ports.deployment import Deployment
 from ..ports.devnet import Devnet, die_with_parent
 from ..ports.local_store import LocalStore
 from ..ports.recorded_chain import RecordedChain, record
+from ..ports.reputation import Reputation
 from ..ports.web3_chain import Web3Chain
 from ..roles.auditor import Audit, audit
 from ..roles.claimant import claim
@@ -39,7 +40,8 @@ from ..roles.trace import Trace
 from ..spec.errors import GradmintError, SettingsError
 from ..spec.events import Event, PhaseOpened
 from ..spec.ledger import Ledger
-from ..spec.params import ETHER_WEI, LOCAL, Params
+from ..spec.params import ETHER_WEI, LOCAL, RATED, Params
+from ..spec.reputation_params import STANDARD_REPUTATION
 from ..spec.types import Phase, Role
 from .promises import CULPRIT, LYING_ROUNDS, broken_promises
 from .render import DemoDisplay, Outcome, demo_json, outcomes
@@ -64,6 +66,8 @@ PROPOSING = replace(
     proposal_bond_wei=BOND_WEI,
     exit_s=LOCAL.exit_s + CHALLENGE_S + EXTENSION_S,
 )
+#: Epochs of some two rounds, so that a short run sees several.
+RATING = replace(STANDARD_REPUTATION, epoch_blocks=60, challenge_blocks=8, proof_blocks=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,7 @@ class Plan:
     numerics: tuple[str, ...] = ("float32",)  # configurations that the verifiers compute in, in turn
     propose: bool = False  # rounds are proposed, and a verifier lies about two of them
     codec: str | None = None  # the task's own
+    reputation: bool = False  # trainers are paid by ratings, which a process of each keeps
 
     def manifest(self) -> Manifest:
         manifest = preset(self.task, self.seed)
@@ -173,13 +178,14 @@ class Demo:
             self._join(devnet.rpc_url, deployed, run)
             stack.enter_context(self._children(devnet.rpc_url, run))
             watcher = Follower(sponsor, run)
-            self._watch(sponsor, watcher)
-            failures = self._await_children()
+            with self._keepers():
+                self._watch(sponsor, watcher)
+                failures = self._await_children()
             watcher.refresh()
             for _ in claim(sponsor, [watcher.ledger]):
                 pass
             sponsor.send(Refund(run=run))
-            record(sponsor, run, self.out / "chain.json")
+            record(sponsor, run, self.out / "chain.json", reputation=Reputation(sponsor))
         return self._judge(run, failures)
 
     def _set_stage(self) -> None:
@@ -211,7 +217,8 @@ class Demo:
     def _deploy(self, devnet: Devnet) -> Deployment:
         devnet.give_ether([self.sponsor.address, *(person.account.address for person in self.cast)], GAS_MONEY_WEI)
         seeds = [bytes.fromhex(person.account.address[2:]) for person in self.cast if person.role is Role.VERIFIER]
-        deployed = deploy(devnet.rpc_url, self.sponsor, with_token=True, seeds=seeds)
+        rules = RATING if self.plan.reputation else STANDARD_REPUTATION
+        deployed = deploy(devnet.rpc_url, self.sponsor, with_token=True, seeds=seeds, reputation=rules)
         deployed.write(self.out / "deployment.json")
         return deployed
 
@@ -228,6 +235,7 @@ class Demo:
             min_verifiers=self.plan.verifiers,
             max_verifiers=self.plan.verifiers,
             committee=self.plan.verifiers,
+            **(RATED if self.plan.reputation else {}),
         )
 
     def _target_nats(self) -> float | None:
@@ -241,6 +249,8 @@ class Demo:
         sponsor.mint(deployed.token, bytes.fromhex(self.sponsor.address[2:]), BUDGET_WEI)
         for person in self.cast:
             bonds_wei = (BONDS + 2) * params.proposal_bond_wei if person.role is Role.VERIFIER else 0  # two are lost
+            if self.plan.reputation:
+                bonds_wei += RATING.bond_wei
             purse_wei = self._stake_wei(params, person.role) + params.join_price_wei + bonds_wei
             sponsor.mint(deployed.token, bytes.fromhex(person.account.address[2:]), purse_wei)
         manifest = self.plan.manifest()
@@ -274,32 +284,42 @@ class Demo:
                 self._start(person)
             yield
         finally:
-            alive = [person.process for person in self.cast if person.process and person.process.poll() is None]
-            for process in alive:
-                process.terminate()
-            for process in alive:
-                try:
-                    process.wait(timeout=5)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+            _stop([person.process for person in self.cast if person.process])
+
+    @contextmanager
+    def _keepers(self) -> Iterator[None]:
+        """One for each trainer's rating, by the command that its user would type; none where ratings do nothing."""
+        started = []
+        try:
+            for person in self.cast if self.plan.reputation else ():
+                if person.role is Role.TRAINER:
+                    home = ["--home", str(self.out / "homes" / f"{person.slug}-rating")]
+                    started.append(self._run(person, "reputation", ["keep", "--bonds", "1", *home], "-rating"))
+            yield
+        finally:
+            _stop(started)
 
     def _start(self, person: Participant) -> None:
         """The participant's own process, by the command that its user would type."""
         own_task = ["--task", self.plan.task] if ":" in self.plan.task else []
-        with (self.out / "logs" / f"{person.slug}.log").open("ab") as log:
-            person.process = subprocess.Popen(
+        arguments = [
+            *("--home", str(self.out / "homes" / person.slug)),
+            *("--strategy", person.strategy),
+            *("--numerics", person.numerics),
+            *own_task,
+            *(["--join"] if person is self.cast[-1] else []),
+            *(["--bonds", str(BONDS)] if self.plan.propose and person.role is Role.VERIFIER else []),
+        ]
+        person.process = self._run(person, person.role.name.lower(), arguments)
+
+    def _run(self, person: Participant, command: str, arguments: list[str], part: str = "") -> subprocess.Popen[bytes]:
+        with (self.out / "logs" / f"{person.slug}{part}.log").open("ab") as file:
+            return subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "gradmint", "-v", person.role.name.lower()),
+                    *(sys.executable, "-m", "gradmint", "-v", command, *arguments),
                     *("--keystore", str(self.out / "keys" / f"{person.slug}.json")),
-                    *("--home", str(self.out / "homes" / person.slug)),
-                    *("--strategy", person.strategy),
-                    *("--numerics", person.numerics),
-                    *own_task,
-                    *(["--join"] if person is self.cast[-1] else []),
-                    *(["--bonds", str(BONDS)] if self.plan.propose and person.role is Role.VERIFIER else []),
                 ],
-                stdout=log,
+                stdout=file,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 env=self.environment,
@@ -365,7 +385,7 @@ class Demo:
     def _judge(self, run: int, failures: list[str]) -> Result:
         own_task = self.plan.task if ":" in self.plan.task else None
         chain, store = RecordedChain(self.out / "chain.json"), LocalStore(self.out / "blobs")
-        found = audit(chain, store, run, own_task=own_task)
+        found = audit(chain, store, run, own_task=own_task, reputation=chain.reputation)
         report = self.out / "report.html"
         write_report(found, report, self.out)
         people = json.loads((self.out / MARKER).read_text())
@@ -377,6 +397,18 @@ class Demo:
             report=report,
             failures=failures + broken_promises(self.plan, self.cast, found, rows),
         )
+
+
+def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
+    alive = [process for process in processes if process.poll() is None]
+    for process in alive:
+        process.terminate()
+    for process in alive:
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _verifiers(plan: Plan) -> list[str]:

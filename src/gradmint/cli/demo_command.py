@@ -53,6 +53,11 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     is_flag=True,
     help="Settle by proposals with bonds instead of re-execution on chain; a verifier proposes two false ones.",
 )
+@click.option(
+    "--with-reputation",
+    is_flag=True,
+    help="Pay, draw and take stakes by ratings, seeded by the verifiers; a process of each trainer keeps its own.",
+)
 @codec_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the initial model.")
 @click.option(
@@ -73,6 +78,7 @@ def demo(
     bad_verifiers: tuple[str, ...],
     numerics: tuple[str, ...],
     propose: bool,
+    with_reputation: bool,
     codec: str | None,
     seed: int,
     out: Path,
@@ -84,18 +90,21 @@ def demo(
     Exit code 0 only if the audit is clean, every wei is accounted for, the task's target was met, no adversary earned
     as much as the least-paid honest trainer, no lying verifier earned anything, and no honest one lost stake to a
     planter. With --propose also: every false proposal was refuted, its bond lost, its round proposed anew, and nobody
-    honest lost a bond.
+    honest lost a bond. With --with-reputation also: in the end every honest trainer is paid by a rating, and no cheat
+    by as high a one.
 
     \b
     Examples:
       gradmint demo
       gradmint demo --propose --task digits
+      gradmint demo --with-reputation --task digits
       gradmint demo --task digits --codec int8
       gradmint demo --task digits --trainers 5 --adversaries poisoner --json
       gradmint demo --adversaries mine.attacks:Sleeper --out sleeper
     """
     from .demo import Demo, Plan
     from .render import final_table, show_audit_end
+    from .reputation_render import show_reputation_audit
     from .summary import hexed
 
     plan = Plan(
@@ -111,6 +120,7 @@ def demo(
         numerics=numerics,
         propose=propose,
         codec=codec,
+        reputation=with_reputation,
     ).check()
     result = Demo(plan).play()
     if as_json:
@@ -118,6 +128,8 @@ def demo(
     else:
         final_table(result.outcomes)
         show_audit_end(result.audit, names={hexed(row.account): row.name for row in result.outcomes})
+        if with_reputation and result.audit.reputation is not None:
+            show_reputation_audit(result.audit.reputation)
         click.echo(f"report: {result.report}    check it again: gradmint audit --out {out}")
     for failure in result.failures:
         click.echo(f"demo failed: {failure}", err=True)

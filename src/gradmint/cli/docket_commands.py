@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from ..spec.errors import ChainError
-from .money_commands import connect
 from .settings import bonds_option, deployment_option, home_option, keystore_option, rpc_option, run_option
+from .transact import connect, transact
 
 if TYPE_CHECKING:
-    from ..ports.chain import Call
+    from ..ports.chain import Bond, Receipt, Unbond
     from ..ports.web3_chain import Web3Chain
     from ..spec.params import Params
 
@@ -76,14 +76,13 @@ def _terms(chain: Web3Chain, run: int) -> Params:
     return terms
 
 
-def _send(chain: Web3Chain, call: Call) -> None:
-    receipt = chain.send(call)
-    run: int = getattr(call, "run")  # noqa: B009  # every call that comes here has one
-    bond = chain.bond_of(run, chain.account)
-    click.echo(
-        f"0x{chain.account.hex()} has {bond.amount_wei} wei of bonds in run {run}, {bond.locked_wei} of it locked, "
-        f"{receipt.gas_used} gas"
-    )
+def _send(chain: Web3Chain, call: Bond | Unbond) -> None:
+    def tell(_: Receipt) -> str:
+        bond = chain.bond_of(call.run, chain.account)
+        held = f"{bond.amount_wei} wei of bonds in run {call.run}, {bond.locked_wei} of it locked"
+        return f"0x{chain.account.hex()} has {held}"
+
+    transact(chain, call, tell)
 
 
 @click.command()
@@ -135,6 +134,9 @@ def pool(rpc: str, deployment: Path, run_: int, keystore: Path | None) -> None:
     from ..spec.events import Pooled
 
     chain = connect(rpc, deployment, keystore)
-    receipt = chain.send(Pool(run=run_))
-    amount_wei = sum(event.amount_wei for event in receipt.events if isinstance(event, Pooled))
-    click.echo(f"run {run_}: {amount_wei} wei of lost bonds and stakes moved, {receipt.gas_used} gas")
+
+    def tell(receipt: Receipt) -> str:
+        amount_wei = sum(event.amount_wei for event in receipt.events if isinstance(event, Pooled))
+        return f"run {run_}: {amount_wei} wei of lost bonds and stakes moved"
+
+    transact(chain, Pool(run=run_), tell)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from ..spec.params import ETHER_WEI
-from ..spec.types import Role, Verdict
+from ..spec.types import BPS, ONE_Q32, Role, Verdict
 from . import plots
 from .plots import NARROW, WIDE, Cell, Level, Series
 from .summary import BANNED, Metric, Outcome, counts_text, nats, percent, plain, reading, seat_outcome, tokens
@@ -128,6 +128,33 @@ class Figures:
             ("Dashed: started as a cheat, which the protocol does not know." if cheats else "Tokens earned so far.")
             + self.void_note,
             plots.lines(f"pay-{role}", series, [], self.voids, height=300, unit="tokens", zero=True),
+        )
+
+    def multipliers(self) -> Figure | None:
+        """Where pay goes by ratings."""
+        terms, rows = self.ledger.terms, [row for row in self.rows if row.role == Role.TRAINER.name.lower()]
+        if terms.pay_least_bps == terms.pay_most_bps:
+            return None
+        reached: dict[bytes, dict[float, float]] = {row.account: {} for row in rows}
+        for round_ in self.ledger.rounds[: len(self.rounds)]:
+            for standing in round_.execution.books.trainers if round_.execution else ():
+                if standing.account in reached:
+                    reached[standing.account][float(round_.number)] = standing.reputation_q32 / ONE_Q32
+        series = [
+            _series(row, "blue", tuple(reached[row.account]), tuple(reached[row.account].values()))
+            for row in rows
+            if reached[row.account]
+        ]
+        if not series:
+            return None
+        listed = "; ".join(f"{item.label} x {item.y[-1]:.3f}" for item in series[:MOST_LISTED])
+        least, most = terms.pay_least_bps / BPS, terms.pay_most_bps / BPS
+        return _figure(
+            "What trainers’ pay is multiplied by",
+            f"Multipliers in the end: {listed}.",
+            f"By their ratings as brought into the run: {least:g} for a newcomer, always below {most:g}."
+            + self.void_note,
+            plots.lines("multiplier", series, [], self.voids, height=280, unit="times"),
         )
 
     def verdicts(self) -> Figure | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from eth_account import Account
@@ -18,7 +17,6 @@ from .settings import (
     deployment_option,
     json_option,
     keystore_option,
-    load_account,
     max_price_option,
     numerics_option,
     rpc_option,
@@ -26,16 +24,7 @@ from .settings import (
     seal_key,
     store_option,
 )
-
-if TYPE_CHECKING:
-    from ..ports.web3_chain import Web3Chain
-
-
-def connect(rpc: str, deployment: Path, keystore: Path | None) -> Web3Chain:
-    from ..ports.deployment import Deployment
-    from ..ports.web3_chain import Web3Chain
-
-    return Web3Chain(rpc, Deployment.read(deployment), load_account(keystore))
+from .transact import connect, transact
 
 
 @click.group("key")
@@ -232,8 +221,7 @@ def withdraw(rpc: str, deployment: Path, run_: int, keystore: Path | None) -> No
     from ..ports.chain import Withdraw
 
     chain = connect(rpc, deployment, keystore)
-    receipt = chain.send(Withdraw(run=run_))
-    click.echo(f"0x{chain.account.hex()} withdrew from run {run_}, {receipt.gas_used} gas")
+    transact(chain, Withdraw(run=run_), lambda _: f"0x{chain.account.hex()} withdrew from run {run_}")
 
 
 @click.command()
@@ -246,5 +234,4 @@ def refund(rpc: str, deployment: Path, run_: int, keystore: Path | None) -> None
     from ..ports.chain import Refund
 
     chain = connect(rpc, deployment, keystore)
-    receipt = chain.send(Refund(run=run_))
-    click.echo(f"run {run_} refunded, {receipt.gas_used} gas")
+    transact(chain, Refund(run=run_), lambda _: f"run {run_} refunded")

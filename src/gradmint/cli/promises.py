@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..roles.auditor import Audit
 from ..spec.ledger import Ledger
+from ..spec.mechanism import pay_multiplier_q32
+from ..spec.types import ONE_Q32, Role
 from .summary import Outcome
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ def broken_promises(plan: Plan, cast: Sequence[Participant], found: Audit, rows:
         broken.append(f"the model ends at {found.loss_nats} nats, the target is {target / 1e6}")
     if plan.propose:
         broken += _broken_proposals(plan, cast, found)
+    if plan.reputation:
+        broken += _broken_ratings(cast, found)
     honest = [row.earned_wei for row in rows if row.role == "trainer" and row.strategy == "honest"]
     numerics = {person.name: person.numerics for person in cast}
     for row in rows:
@@ -77,3 +81,22 @@ def _broken_proposals(plan: Plan, cast: Sequence[Participant], found: Audit) -> 
     if len(ledger.forfeited) != len(found.refutations):
         broken.append(f"{len(found.refutations)} refutations took {len(ledger.forfeited)} bonds")
     return broken
+
+
+def _broken_ratings(cast: Sequence[Participant], found: Audit) -> list[str]:
+    """Whoever works is paid by a rating in the end, whoever cheats by less of one."""
+    reached = {standing.account: standing.reputation_q32 for standing in found.ledger.final.trainers}
+    honest, others = (
+        [
+            reached[bytes.fromhex(person.account.address[2:])]
+            for person in cast
+            if person.role is Role.TRAINER and (person.strategy == "honest") is kind
+        ]
+        for kind in (True, False)
+    )
+    least_q32 = min(honest)
+    if least_q32 <= pay_multiplier_q32(found.ledger.terms, 0):
+        return ["an honest trainer is paid as a newcomer is: its rating came too late"]
+    if max(others, default=0) >= least_q32:
+        return [f"a cheat is paid x {max(others) / ONE_Q32:.3f}, an honest trainer x {least_q32 / ONE_Q32:.3f}"]
+    return []

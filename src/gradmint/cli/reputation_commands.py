@@ -1,52 +1,53 @@
-"""``gradmint reputation show`` and ``gradmint redteam reputation``: who is believed, why, what attacks gain."""
+"""``gradmint reputation show``, ``list``, ``audit``: who is believed, and why; ``gradmint redteam reputation``: what
+attacks gain. What is sent to the chain is in :mod:`reputation_acts` and :mod:`rating_acts`."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from ..spec.errors import SettingsError
 from ..spec.reputation_params import STANDARD_REPUTATION
-from ..spec.types import Role
-from .settings import deployment_option, json_option, rpc_option
+from .settings import F, address_of, deployment_option, json_option, rpc_option
+from .sources import open_reputation
 from .study_commands import compared, redteam_group
-
-if TYPE_CHECKING:
-    from ..spec.ledger import Ledger
 
 FOUND = "reputation.json"
 
 
 @click.group("reputation")
 def reputation_group() -> None:
-    """Who is believed, from the deployment's seeds on, by verified work of all its runs."""
+    """Who is believed, from the deployment's seeds on, by verified work of all its runs.
+
+    \b
+    Have one, and keep it:  gradmint reputation keep --bonds 1 --keystore alice.json
+    Look at it:             gradmint reputation list    gradmint reputation show 0x...
+    Derive it again:        gradmint reputation audit
+    """
+
+
+def reader_options(command: F) -> F:
+    """--rpc, --deployment, --out, --json."""
+    out = click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        help="Of a finished demo's folder instead; nothing needs to be running.",
+    )
+    for option in (json_option, out, deployment_option, rpc_option):
+        command = option(command)
+    return command
 
 
 @reputation_group.command("show")
 @click.argument("address")
-@rpc_option
-@deployment_option
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Of a finished demo's folder instead; nothing needs to be running.",
-)
-@click.option(
-    "--seed",
-    "seeds",
-    multiple=True,
-    metavar="ADDRESS",
-    help="Start from this account; again for several. By default from the verifiers who founded run 1.",
-)
-@json_option
-def show(address: str, rpc: str, deployment: Path, out: Path | None, seeds: tuple[str, ...], as_json: bool) -> None:
+@reader_options
+def show(address: str, rpc: str, deployment: Path, out: Path | None, as_json: bool) -> None:
     """An account's reputation, and why: the strongest paths, the cut that penalises, what would raise it.
 
-    Counted from final standings of every run, as if it were harvested now: its verifiers endorse its trainers.
+    By all that is endorsed up to now; a rating counts when it was proposed and has become final.
 
     \b
     Examples:
@@ -54,58 +55,73 @@ def show(address: str, rpc: str, deployment: Path, out: Path | None, seeds: tupl
       gradmint reputation show 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266 --out demo-out --json
     """
     from ..reputation.explain import explain
-    from ..spec.feedback import Endorsement, build, founders, harvest
-    from .reputation_render import as_object, show_explanation
+    from ..roles.follower import BookFollower
+    from ..spec.feedback import build
+    from .reputation_render import as_object, on_chain, show_explanation, show_on_chain
 
-    account = parsed(address)
-    given = [parsed(seed) for seed in seeds]
-    ledgers = read_ledgers(rpc, deployment, out)
-    if not any(round_.settled for ledger in ledgers for round_ in ledger.rounds):
-        raise SettingsError("no round is final yet, so nobody has a reputation; see 'gradmint run list'")
-    starts = given or founders(ledgers[0])
-    endorsements = []
-    for ledger in ledgers:
-        books, clock_round = ledger.final, len(ledger.rounds)
-        seated = {seat.account for seat in ledger.seats[Role.VERIFIER] if not seat.gone}
-        said = harvest(books.trainers, books.verifiers, seated, clock_round, 0)
-        if said is not None:
-            endorsements += [Endorsement(endorser, *row, 0) for endorser in said.endorsers for row in said.rows]
-    graph = build(endorsements, [account, *starts])
-    place = graph.among([account])[0]
-    found = explain(graph, graph.among(starts), STANDARD_REPUTATION, place)
+    account = address_of(address)
+    reader, _, _ = open_reputation(rpc, deployment, out)
+    book, block = BookFollower(reader).book, reader.block()
+    if not book.entries:
+        raise SettingsError("nobody is endorsed yet, so nobody has a reputation; see 'gradmint reputation harvest'")
+    endorsements = book.endorsements(block // book.params.epoch_blocks)
+    graph = build(endorsements, [account, *book.seeds, *book.entries])
+    found = explain(graph, graph.among(book.seeds), book.params, graph.among([account])[0])
     if as_json:
-        click.echo(json.dumps(as_object(graph, STANDARD_REPUTATION, found, starts)))
+        seeds = sorted(book.seeds)
+        click.echo(
+            json.dumps(as_object(graph, book.params, found, seeds) | {"on_chain": on_chain(book, account, block)})
+        )
     else:
-        show_explanation(graph, STANDARD_REPUTATION, found, len(starts))
+        show_explanation(graph, book.params, found, len(book.seeds))
+        show_on_chain(book, account, block)
 
 
-def parsed(address: str) -> bytes:
-    """20 bytes. Raises SettingsError."""
-    try:
-        account = bytes.fromhex(address.removeprefix("0x"))
-    except ValueError:
-        account = b""
-    if len(account) != 20:
-        raise SettingsError(f"{address} is no address: expected 0x and 40 hex digits")
-    return account
+@reputation_group.command("list")
+@reader_options
+def list_(rpc: str, deployment: Path, out: Path | None, as_json: bool) -> None:
+    """Everyone who was endorsed, and seeds: what they were last rated, and until when that counts.
 
+    \b
+    Example:
+      gradmint reputation list --out demo-out
+    """
+    from ..roles.follower import BookFollower
+    from .reputation_render import on_chain, show_accounts
 
-def read_ledgers(rpc: str, deployment: Path, out: Path | None) -> list[Ledger]:
-    """Every run of the deployment, in order; the one of a demo's folder. Raises ChainError, TranscriptBroken."""
-    from ..ports.chain import ChainReader
-    from ..ports.deployment import Deployment
-    from ..ports.recorded_chain import RecordedChain
-    from ..ports.web3_chain import Web3Chain
-    from ..roles.follower import Follower
-
-    chain: ChainReader
-    if out is not None:
-        recorded = RecordedChain(out / "chain.json")
-        chain, numbers = recorded, range(recorded.run, recorded.run + 1)
+    reader, _, _ = open_reputation(rpc, deployment, out)
+    book, block = BookFollower(reader).book, reader.block()
+    rows = [on_chain(book, account, block) for account in sorted({*book.seeds, *book.entries})]
+    rows.sort(key=lambda row: -int(row["rating_q32"]))
+    if as_json:
+        click.echo(json.dumps({"block": block, "epoch": block // book.params.epoch_blocks, "accounts": rows}))
     else:
-        chain = Web3Chain(rpc, Deployment.read(deployment))
-        numbers = range(1, chain.run_count() + 1)
-    return [Follower(chain, number).ledger for number in numbers]
+        show_accounts(rows, block // book.params.epoch_blocks)
+
+
+@reputation_group.command("audit")
+@reader_options
+def audit(rpc: str, deployment: Path, out: Path | None, as_json: bool) -> None:
+    """Derive everything again: endorsements from standings, ratings from the graph, money to the wei.
+
+    Stops at the first divergence, naming row and both values (exit code 1). Does not look at updates: that is 'gradmint
+    audit', which does this for one run as well.
+
+    \b
+    Examples:
+      gradmint reputation audit
+      gradmint reputation audit --out demo-out --json
+    """
+    from ..roles.reputation_auditor import audit_reputation, fold_runs
+    from .reputation_render import reputation_summary, show_reputation_audit
+
+    reader, chain, runs = open_reputation(rpc, deployment, out)
+    found = audit_reputation(reader, chain, fold_runs(chain, runs))
+    if as_json:
+        click.echo(json.dumps(reputation_summary(found)))
+    else:
+        show_reputation_audit(found)
+    sys.exit(0 if found.ok else 1)
 
 
 @redteam_group.command("reputation")

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rich.markup import escape
+
 from ..reputation.explain import LEAST_BPS, MOST_BPS, Explanation
+from ..roles.reputation_auditor import ReputationAudit
+from ..spec.book import LAPSE_EPOCHS, Book
 from ..spec.feedback import ROUND_UNITS, Graph
 from ..spec.reputation import ONE_MASS, Path
 from ..spec.reputation_params import ReputationParams
 from ..spec.types import BPS, ONE_Q32
 from ..study.sybils import Findings
+from .summary import divergences, exact_tokens, hexed, plain
 from .tables import new_console, new_table
-
-
-def hexed(account: bytes) -> str:
-    return f"0x{account.hex()}"
 
 
 def short(account: bytes) -> str:
@@ -67,6 +68,121 @@ def as_object(graph: Graph, params: ReputationParams, found: Explanation, seeds:
             for one in found.advice
         ],
     }
+
+
+def on_chain(book: Book, account: bytes, block: int) -> dict[str, Any]:
+    """What counts of an account at ``block``, and what it has in the contract. Amounts in wei as decimal strings."""
+    epoch = block // book.params.epoch_blocks
+    rating, pending = book.ratings.get(account), book.proposals.get(account)
+    return {
+        "account": hexed(account),
+        "is_seed": account in book.seeds,
+        "hits": rating.hits / ONE_MASS if rating else 0.0,
+        "paths": rating.paths if rating else 0,
+        "rating": book.rating_of(account, epoch) / ONE_Q32,
+        "rating_q32": book.rating_of(account, epoch),
+        "until_epoch": rating.cut + LAPSE_EPOCHS if rating else None,
+        "proposed": None
+        if pending is None
+        else {
+            "cut": pending.said.cut,
+            "hits": str(pending.said.hits),
+            "paths": pending.said.paths,
+            "rating": pending.said.rating_q32 / ONE_Q32,
+            "final_block": pending.said.final_block,
+            "challenger": hexed(pending.challenge.challenger) if pending.challenge else None,
+            "proof_block": pending.challenge.proof_block if pending.challenge else None,
+        },
+        "purse_wei": str(book.purses_wei.get(account, 0)),
+        "vouches": {
+            hexed(other): {"stake_wei": str(locked.stake_wei), "ended_epoch": locked.ended_epoch}
+            for (voucher, other), locked in book.vouches.items()
+            if voucher == account
+        },
+    }
+
+
+def show_on_chain(book: Book, account: bytes, block: int) -> None:
+    row, epoch = on_chain(book, account, block), block // book.params.epoch_blocks
+    counts = f"rating {row['rating']:.3f} counts until the end of epoch {row['until_epoch']}"
+    new_console().print(
+        f"on chain, epoch {epoch}: {counts if row['rating_q32'] else 'no rating counts'}; {_proposed(row)}; purse "
+        f"{row['purse_wei']} wei; stands up for {len(row['vouches'])}"
+    )
+
+
+def _proposed(row: dict[str, Any]) -> str:
+    said = row["proposed"]
+    if said is None:
+        return "none is proposed"
+    doubt = f"challenged, to be shown before block {said['proof_block']}" if said["challenger"] else ""
+    return f"{said['rating']:.3f} proposed, {doubt or 'final at block ' + str(said['final_block'])}"
+
+
+def show_accounts(rows: Sequence[dict[str, Any]], epoch: int) -> None:
+    """Whoever is rated highest comes first."""
+    table = new_table(f"epoch {epoch}", "hits", "paths", "rating", "until epoch", "proposed")
+    for row in rows:
+        name = row["account"] + (" seed" if row["is_seed"] else "")
+        rated = [f"{row['hits']:.4g}", str(row["paths"])] if row["until_epoch"] is not None else ["-", "-"]
+        until = "-" if row["until_epoch"] is None else str(row["until_epoch"])
+        proposed = "-" if row["proposed"] is None else f"{row['proposed']['rating']:.3f}"
+        table.add_row(name, *rated, f"{row['rating']:.3f}", until, proposed)
+    new_console().print(table)
+
+
+def reputation_summary(found: ReputationAudit) -> dict[str, Any]:
+    """An audit of reputation for programs. Amounts in wei and hits, in units of 2^-56, as decimal strings."""
+    return {
+        "ok": found.ok,
+        "contract": hexed(found.address),
+        "harvests": found.harvests,
+        "unchecked_runs": found.unchecked,
+        "rated": found.rated,
+        "ratings": [
+            {
+                "account": hexed(one.account),
+                "cut": one.cut,
+                "hits": str(one.hits),
+                "most_hits": str(one.most_hits),
+                "paths": one.paths,
+                "most_paths": one.most_paths,
+                "rating": one.rating_q32 / ONE_Q32,
+            }
+            for one in found.ratings
+        ],
+        "held_wei": str(found.held_wei),
+        "purses_wei": str(found.purses_wei),
+        "stakes_wei": str(found.stakes_wei),
+        "bonds_wei": str(found.bonds_wei),
+        "burned_wei": str(found.burned_wei),
+        "divergences": divergences(found.divergence),
+    }
+
+
+def show_reputation_audit(found: ReputationAudit) -> None:
+    console = new_console()
+    if found.divergence is not None:
+        console.print(
+            f"[bold red]reputation diverged:[/bold red] {escape(plain(found.divergence, 2_000))}", soft_wrap=True
+        )
+        return
+    console.print(
+        f"[bold green]reputation clean:[/bold green] {found.harvests} harvests as standings were, {len(found.ratings)} "
+        f"final ratings that can be shown, {found.rated} brought to seats as they counted",
+        soft_wrap=True,
+    )
+    if found.unchecked:
+        console.print(f"taken as they are: harvests of runs {', '.join(map(str, sorted({*found.unchecked})))}")
+    parts = (
+        ("purses", found.purses_wei),
+        ("behind vouches", found.stakes_wei),
+        ("behind bonds", found.bonds_wei),
+        ("burned", found.burned_wei),
+        ("sent there by somebody", found.held_wei - found.owed_wei),
+    )
+    told = " + ".join(f"{name} {exact_tokens(wei)}" for name, wei in parts if wei)
+    console.print(f"reputation's tokens: {told or 0} = {exact_tokens(found.held_wei)}", soft_wrap=True)
 
 
 def found_digest(graph: Graph) -> str:

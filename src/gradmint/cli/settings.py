@@ -198,6 +198,17 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")(command)
 
 
+def address_of(text: str) -> bytes:
+    """20 bytes. Raises SettingsError."""
+    try:
+        account = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        account = b""
+    if len(account) != 20:
+        raise SettingsError(f"{text} is no address: expected 0x and 40 hex digits")
+    return account
+
+
 def load_account(keystore: Path | None) -> LocalAccount:
     """The signing account, from an encrypted keystore file or the environment. Raises SettingsError."""
     if keystore is None:

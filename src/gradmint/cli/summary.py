@@ -17,6 +17,7 @@ from ..spec.types import ONE_Q32, UNSAMPLED, Role, Standing, Verdict
 if TYPE_CHECKING:
     from ..roles.auditor import Audit, RoundAudit
     from ..roles.replay import Refutation
+    from ..spec.errors import Divergence
     from .timing import Timing
 
 HONEST = "honest"
@@ -315,13 +316,12 @@ def audit_summary(found: Audit) -> dict[str, Any]:
         "pending": [proposal.round for proposal in found.ledger.pending],
         "model": hexed(found.model),
         "loss_nats": found.loss_nats,
-        "divergences": divergences(found),
+        "divergences": divergences(found.divergence),
     }
 
 
-def divergences(found: Audit) -> list[dict[str, Any]]:
+def divergences(one: Divergence | None) -> list[dict[str, Any]]:
     """None or one: an audit stops at the first."""
-    one = found.divergence
     if one is None:
         return []
     return [
@@ -425,7 +425,7 @@ def demo_json(found: Audit, people: Sequence[Mapping[str, str]], timing: Timing 
         "refutations": refutations(found),
         "exposures": exposures(ledger),
         "loss_nats": found.loss_nats,
-        "audit": {"ok": found.ok, "divergences": divergences(found)},
+        "audit": {"ok": found.ok, "divergences": divergences(found.divergence)},
     }
     if timing is not None:
         summary["overhead"] = overhead_summary(timing)

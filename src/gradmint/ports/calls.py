@@ -11,7 +11,9 @@ from ..spec.params import Params
 from ..spec.plant import Exposure
 from ..spec.tree import Proof
 from ..spec.types import Standing
+from ..spec.witness import Witness
 from . import chain
+from . import reputation_calls as rep
 from .codec import function, pack
 from .deployment import Deployment
 
@@ -67,8 +69,17 @@ def _flat(pairs: Sequence[tuple[bytes, int]]) -> list[int]:
 
 
 def _inputs(record: Record, roster: bytes, rows: Sequence[RosterRow], standings: Sequence[Standing]) -> tuple[Any, ...]:
-    packed_rows, packed = b"".join(row.pack() for row in rows), b"".join(standing.pack() for standing in standings)
-    return _struct(record), roster, packed_rows, packed
+    return _struct(record), roster, b"".join(row.pack() for row in rows), _pack(standings)
+
+
+def _pack(standings: Sequence[Standing]) -> bytes:
+    return b"".join(standing.pack() for standing in standings)
+
+
+def _witness(found: Witness) -> tuple[Any, ...]:
+    nodes = [(node.account, node.visits, node.heard) for node in found.nodes]
+    panels = [(panel.id, list(panel.endorsers), panel.places) for panel in found.panels]
+    return nodes, panels, list(found.paths)
 
 
 def _evidence(said: chain.Evidence) -> tuple[Any, ...]:
@@ -176,4 +187,26 @@ _TABLE: dict[type[chain.Call], _Row] = {
         lambda c: (c.run, _proposals(c.pending), _effects(c.effects)),
         None,
     ),
+    rep.Deposit: (
+        "Reputation",
+        "deposit",
+        lambda c: (c.amount_wei,),
+        lambda c: Spend(c.token, c.amount_wei, "deposit"),
+    ),
+    rep.WithdrawPurse: ("Reputation", "withdraw", lambda c: (c.amount_wei,), None),
+    rep.Vouch: ("Reputation", "vouch", lambda c: (c.account, c.stake_wei), None),
+    rep.Unvouch: ("Reputation", "unvouch", lambda c: (c.account,), None),
+    rep.Reclaim: ("Reputation", "reclaim", lambda c: (c.account,), None),
+    rep.SlashVouch: (
+        "Reputation",
+        "slashVouch",
+        lambda c: (c.voucher, c.account, c.run, c.roster, _pack(c.standings), c.index),
+        None,
+    ),
+    rep.Harvest: ("Reputation", "harvest", lambda c: (c.run, c.roster, _pack(c.standings)), None),
+    rep.ProposeRating: ("Reputation", "propose", lambda c: (c.hits, c.paths), None),
+    rep.ChallengeRating: ("Reputation", "challenge", lambda c: (c.account,), None),
+    rep.ProveRating: ("Reputation", "prove", lambda c: (c.account, _witness(c.witness)), None),
+    rep.RefuteRating: ("Reputation", "refute", lambda c: (c.account,), None),
+    rep.FinaliseRating: ("Reputation", "finalise", lambda c: (c.account,), None),
 }

@@ -9,17 +9,13 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError
-from eth_hash.auto import keccak
-
 from ..spec.certificate import KEY_BYTES, MAX_DOCUMENT_BYTES, Certificate, Checkpoint, Domain, EcdsaCertificate
-from ..spec.errors import ChainError, ChainUnreachable, HalfDeployed, MalformedCertificate, NoCertificates
+from ..spec.errors import MalformedCertificate, NoCertificates
 from . import artifacts
 from .chain import Receipt
-from .codec import function, signature_of, type_of
+from .contract import Contract
 from .deployment import Deployment, write_atomically
-from .rpc import AnswerTooLarge, RpcError, as_bytes, as_dict, as_int, to_hex
+from .rpc import to_hex
 from .web3_chain import Web3Chain
 
 _KEYS_FORMAT = "gradmint registered keys 1"
@@ -56,103 +52,50 @@ class Certificates:
     """The contract behind ``chain``. Raises NoCertificates, HalfDeployed."""
 
     def __init__(self, chain: Web3Chain) -> None:
-        self._chain = chain
-        self.address = address_in(chain.deployment)
+        self._contract = contract = Contract(chain, artifacts.CERTIFICATES, address_in(chain.deployment))
         zero = Checkpoint(self.domain, 0, 0, bytes(32))
-        self._expect(zero.signed, "certificateDigest", zero.run, zero.round, zero.digest)
+        contract.expect(zero.signed, "certificateDigest", zero.run, zero.round, zero.digest)
         for name in ("runs", "stakes", "rounds"):
-            self._expect(getattr(chain.deployment, name), name)
-
-    def _expect(self, expected: bytes, name: str, *arguments: object) -> None:
-        try:
-            found = self._read(name, *arguments)[0]
-        except ChainUnreachable:
-            raise
-        except ChainError as error:
-            raise HalfDeployed(f"there is no Certificates contract at {to_hex(self.address)}: {error}") from error
-        if found != expected:
-            raise HalfDeployed(
-                f"certificates at {to_hex(self.address)} answer {name} with {to_hex(found)}, expected "
-                f"{to_hex(expected)}: use one deployment's own file, unedited"
-            )
+            contract.expect(getattr(chain.deployment, name), name)
 
     @property
     def domain(self) -> Domain:
-        return Domain(self._chain.chain_id, self.address)
+        return Domain(self._contract.chain.chain_id, self._contract.address)
 
     def keys(self) -> dict[bytes, bytes]:
-        return {topics[1][12:]: values[0] for topics, values in self._events("Registered")}
+        return {log.values["account"]: log.values["key"] for log in self._contract.logs(["Registered"])}
 
     def groups(self, run: int) -> list[Group]:
         """Every group ever assembled for the run, oldest first; stale ones as well."""
-        found = [values[0] for _, values in self._events("Assembled", run.to_bytes(32, "big"))]
-        return [Group(run, c[1], c[2], c[3], c[4], tuple(c[5])) for c in found]
+        logs = self._contract.logs(["Assembled"], run.to_bytes(32, "big"))
+        found = [log.values["contents"] for log in logs]
+        return [Group(run, *contents[1:]) for contents in found]
 
     def register(self, key: bytes, proof: bytes) -> Receipt:
         """Raises Reverted, Unfunded."""
-        return self._send("register", key, proof)
+        return self._contract.send("register", key, proof)
 
     def assemble(self, run: int, smaller: Group, members: dict[bytes, bytes]) -> Receipt:
         """``members``: key of each account to add. Raises Reverted, Unfunded."""
-        return self._send("assemble", run, _contents(smaller), list(members), b"".join(members.values()))
+        return self._contract.send("assemble", run, _contents(smaller), list(members), b"".join(members.values()))
 
     def verify(self, certificate: Certificate, group: Group) -> tuple[int, int]:
         """(stake in wei, signers) as the contract sees them; ``group`` is for BLS. Raises Reverted when it refuses."""
         checkpoint = certificate.checkpoint
         head = (checkpoint.run, checkpoint.round, checkpoint.digest)
         if isinstance(certificate, EcdsaCertificate):
-            stake_wei, signers = self._read("verifyEcdsa", *head, b"".join(certificate.signatures))
+            stake_wei, signers = self._contract.read("verifyEcdsa", *head, b"".join(certificate.signatures))
         else:
-            stake_wei, signers = self._read("verifyBls", *head, _contents(group), certificate.signature)
+            stake_wei, signers = self._contract.read("verifyBls", *head, _contents(group), certificate.signature)
         return stake_wei, signers
 
     def group_of(self, run: int, bitmap: tuple[int, ...]) -> Group | None:
         """The newest group of exactly these seats that is not stale."""
-        now_s = self._chain.now_s()
+        now_s = self._contract.chain.now_s()
         for group in reversed(self.groups(run)):
             if group.bitmap == bitmap and now_s < group.expires_s:
                 return group
         return None
-
-    def _read(self, name: str, *arguments: object) -> tuple[Any, ...]:
-        method = function(artifacts.CERTIFICATES, name)
-        return method.decode(self._chain.view(self.address, method.encode(*arguments)))
-
-    def _send(self, name: str, *arguments: object) -> Receipt:
-        data = function(artifacts.CERTIFICATES, name).encode(*arguments)
-        return self._chain.send_data(self.address, data, f"Certificates.{name}")
-
-    def _events(self, name: str, *topics: bytes) -> list[tuple[list[bytes], tuple[Any, ...]]]:
-        """(topics, values that are not indexed) of the contract's events in chain order."""
-        entry = next(
-            e for e in artifacts.load(artifacts.CERTIFICATES).abi if e["type"] == "event" and e["name"] == name
-        )
-        types = [type_of(item) for item in entry["inputs"] if not item["indexed"]]
-        wanted = [to_hex(topic) for topic in (keccak(signature_of(entry).encode()), *topics)]
-        head = as_int(self._chain.rpc.call("eth_blockNumber"), "block number")
-        found = []
-        for log in self._logs(wanted, self._chain.deployment.block, head):
-            row = as_dict(log, "a log")
-            try:
-                values = decode(types, as_bytes(row.get("data"), "a log's data"))
-            except (DecodingError, ValueError, OverflowError) as error:
-                raise ChainError(f"the node gives a malformed {name}: {error}: ask another node") from error
-            found.append(([as_bytes(topic, "a topic", 32) for topic in row.get("topics") or []], tuple(values)))
-        return found
-
-    def _logs(self, topics: list[str], first: int, last: int) -> list[Any]:
-        """Halves the range until the node is willing."""
-        query = {"address": to_hex(self.address), "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
-        try:
-            found = self._chain.rpc.call("eth_getLogs", query)
-        except (RpcError, AnswerTooLarge):
-            if first >= last:
-                raise
-            middle = (first + last) // 2
-            return self._logs(topics, first, middle) + self._logs(topics, middle + 1, last)
-        if not isinstance(found, list):
-            raise ChainError(f"the node gives logs as {found!r:.80}, expected a list: ask another node")
-        return found
 
 
 class RecordedKeys:

@@ -76,7 +76,7 @@ class Function:
         """Return values, addresses as 20 bytes. Raises ChainError."""
         try:
             return tuple(
-                _plain(value, kind) for value, kind in zip(decode(self.outputs, data), self.outputs, strict=True)
+                plain(value, kind) for value, kind in zip(decode(self.outputs, data), self.outputs, strict=True)
             )
         except (DecodingError, ValueError, OverflowError) as error:
             raise ChainError(
@@ -117,13 +117,16 @@ def decode_revert(data: bytes) -> Reverted:
         values = decode(types, data[4:])
     except (DecodingError, ValueError, OverflowError):
         return reverted(name)
-    return reverted(name, *(_plain(value, kind) for value, kind in zip(values, types, strict=True)))
+    operands = (plain(value, kind) for value, kind in zip(values, types, strict=True))
+    return reverted(name, *operands, signature=f"{name}({','.join(types)})")
 
 
-def _plain(value: Any, kind: str) -> Any:
-    """eth_abi gives addresses as text."""
+def plain(value: Any, kind: str) -> Any:
+    """A value as eth_abi gives it, but addresses as 20 bytes and lists as tuples."""
     if kind == "address":
         return bytes.fromhex(value[2:])
+    if kind.endswith("[]"):
+        return tuple(plain(part, kind[:-2]) for part in value)
     if kind.startswith("(") and kind.endswith(")"):
-        return tuple(_plain(part, inner) for part, inner in zip(value, kind[1:-1].split(","), strict=True))
-    return tuple(value) if isinstance(value, list) else value
+        return tuple(plain(part, inner) for part, inner in zip(value, kind[1:-1].split(","), strict=True))
+    return value

@@ -115,6 +115,7 @@ def deploy(
         reputation=deployed[artifacts.REPUTATION],
         token=deployed.get(artifacts.DEV_TOKEN),
         certificates=deployed[artifacts.CERTIFICATES],
+        seeds=tuple(seeds),
     )
 
 

@@ -26,14 +26,14 @@ class Deployment:
     stakes: bytes
     rounds: bytes
     settlement: bytes
-    reputation: bytes  # its seeds and token: ask it
+    reputation: bytes  # what it follows and its token: ask it
     token: bytes | None = None  # reward token of local chains; real runs name theirs when they open
     certificates: bytes | None = None  # deployments from before there were certificates have none
+    seeds: tuple[bytes, ...] = ()  # of reputation: the contract knows who is one, and lists them to nobody
 
     def to_json(self) -> str:
         values = {item.name: getattr(self, item.name) for item in fields(self)}
-        shown = {k: f"0x{v.hex()}" if isinstance(v, bytes) else v for k, v in values.items() if v is not None}
-        return json.dumps(shown, indent=2) + "\n"
+        return json.dumps({k: _shown(v) for k, v in values.items() if v is not None}, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str, source: str = "deployment") -> Deployment:
@@ -67,11 +67,25 @@ class Deployment:
         write_atomically(Path(path), self.to_json().encode())
 
 
-def _value(name: str, value: Any, source: str) -> int | bytes:
+def _shown(value: int | bytes | tuple[bytes, ...]) -> object:
+    if isinstance(value, tuple):
+        return [_shown(item) for item in value]
+    return f"0x{value.hex()}" if isinstance(value, bytes) else value
+
+
+def _value(name: str, value: Any, source: str) -> int | bytes | tuple[bytes, ...]:
+    if name == "seeds":
+        if isinstance(value, list):
+            return tuple(_address(name, item, source) for item in value)
+        raise SettingsError(f"{source}: seeds is {value!r:.80}, expected a list of addresses")
     if name in ("chain_id", "block"):
         if type(value) is int and 0 <= value < 1 << 64:
             return value
         raise SettingsError(f"{source}: {name} is {value!r:.80}, expected a whole number")
+    return _address(name, value, source)
+
+
+def _address(name: str, value: Any, source: str) -> bytes:
     if isinstance(value, str) and _ADDRESS.fullmatch(value):
         return bytes.fromhex(value[2:])
     raise SettingsError(f"{source}: {name} is {value!r:.80}, expected an address of 20 bytes in hex, 0x...")

@@ -1,73 +1,57 @@
 """A finished run as one readable file, and the chain reader over it: audits go on when the chain is gone.
 
-The file is not trusted: it is bounded, every value has one spelling and a range, and whether rows fit together is what
-the auditor finds out. Amounts are whole numbers, bytes hex, phases and roles names.
+The file is not trusted: it is bounded, every value has one spelling and a range (:mod:`recorded_values`), and whether
+rows fit together is what the auditor finds out.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ..spec import events as ev
-from ..spec.docket import Outcome, Record
+from ..spec.docket import Record
 from ..spec.errors import ChainError
 from ..spec.events import Event, Position
-from ..spec.params import Params
-from ..spec.types import Phase, Role
 from .chain import BondAccount, ChainReader, Clock, DocketSlot, Escrow, LiveChallenge, RecordSlot
 from .deployment import write_atomically
+from .recorded_reputation import RecordedReputation, gather
+from .recorded_values import Recording, keys, show
+from .reputation import ReputationReader
 
-_FORMAT = "gradmint recorded run 2"
-_MAX_BYTES = 256 << 20
+_FORMAT = "gradmint recorded run 3"
 _MAX_TRIES = 5
 
 _EVENTS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
-_SIZES = {
-    20: (
-        *("sponsor", "token", "funder", "account", "recipient", "beneficiary", "proposer", "challenger", "exposer"),
-        *("runs_address", "stakes_address", "rounds_address"),
-    ),
-    24: ("transcript", "roster", "root"),
-    30: ("record_hash",),
-    32: (
-        *("beacon", "digest", "base", "commitment", "salt", "standings_hash", "effects_hash", "params_hash", "tx_hash"),
-        *("tip", "manifest", "model", "secret"),
-    ),
-}
-#: Widths of the chain's numbers; 256 bits where nothing is said.
-_BITS = {
-    8: ("verifier",),
-    16: ("round", "previous", "trainer", "index", "weakest", "settled", "proposed"),
-    32: ("loss_micronats", "cluster_mask", "active", "guilty", "rating_q32"),
-    40: ("deadline_s", "final_s", "until_s", "withdrawable_s"),
-    128: ("total_wei", "stake_wei", "deposited_wei", "budget_wei"),
-}
-_BITS_OF = {name: bits for bits, names in _BITS.items() for name in names}
-_SIZE_OF = {name: size for size, names in _SIZES.items() for name in names}
 _HEAD = (
     *("chain_id", "run", "run_count", "now_s", "runs_address", "stakes_address", "rounds_address"),
     *("standings_hash", "price_wei", "caught_up"),
 )
 _TABLES = ("stakes_wei", "claimed_wei", "left_wei", "token_balances_wei")
-_MAX_LIST = 64  # values of a parameter
-_NUMBER = re.compile(r"[1-9][0-9]{0,4}")
 
 
-def record(chain: ChainReader, run: int, path: str | os.PathLike[str], holders: Iterable[bytes] = ()) -> None:
-    """Write everything that an audit of ``run`` reads, balances of ``holders`` as well; all of it or nothing.
+def record(
+    chain: ChainReader,
+    run: int,
+    path: str | os.PathLike[str],
+    holders: Iterable[bytes] = (),
+    reputation: ReputationReader | None = None,
+) -> None:
+    """Write everything that an audit of ``run`` reads, balances of ``holders`` and what ``reputation`` says as well;
+    all of it or nothing.
 
     Raises ChainError when the run keeps moving meanwhile, SettingsError when the file cannot be written.
     """
     for _ in range(_MAX_TRIES):
         events = list(chain.events(run))
         found = _gather(chain, run, events, holders)
-        if not chain.events(run, events[-1].position if events else None):
+        found["reputation"] = said = None if reputation is None else gather(reputation)
+        is_still = reputation is None or said is None or len(reputation.events()) == len(said["events"])
+        if is_still and not chain.events(run, events[-1].position if events else None):
             break
     else:
         raise ChainError(f"run {run} moved on {_MAX_TRIES} times while it was recorded: record it after its end")
@@ -92,22 +76,22 @@ def _gather(chain: ChainReader, run: int, events: list[Event], holders: Iterable
         "run": run,
         "run_count": chain.run_count(),
         "now_s": chain.now_s(),
-        "runs_address": _show(chain.runs_address),
-        "stakes_address": _show(chain.stakes_address),
-        "rounds_address": _show(chain.rounds_address),
-        "standings_hash": _show(chain.standings_hash(run)),
+        "runs_address": show(chain.runs_address),
+        "stakes_address": show(chain.stakes_address),
+        "rounds_address": show(chain.rounds_address),
+        "standings_hash": show(chain.standings_hash(run)),
         "price_wei": chain.price_wei(run),
         "caught_up": chain.caught_up(run),
-        "clock": {item.name: _show(getattr(clock, item.name)) for item in fields(clock)},
-        "escrow": {item.name: _show(getattr(escrow, item.name)) for item in fields(escrow)},
+        "clock": {item.name: show(getattr(clock, item.name)) for item in fields(clock)},
+        "escrow": {item.name: show(getattr(escrow, item.name)) for item in fields(escrow)},
         "docket": _show_tuple(chain.docket(run)),
         "challenge": None if challenge is None else _show_tuple(challenge),
-        "bonds": {_show(account): _show_tuple(chain.bond_of(run, account)) for account in bonded},
+        "bonds": {show(account): _show_tuple(chain.bond_of(run, account)) for account in bonded},
         "records": {str(round_): _show_tuple(chain.record(run, round_)) for round_ in recorded},
-        "stakes_wei": dict(zip(map(_show, seated), chain.stakes_wei(run, seated), strict=True)),
-        "claimed_wei": {_show(account): chain.claimed_wei(run, account) for account in payees},
-        "left_wei": {_show(account): chain.left_wei(run, account) for account in seated},
-        "token_balances_wei": {_show(owner): chain.token_balance_wei(escrow.token, owner) for owner in owners},
+        "stakes_wei": dict(zip(map(show, seated), chain.stakes_wei(run, seated), strict=True)),
+        "claimed_wei": {show(account): chain.claimed_wei(run, account) for account in payees},
+        "left_wei": {show(account): chain.left_wei(run, account) for account in seated},
+        "token_balances_wei": {show(owner): chain.token_balance_wei(escrow.token, owner) for owner in owners},
         "events": [_show_event(event, gas[event.tx_hash]) for event in events],
     }
 
@@ -118,36 +102,26 @@ def _show_event(event: Event, gas: int) -> dict[str, Any]:
         "event": type(event).__name__,
         "block": event.position[0],
         "log": event.position[1],
-        **{name: _show(getattr(event, name)) for name in own},
-        "tx_hash": _show(event.tx_hash),
+        **{name: show(getattr(event, name)) for name in own},
+        "tx_hash": show(event.tx_hash),
         "gas": gas,
     }
 
 
-def _show(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return f"0x{value.hex()}"
-    if isinstance(value, Phase | Role):
-        return value.name
-    if isinstance(value, Params | Outcome):
-        return {item.name: _show(getattr(value, item.name)) for item in fields(value)}
-    return list(value) if isinstance(value, tuple) else value
-
-
 def _show_tuple(value: RecordSlot | DocketSlot | LiveChallenge | BondAccount) -> dict[str, Any]:
-    return {name: _show(item) for name, item in value._asdict().items()}
+    return {name: show(item) for name, item in value._asdict().items()}
 
 
-class RecordedChain:
+class RecordedChain(Recording):
     """:class:`~gradmint.ports.chain.ChainReader` of the file's one run. Raises ChainError for any other content."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = path
+        super().__init__(path)
         found = self._load()
-        parts = ("clock", "escrow", "docket", "challenge", "bonds", "records", "events")
+        parts = ("clock", "escrow", "docket", "challenge", "bonds", "records", "events", "reputation")
         expected = {"format", *_HEAD, *_TABLES, *parts}
         if not isinstance(found, dict) or found.get("format") != _FORMAT or found.keys() != expected:
-            raise self._bad("the file", _keys(found), f"{_FORMAT!r} with exactly {sorted(expected)}")
+            raise self._bad("the file", keys(found), f"{_FORMAT!r} with exactly {sorted(expected)}")
         head = {name: self._value(name, found[name], name) for name in _HEAD}
         self.run: int = head["run"]
         self._head = head
@@ -167,6 +141,9 @@ class RecordedChain:
         self._tables = {name: self._table(name, found[name]) for name in _TABLES}
         self._gas: dict[bytes, int] = {}
         self._events = self._rows(found["events"])
+        said = found["reputation"]
+        #: What the deployment's Reputation said; None when that was not recorded.
+        self.reputation = None if said is None else RecordedReputation(path, said)
 
     @property
     def chain_id(self) -> int:
@@ -264,18 +241,6 @@ class RecordedChain:
             raise ChainError(f"{self._path} has no {table} of 0x{account.hex()}: record the run again")
         return self._tables[table][account]
 
-    def _load(self) -> Any:
-        try:
-            with open(self._path, "rb") as file:
-                content = file.read(_MAX_BYTES + 1)
-            if len(content) > _MAX_BYTES:
-                raise ChainError(f"{self._path} has over {_MAX_BYTES} bytes: this is no recorded run")
-            return json.loads(content, object_pairs_hook=self._object, parse_constant=self._constant)
-        except OSError as error:
-            raise ChainError(f"recorded run {self._path}: {error}: record one first") from error
-        except (ValueError, RecursionError) as error:
-            raise ChainError(f"{self._path} is no recorded run: {str(error)[:200]}") from error
-
     def _rows(self, rows: object) -> list[Event]:
         if not isinstance(rows, list):
             raise self._bad("events", type(rows).__name__, "a list")
@@ -290,11 +255,11 @@ class RecordedChain:
     def _row(self, row: object, where: str) -> Event:
         kind = _EVENTS.get(str(row.get("event"))) if isinstance(row, dict) else None
         if not isinstance(row, dict) or kind is None:
-            raise self._bad(where, _keys(row), f"one of {sorted(_EVENTS)}")
+            raise self._bad(where, keys(row), f"one of {sorted(_EVENTS)}")
         own = [item for item in fields(kind) if item.name not in ("run", "position", "tx_hash")]
         expected = {"event", "block", "log", "tx_hash", "gas", *(item.name for item in own)}
         if row.keys() != expected:
-            raise self._bad(where, _keys(row), f"a {kind.__name__} with exactly {sorted(expected)}")
+            raise self._bad(where, keys(row), f"a {kind.__name__} with exactly {sorted(expected)}")
         values: dict[str, Any] = {item.name: self._value(item.name, row[item.name], where, item.type) for item in own}
         tx_hash = self._value("tx_hash", row["tx_hash"], where)
         gas = self._value("gas", row["gas"], where)
@@ -302,83 +267,3 @@ class RecordedChain:
             raise self._bad(where, f"gas {gas}", f"{self._gas[tx_hash]}, as another row of the same transaction says")
         position = (self._value("block", row["block"], where), self._value("log", row["log"], where))
         return kind(run=self.run, position=position, tx_hash=tx_hash, **values)
-
-    def _make(self, kind: type[Any], where: str, found: object) -> Any:
-        names = {item.name for item in fields(kind)}
-        if not isinstance(found, dict) or found.keys() != names:
-            raise self._bad(where, _keys(found), f"exactly {sorted(names)}")
-        return kind(**{i.name: self._value(i.name, found[i.name], where, i.type) for i in fields(kind)})
-
-    def _make_tuple(self, kind: type[Any], where: str, found: object) -> Any:
-        names = kind._fields
-        if not isinstance(found, dict) or found.keys() != set(names):
-            raise self._bad(where, _keys(found), f"exactly {sorted(names)}")
-        return kind(*(self._value("record_hash" if name == "hash" else name, found[name], where) for name in names))
-
-    def _table(self, name: str, found: object) -> dict[bytes, int]:
-        items = self._items(name, found)
-        return {self._value("account", account, name): self._value(name, amount, name) for account, amount in items}
-
-    def _items(self, name: str, found: object) -> Iterable[tuple[str, object]]:
-        if not isinstance(found, dict):
-            raise self._bad(name, _keys(found), "an object")
-        return found.items()
-
-    def _number(self, where: str, found: str) -> int:
-        """A round as the name of an entry."""
-        if _NUMBER.fullmatch(found):
-            return int(found)
-        raise self._bad(where, f"{found!r:.40}", "a round's number")
-
-    def _value(self, name: str, value: object, where: str, kind: object = None) -> Any:
-        """One value by the name of its field; ``kind`` is its annotation, as text, where the name does not tell."""
-        if name in _SIZE_OF or kind == "bytes":
-            return self._bytes(name, value, where)
-        if kind in ("Phase", "Role"):
-            names: dict[str, Any] = {member.name: member for member in (Phase if kind == "Phase" else Role)}
-            if isinstance(value, str) and value in names:
-                return names[value]
-            raise self._bad(where, f"{name} {value!r:.40}", f"one of {sorted(names)}")
-        if kind in ("Params", "Outcome"):
-            return self._make(Params if kind == "Params" else Outcome, where, value)
-        if name == "caught_up":
-            if isinstance(value, bool):
-                return value
-            raise self._bad(where, f"{name} {value!r:.40}", "true or false")
-        if kind == "tuple[int, ...]":
-            if not isinstance(value, list) or len(value) > _MAX_LIST:
-                raise self._bad(where, f"{name} {value!r:.40}", "a list of whole numbers")
-            return tuple(self._value(name, item, where) for item in value)
-        bits = _BITS_OF.get(name, 256)
-        least, above = (-(1 << 31), 1 << 31) if name == "claimed_gain_micronats" else (0, 1 << bits)
-        if type(value) is int and least <= value < above:
-            return value
-        raise self._bad(where, f"{name} {value!r:.40}", f"a whole number from {least}, below {above}")
-
-    def _bytes(self, name: str, value: object, where: str) -> bytes:
-        size = _SIZE_OF.get(name)
-        if isinstance(value, str) and value.startswith("0x") and value == value.lower():
-            try:
-                data = bytes.fromhex(value[2:])
-            except ValueError:
-                data = None
-            if data is not None and 2 + 2 * len(data) == len(value) and size in (None, len(data)):
-                return data
-        raise self._bad(where, f"{name} {value!r:.40}", f"{size or 'some'} bytes in lower-case hex, 0x...")
-
-    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            raise ValueError("a name comes twice in one object")
-        return found
-
-    @staticmethod
-    def _constant(name: str) -> Callable[[], None]:
-        raise ValueError(f"{name} is no number here")
-
-    def _bad(self, where: str, found: str, expected: str) -> ChainError:
-        return ChainError(f"{self._path}, {where}: found {found}, expected {expected}: record the run again")
-
-
-def _keys(found: object) -> str:
-    return str(sorted(found)[:20])[:300] if isinstance(found, dict) else f"a {type(found).__name__}"

@@ -9,6 +9,7 @@ _POKE = "poke moves the run on"
 _RE_READ = "read the chain again and retry"
 
 #: Custom error -> sentence. {n} is the n-th operand; {n:phase} and {n:role} are its name. After the colon: the way out.
+#: With its types where contracts use one name for two errors.
 WORDS = {
     # Rounds
     "WrongPhase": "run {0} is in {2:phase}, the call belongs to {1:phase}: wait for that phase",
@@ -109,6 +110,35 @@ WORDS = {
     "AtInfinity": "the point at infinity is no key and no signature: leave out whoever brought it",
     "PointLength": "a point has {1} bytes, expected {0}: encode it as EIP-2537 does",
     "PairingFailed": "a key or signature is not canonical, not on the curve or not in the subgroup: leave it out",
+    # Reputation
+    "MalformedTerms": "a term is out of range, or a seed is named twice: check them, then deploy again",
+    "NoToken": "this deployment's reputation has no token: there are neither vouches nor ratings on this chain",
+    "PurseTooSmall": "{0} has {1} wei free in its purse, {2} are needed: 'gradmint reputation deposit' adds some",
+    "AlreadyHarvested": "run {0} was harvested in epoch {1}: wait for the next epoch",
+    "NothingToHarvest": "no round of run {0} was settled since its last harvest, or nobody's work counts: wait for one",
+    "TooMuchSaid": "what {0} gives would reach 2^32 in all: end a vouch first, or lock less",
+    "NotForOneself": "{0} cannot stand up for itself: name another account",
+    "VouchTooSmall": "a stake of {0} wei is below {1}, which weighs as one verified round: lock more",
+    "AlreadyVouched": "{0} has a stake behind {1} already: end that vouch and reclaim it first",
+    "NoVouch": "{0} has no stake behind {1}: nothing to do",
+    "AlreadyUnvouched": "{0} ended its vouch for {1} in epoch {2}: reclaim it when its time has come",
+    "StillLocked(uint32,uint32)": "the stake is free from epoch {0} on, this is epoch {1}: end the vouch, then wait",
+    "NotBanned": "{1} is not banned in run {0} now, as far as its final standings say: nothing to slash",
+    "AlreadyProposed": "{0}'s rating of epoch {1} is not final yet: wait, or prove it",
+    "NotProposed": "{0} has proposed no rating: nothing to do",
+    "TooManyPaths": "{0} paths, at most {1} count: propose those",
+    "AlreadyChallenged(address,address)": "{1} has challenged the rating of {0}: a witness proves it",
+    "NotChallenged": "nobody has challenged the rating of {0}: finalise it when its time has come",
+    "TooEarly": "that is for block {0} and later, the next one is {1}: wait",
+    "TooLate": "that was for blocks before {0}, the next one is {1}: nothing to do",
+    "TooOld": "nothing is kept of epoch {0}, this is epoch {1}: propose anew",
+    "HeardMismatch": f"node {{0}} has heard what hashes to {{1}}, the witness brings {{2}}: {_RE_READ}",
+    "PanelMismatch": f"the panel of endorsement {{0}} hashes to {{1}}, the witness brings {{2}}: {_RE_READ}",
+    "MalformedPanel": "panel {0} is out of order, or a place names another account: make the witness again",
+    "MalformedNodes": "a witness has 1 to 255 nodes, the subject first, each list whole: make it again",
+    "TooManyVisits": "node {0} claims {2} visits, {1} are handed on to it: it cannot be shown",
+    "MalformedPath": "path {0} does not lead along endorsements from a seed, or meets another: make the witness again",
+    "TooFewPaths": "{0} paths are shown, {1} were proposed: show more",
     # Tokens (OpenZeppelin, Solady)
     "ERC20InsufficientBalance": "{0} holds {1} wei of the token, {2} are needed: send it more",
     "ERC20InsufficientAllowance": "{0} may spend {1} wei of the token, {2} are needed: approve more",
@@ -140,12 +170,12 @@ class _Operand:
         return f"0x{self.value.hex()}" if isinstance(self.value, bytes) else str(self.value)
 
 
-def reverted(name: str, *operands: object) -> Reverted:
+def reverted(name: str, *operands: object, signature: str = "") -> Reverted:
     """The typed error for custom error ``name``; unknown ones show name and operands as they are."""
     shown = [_Operand(operand) for operand in operands]
     arguments = ", ".join(format(operand, "") for operand in shown)
     try:
-        words = WORDS[name].format(*shown) if name in WORDS else "the contract refused this call"
+        words = WORDS.get(signature, WORDS.get(name, "the contract refused this call")).format(*shown)
     except IndexError:  # another contract's error of the same name
         words = "the contract refused this call"
     return Reverted(f"{name or 'refused without a reason'}({arguments}): {words}", name, operands)

@@ -40,6 +40,7 @@ from .tokens import Token
 
 _CONNECT_PATIENCE_S = 1.0
 _FIRST_POLL_S, _LAST_POLL_S = 0.1, 1.0
+_HEADS = "heads"  # channel of new blocks
 #: How a token's refusal looks from outside, when the allowance is too small.
 _TOKEN_REFUSALS = frozenset(
     {"TransferFromFailed", "ERC20InsufficientAllowance", "ERC20InsufficientBalance", "Error", ""}
@@ -210,6 +211,24 @@ class Web3Chain:
             elif self._heads.wait(channel, count, left_s):
                 return
 
+    def block(self) -> int:
+        """Number of the newest block."""
+        return as_int(self.rpc.call("eth_blockNumber"), "block number")
+
+    def await_block(self, number: int, timeout_s: float) -> int:
+        """Block until there is block ``number`` or the time passes; the newest one then."""
+        deadline, pause_s = time.monotonic() + timeout_s, _FIRST_POLL_S
+        while True:
+            count = self._heads.follow(_HEADS, ["newHeads"])  # first, so that no block is missed after the look
+            newest, left_s = self.block(), deadline - time.monotonic()
+            if newest >= number or left_s <= 0:
+                return newest
+            if count is None:
+                time.sleep(min(pause_s, left_s))  # no websocket: nothing to wait on
+                pause_s = min(2 * pause_s, _LAST_POLL_S)
+            else:
+                self._heads.wait(_HEADS, count, left_s)
+
     # Writing
 
     @property
@@ -247,7 +266,7 @@ class Web3Chain:
         """For the development token only, which mints for anybody. Raises Reverted."""
         return self._send_data(token, function("DevToken", "mint").encode(account, amount_wei), "mint")
 
-    # Contracts of the deployment that no Call is for: ports/certificates.py
+    # For contracts that no Call is for: ports/contract.py
 
     def view(self, address: bytes, data: bytes) -> bytes:
         """What a contract answers. Raises Reverted."""

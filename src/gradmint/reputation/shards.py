@@ -17,7 +17,7 @@ from ..spec.walks import REST_BITS, Key, stop_below
 from .compiled import compiled
 from .rows import Longs, Places, Rows, Weights
 from .spread import ranges
-from .walks import DOMAIN_WORD, _edge, _pick, block
+from .walks import DOMAIN_WORD, PICK, PICK_MASK, _edge, _pick, block
 
 #: A walk on its way, int64 [4]: the ego's place in the list, the walk's number, the next step, where it is.
 Frontier = NDArray[np.int64]
@@ -61,11 +61,12 @@ def _advance(
             if total == 0:
                 step = most
                 break
-            b0, b1, b2 = block(np.uint64(step), np.uint64(number), np.uint64(words[ego]), DOMAIN_WORD, uk0, uk1)
-            if b0 < ustop:
+            even, odd = block(np.uint64(step >> 1), np.uint64(number), np.uint64(words[ego]), DOMAIN_WORD, uk0, uk1)
+            drawn = odd if step & 1 else even
+            if drawn >> PICK < ustop:
                 step = most
                 break
-            here = int(targets[_edge(sums, begin, end, _pick(b1, b2, np.uint64(total)))])
+            here = int(targets[_edge(sums, begin, end, _pick(drawn & PICK_MASK, np.uint64(total)))])
             step += 1
             if written == len(come_by):
                 return left, -1

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..spec.reputation_params import ReputationParams
-from ..spec.walks import DOMAIN, MULTIPLIERS, REST_BITS, ROUNDS, WEYL, Key, stop_below
+from ..spec.walks import DOMAIN, MULTIPLIERS, PICK_BITS, REST_BITS, ROUNDS, WEYL, Key, stop_below
 from .compiled import compiled, inlined
 from .rows import Growing, Longs, Places, Rows, Weights
 
@@ -16,25 +16,27 @@ M0, M1 = np.uint64(MULTIPLIERS[0]), np.uint64(MULTIPLIERS[1])
 W0, W1 = np.uint64(WEYL[0]), np.uint64(WEYL[1])
 LOW, HALF = np.uint64(0xFFFF_FFFF), np.uint64(32)
 DOMAIN_WORD = np.uint64(DOMAIN)
+PICK, PICK_HALF = np.uint64(PICK_BITS), np.uint64(PICK_BITS // 2)
+PICK_MASK, PICK_LOW = np.uint64((1 << PICK_BITS) - 1), np.uint64((1 << PICK_BITS // 2) - 1)
 
 NONE = -1
 
 
 @inlined
 def block(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]  # uint64 scalars, which mypy takes for Python's
-    """Three words of a Philox block: to end, and to pick by."""
+    """A Philox block as two words of 64 bits: one for each of two steps."""
     for _ in range(ROUNDS):
         even, odd = c0 * M0, c2 * M1
         c0, c1, c2, c3 = (odd >> HALF) ^ c1 ^ k0, odd & LOW, (even >> HALF) ^ c3 ^ k1, even & LOW
         k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
-    return c0, c1, c2
+    return c0 << HALF | c1, c2 << HALF | c3
 
 
 @inlined
-def _pick(high, low, total):  # type: ignore[no-untyped-def]
-    """(high 2^32 + low) * total >> 64 for a total below 2^34."""
-    upper, lower = high * total, low * total
-    return np.int64((upper + (lower >> HALF)) >> HALF)
+def _pick(drawn, total):  # type: ignore[no-untyped-def]
+    """drawn * total >> 40 for a draw of 40 bits and a total below 2^43: halves, so that products fit."""
+    upper, lower = (drawn >> PICK_HALF) * total, (drawn & PICK_LOW) * total
+    return np.int64((upper + (lower >> PICK_HALF)) >> PICK_HALF)
 
 
 @inlined
@@ -65,21 +67,26 @@ def take(
     path[0] = ego
     uk0, uk1, uword, unumber, ustop = np.uint64(k0), np.uint64(k1), np.uint64(word), np.uint64(number), np.uint64(stop)
     has_bad, has_guide = len(bad_heads) > 0, len(guide) > 0
+    drawn = following = np.uint64(0)
     for step in range(most):
         good = heads[here, 2]
         total = good + bad_heads[here, 2] if has_bad else good
         if total == 0:
             break
-        b0, b1, b2 = block(np.uint64(step), unumber, uword, DOMAIN_WORD, uk0, uk1)
-        if b0 < ustop:
+        if step & 1:
+            drawn = following
+        else:
+            drawn, following = block(np.uint64(step >> 1), unumber, uword, DOMAIN_WORD, uk0, uk1)
+        if drawn >> PICK < ustop:
             break
-        pick = _pick(b1, b2, np.uint64(total))
+        drawn &= PICK_MASK
+        pick = _pick(drawn, np.uint64(total))
         if pick >= good:
             edge = _edge(bad_sums, bad_heads[here, 0], bad_heads[here, 1], pick - good)
             return length, int(bad_targets[edge])
         begin, end = heads[here, 0], heads[here, 1]
         if has_guide and total == good:
-            edge = int(guide[begin + _pick(b1, b2, np.uint64(end - begin))])
+            edge = int(guide[begin + _pick(drawn, np.uint64(end - begin))])
             while sums[edge] <= pick:
                 edge += 1
         else:

@@ -13,6 +13,7 @@ from ..learn.assess import assess
 from ..learn.blocks import BLOCK_BYTES
 from ..learn.tasks import reference_of
 from ..ports.chain import ChainReader
+from ..ports.reputation import ReputationReader
 from ..ports.store import Store
 from ..spec.agreement import distance_bits
 from ..spec.docket import Books
@@ -26,6 +27,7 @@ from ..spec.types import Phase, Report, Role, Settlement, Verdict
 from .balance import Balance, Head, balance, check_head, read_head
 from .replay import Refutation, Replay
 from .replica import Replica
+from .reputation_auditor import ReputationAudit, audit_reputation
 from .rounds import books_before, consensus_of, holder, is_closed, settlement_of
 
 NEAR = 2.0  # a proof whose ratio lies between this and its inverse is for the committee's median to judge
@@ -71,6 +73,7 @@ class Audit:
     metric: Callable[[float], tuple[float, str]] | None = None  # the task's reading of a loss: number and unit
     reference: tuple[float, str] | None = None  # a loss in nats that people know, and whose it is
     balance: Balance | None = None
+    reputation: ReputationAudit | None = None
     divergence: Divergence | None = None
 
     @property
@@ -85,10 +88,11 @@ def audit(
     *,
     own_task: str | None = None,
     reassess: bool = False,
+    reputation: ReputationReader | None = None,
     progress: Callable[[Audit, RoundAudit], None] = lambda _, __: None,
 ) -> Audit:
-    """Replay ``run``. ``reassess`` also values every update again and compares signatures: slower, and the only part
-    that involves floats.
+    """Replay ``run``, and what ``reputation`` says about it and about everyone. ``reassess`` also values every update
+    again and compares signatures: slower, and the only part that involves floats.
 
     Divergences are returned, not raised. Raises ChainUnreachable, StoreUnreachable, ManifestError: no audit, no
     verdict.
@@ -109,6 +113,9 @@ def audit(
         result.loss_nats = replica.validation_loss_nats()
         result.balance = balance(head, result.ledger)
         result.divergence = replay.false_pending()
+        if reputation is not None:
+            result.reputation = audit_reputation(reputation, chain, [result.ledger])
+            result.divergence = result.divergence or result.reputation.divergence
     except Divergence as found:
         result.divergence = found
     return result

@@ -20,6 +20,7 @@ from ..spec.round import Round
 from ..spec.types import Phase
 from .follower import Follower
 from .journal import Journal
+from .outbox import Outbox
 from .rounds import is_closed
 from .trace import Trace
 
@@ -30,7 +31,6 @@ T = TypeVar("T")
 PATIENCE_S = 600.0  # how long a chain or store may stay away before a process gives up
 STALE_PAUSE_S = 0.2
 NAP_S = 5.0  # longest wait between looks at the chain: a lost subscription costs this, nothing more
-UNDER_WAY = "errand"  # journal entry of a Send, in round 0: it belongs to the run, not to the round it was sent in
 
 
 class RoundOver(Exception):
@@ -112,6 +112,7 @@ class Driver:
         self.trace = trace
         self.errand: Callable[[], Duty] | None = None
         self.nap_s = NAP_S
+        self._outbox = Outbox(chain, journal, self._look_again)
 
     def perform(self, number: int, duty: Callable[[], Duty]) -> None:
         """Run ``duty`` of round ``number`` to its end, or to the round's. A chain, store or blob that is away for a
@@ -130,7 +131,7 @@ class Driver:
                 except StartedOver:
                     log.info("round %d: no quorum among those drawn, everyone assesses", number)
 
-        _patiently(attempt)
+        patiently(attempt)
 
     def attend(self, busy: Callable[[], bool]) -> None:
         """See to the errand, and nothing else, for as long as ``busy``. Raises as :meth:`perform`."""
@@ -142,27 +143,21 @@ class Driver:
                     return
                 self._wait_or_poke()
 
-        _patiently(attempt)
+        patiently(attempt)
 
     def await_round(self, number: int) -> bool:
         """Wait until round ``number`` opens; False when the run ends first. Overdue phases are poked on.
 
         Raises as :meth:`perform`.
         """
-        return _patiently(lambda: self._await_round(number))
+        return patiently(lambda: self._await_round(number))
 
     def see_to(self, errand: Callable[[], Duty]) -> None:
         """One look at an errand, after what the last process left under way. Raises as :meth:`perform`."""
-        _patiently(lambda: self._see_to(errand))
+        patiently(lambda: self._see_to(errand))
 
     def _see_to(self, errand: Callable[[], Duty]) -> None:
-        begun = self.journal.get(0, UNDER_WAY)
-        if begun is not None:
-            try:
-                self.chain.broadcast(begun)
-            except Reverted as refusal:
-                log.info("what was under way at the last stop is refused: %s", refusal)
-            self.journal.drop(0, UNDER_WAY)
+        if self._outbox.resume():
             self.follower.refresh()
         self._run(len(self.follower.ledger.rounds), errand())
 
@@ -257,25 +252,14 @@ class Driver:
             self._wait_or_poke(left_s)
 
     def _send(self, number: int, call: Call) -> bool:
-        name = type(call).__name__
-        while True:
-            try:
-                signed = self.chain.sign(call)
-                self.journal.put(0, UNDER_WAY, signed)
-                with self.trace.span(number, name):
-                    receipt = self.chain.broadcast(signed)
-            except Reverted as refusal:
-                self.journal.drop(0, UNDER_WAY)
-                self.follower.refresh()
-                if refusal.name in STALE:
-                    self.chain.wait(self.follower.run, STALE_PAUSE_S)
-                    continue
-                log.info("round %d: %s refused: %s", number, name, refusal)
-                return False
-            self.journal.drop(0, UNDER_WAY)
-            self.follower.refresh()
-            log.info("round %d: %s, %d gas", number, name, receipt.gas_used)
-            return True
+        with self.trace.span(number, type(call).__name__):
+            receipt = self._outbox.send(call, f"round {number}")
+        self.follower.refresh()
+        return receipt is not None
+
+    def _look_again(self) -> None:
+        self.follower.refresh()
+        self.chain.wait(self.follower.run, STALE_PAUSE_S)
 
     def _wait_or_poke(self, at_most_s: float = NAP_S) -> None:
         ledger = self.follower.ledger
@@ -301,7 +285,7 @@ def _entry(name: str, attempt: int) -> str:
     return name if attempt == 1 else f"{name}, attempt {attempt}"
 
 
-def _patiently(work: Callable[[], T]) -> T:
+def patiently(work: Callable[[], T]) -> T:
     """Do ``work`` again while chain, store or a blob is away, until PATIENCE_S were spent waiting."""
     return Retrying(
         retry=retry_if_exception_type((ChainUnreachable, StoreUnreachable, BlobMissing)),

@@ -1,8 +1,11 @@
-"""A run as one process sees it: the chain's events folded into the ledger, as far as they have come."""
+"""Runs and reputation as one process sees them: the chain's events folded, as far as they have come."""
 
 from __future__ import annotations
 
 from ..ports.chain import ChainReader
+from ..ports.reputation import ReputationReader
+from ..spec.book import Book
+from ..spec.endorsements import ReputationEvent
 from ..spec.errors import ChainError
 from ..spec.events import Event, Position
 from ..spec.ledger import Ledger
@@ -32,5 +35,23 @@ class Follower:
         fresh = list(self.chain.events(self.run, self._position))
         for event in fresh:
             self.ledger.apply(event)
+            self._position = event.position
+        return fresh
+
+
+class BookFollower:
+    """Keeps ``book`` up to date with the contract Reputation."""
+
+    def __init__(self, reader: ReputationReader) -> None:
+        self.reader = reader
+        self.book = Book(reader.params, reader.seeds)
+        self._position: Position | None = None
+        self.refresh()
+
+    def refresh(self) -> list[ReputationEvent]:
+        """Fold in what is new and return it. Raises EndorsementsBroken, ChainUnreachable."""
+        fresh = list(self.reader.events(self._position))
+        for event in fresh:
+            self.book.apply(event)
             self._position = event.position
         return fresh

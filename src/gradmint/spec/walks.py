@@ -1,18 +1,20 @@
 """Reputation as one account sees it: random walks from there, the same ones for whoever takes them.
 
 Every walk is drawn by position from Philox4x32-10 (Salmon, Moraes, Dror & Shaw, 2011): key = first 8 bytes of
-sha256(beacon | epoch uint64 | parameters), counter = (step, walk, ego, domain), all words little-endian as in
+sha256(beacon | epoch uint64 | parameters), counter = (step // 2, walk, ego, domain), all words little-endian as in
 :mod:`gradmint.learn.philox`. Walk w of an ego is a function of the graph and these numbers alone, so any worker can
 take any walk, and a changed account concerns only walks that came by it. ``ego`` is the account's last four bytes:
 unlike its index it stays when others join. The beacon has to be later than the graph, or weights can be ground.
 
-At step s of a walk that is at account u, of the block (b0, b1, b2, b3):
+Step s of a walk that is at account u takes the half of the block (b0, b1, b2, b3) that is its own, b0 2^32 + b1 where s
+is even and b2 2^32 + b3 where it is odd, and of that 24 bits and 40:
 
-    b0 < floor(alpha 2^32)              the walk ends
-    (b1 2^32 + b2) * total >> 64        falls on one of u's edges, weights laid end to end: good ones first, then bad
+    the first < floor(alpha 2^24)       the walk ends
+    the others * total >> 40            falls on one of u's edges, weights laid end to end: good ones first, then bad
 
-``total`` is the sum of both rows; the walk ends where that is 0. On a **good** edge it goes on to the target. On a
-**bad** one it *strikes* the target and ends: no friend of an enemy, no enemy of an enemy is anybody.
+so an edge's chance is right to 2^-40. ``total`` is the sum of both rows; the walk ends where that is 0. On a **good**
+edge it goes on to the target. On a **bad** one it *strikes* the target and ends: no friend of an enemy, no enemy of an
+enemy is anybody.
 
     net(v) = max(0, hits(v) - strikes(v)),   hits(v) = walks that come by v at least once
 
@@ -37,6 +39,8 @@ MASK = 0xFFFF_FFFF
 MULTIPLIERS = (0xD251_1F53, 0xCD9E_8D57)
 WEYL = (0x9E37_79B9, 0xBB67_AE85)
 ROUNDS = 10
+STOP_BITS = 24
+PICK_BITS = 40
 
 Key = tuple[int, int]
 
@@ -62,8 +66,8 @@ def ego_word(account: bytes) -> int:
 
 
 def stop_below(params: ReputationParams) -> int:
-    """A 32-bit word below this ends a walk."""
-    return (params.alpha_bps << 32) // BPS
+    """A draw of ``STOP_BITS`` below this ends a walk."""
+    return (params.alpha_bps << STOP_BITS) // BPS
 
 
 def philox(counter: tuple[int, int, int, int], key: Key) -> tuple[int, int, int, int]:
@@ -84,11 +88,12 @@ def walk(
     stop, word, path = stop_below(params), ego_word(graph.accounts[ego]), [ego]
     for step in range(params.steps(REST_BITS)):
         here = path[-1]
-        b0, b1, b2, _ = philox((step, number, word, DOMAIN), key)
+        high, low = philox((step // 2, number, word, DOMAIN), key)[2 * (step % 2) :][:2]
+        drawn = high << 32 | low
         total = graph.totals[here] + (bad.totals[here] if bad else 0)
-        if b0 < stop or not total:
+        if drawn >> PICK_BITS < stop or not total:
             break
-        pick = (b1 << 32 | b2) * total >> 64
+        pick = (drawn & (1 << PICK_BITS) - 1) * total >> PICK_BITS
         if bad and pick >= graph.totals[here]:
             return path, _at(bad, here, pick - graph.totals[here])
         path.append(_at(graph, here, pick))
