@@ -45,9 +45,9 @@ class VerifierStrategy:
         late = [trainer for trainer in round_.first_submissions if trainer not in round_.barred]
         give_up_s, patience_s = self._half_of(round_, Phase.HOLD), 0.0
         while late:
-            is_last = time.monotonic() >= give_up_s
             awaited, late = late, []
             for trainer in awaited:
+                is_last = time.monotonic() >= give_up_s
                 try:
                     self._fetch_all(round_, trainer, min(give_up_s, time.monotonic() + patience_s))
                 except Oversize:
