@@ -73,7 +73,12 @@ def played(path: Path) -> list[Cell]:
 
 
 def main() -> None:
-    cells = played(Path(sys.argv[1]))
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_file():
+        sys.exit(f"usage: {sys.argv[0]} RUNS.JSONL, the journal that `gradmint redteam train` keeps")
+    journal = Path(sys.argv[1])
+    cells = played(journal)
+    if not cells:
+        sys.exit(f"{journal} has no whole cell of the table: play one with `gradmint redteam train`, twins included")
     print(default_table(cells), worst_table(cells), sep="\n\n")
     print("\nmore than is required:")
     for cell in cells:

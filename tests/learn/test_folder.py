@@ -290,6 +290,7 @@ def write(name: str, text: str) -> Callable[[Path], object]:
         (write("config.json", json.dumps({**LLAMA, "num_attention_heads": 0})), "describes no .*ZeroDivisionError"),
         (write("config.json", json.dumps({**LLAMA, "attn_implementation": "somebodys/kernel"})), "attn_implementation"),
         (write("config.json", json.dumps({**LLAMA, "parts": [{"quantization_config": {}}]})), "quantization_config"),
+        (write("adapter_config.json", "{}"), "adapter_config.json: .* merge them"),
         (lambda folder: (folder / "data" / "gone").symlink_to(folder / "nowhere"), "gone is no file"),
         (lambda folder: os.mkfifo(folder / "data" / "pipe"), "pipe is no file"),
         (write("config.json", '{"model_type": "gradmint-bytes", "depth": 3}'), "depth"),

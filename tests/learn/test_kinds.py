@@ -34,7 +34,8 @@ from gradmint.learn.codec import (
     private,
 )
 from gradmint.learn.codec import update as update_module
-from gradmint.spec.errors import BlobError, Malformed, NotFinite
+from gradmint.learn.codec.spec import CodecSpec
+from gradmint.spec.errors import BlobError, Malformed, ManifestError, NotFinite
 
 HEADER = Header(
     run=3,
@@ -268,6 +269,15 @@ def test_centroids_at_the_ends_of_float32_are_centroids() -> None:
     most = float(np.finfo(np.float32).max)
     update = approximate(torch.tensor([-most, most] * (table.dimension // 2)), table)
     assert np.array_equal(decode(encode(HEADER, update), limits(table))[1].values(), update.values())
+
+
+def test_more_values_than_can_be_coded_are_refused() -> None:
+    spec = CodecSpec(chunk=4_096, keep=4_096, max_bytes=1 << 20, max_norm=1.0)
+    assert spec.table((1 << 30) - 1).kept == (1 << 30) - 1
+    for kind in ("topk", "clustered"):
+        with pytest.raises(ManifestError, match=r"codec\.keep 4096 of 4096 keeps 1073741824"):
+            replace(spec, kind=kind).table(1 << 30)
+    assert replace(spec, kind="int8").table(1 << 30).kept == 1 << 30
 
 
 def test_a_blob_of_another_kind_is_malformed() -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from gradmint.learn.aggregate import clip_factors
+from gradmint.learn.aggregate import Sparse, aggregate, clip_factors
 from gradmint.learn.codec import Header, SparseUpdate, encode, quantise
 from gradmint.learn.manifest import Manifest, load_task, preset
-from gradmint.learn.outer import advance, outer_rate
+from gradmint.learn.outer import advance, combine, outer_rate
 from gradmint.learn.proof import blank_marks
 from gradmint.learn.state import State, layout_of
 
@@ -112,6 +112,17 @@ def test_a_round_without_accepted_updates_moves_nothing(manifest: Manifest) -> N
     assert torch.equal(after.theta, state.theta)
     assert torch.allclose(after.buffers["momentum"], torch.full((9,), manifest.outer.momentum))
     assert after.round == 1
+
+
+@pytest.mark.parametrize(("rule", "weights"), [("mean", {}), ("median", None)])
+def test_nothing_that_takes_part_has_weights_where_the_rule_is_a_weighting(
+    manifest: Manifest, rule: str, weights: dict[int, float] | None
+) -> None:
+    spec = replace(manifest.aggregation, rule=rule)
+    combined = combine(replace(manifest, aggregation=spec), some(2, 9), [])
+    assert combined.vector is None and combined.weights == weights
+    gated = aggregate(Sparse(list(some(2, 9).values())), spec, [])
+    assert not gated.vector.any() and gated.weights == (None if weights is None else (0.0, 0.0))
 
 
 def test_order_of_acceptance_does_not_matter(manifest: Manifest) -> None:

@@ -43,6 +43,23 @@ def test_draws_have_the_chances_that_the_accountant_reckons_with(place: float) -
     assert square < 45  # chi-square of 15 degrees: exceeded once in 10,000
 
 
+@pytest.mark.parametrize(("levels", "retain_bps"), [(2, 0), (3, 9_999), (16, 4_200), (64, 2_500)])
+def test_every_level_with_a_chance_can_be_drawn(levels: int, retain_bps: int) -> None:
+    """From the top, by the least word that passes as many levels as lie between."""
+    assert private.draws_every_level(levels, retain_bps)
+    table = replace(TABLE, levels=levels, retain_bps=retain_bps)
+    parts = private.chances(levels, retain_bps)
+    starts = np.array([0, *parts[-2::-1]], dtype="<u4")
+    drawn = np.stack([starts, starts, np.full(len(starts), 0xFFFF_FFFF, dtype="<u4")])
+    found = private._randomise(np.full(len(starts), levels - 1.5), drawn, table)
+    assert set(found.tolist()) == set(range(levels - 1))
+
+
+@pytest.mark.parametrize(("levels", "retain_bps"), [(8, 9_780), (8, 9_999), (64, 3_000), (64, 4_200)])
+def test_levels_that_rounding_leaves_no_chance_are_noticed(levels: int, retain_bps: int) -> None:
+    assert not private.draws_every_level(levels, retain_bps)
+
+
 def test_no_two_values_tell_more_than_epsilon() -> None:
     """Over a fine grid of values, where the accountant looks at the ends of pieces alone."""
     reach = 7.5 * 10_000 / 20_000

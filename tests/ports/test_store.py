@@ -6,6 +6,7 @@ import hashlib
 import multiprocessing
 import os
 import socket
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -182,6 +183,16 @@ def test_a_failed_write_leaves_nothing(local: LocalStore, monkeypatch: pytest.Mo
     with pytest.raises(StoreUnreachable, match="No space left"):
         local.put(b"blob")
     assert list(local.directory.iterdir()) == []
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_who_may_read_a_blob_is_for_the_umask_to_say(local: LocalStore, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        digest = local.put(b"blob")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(local.path(digest).stat().st_mode) == mode
 
 
 def test_a_file_where_the_directory_should_be(tmp_path: Path) -> None:

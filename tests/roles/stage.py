@@ -47,6 +47,7 @@ def play(
     verifiers: list[type[VerifierStrategy]],
     rounds: int,
     hold_s: int = 6,
+    commit_s: int = LOCAL.commit_s,
     propose: bool = False,
     manifest: Manifest | None = None,
     numerics: tuple[str, ...] = ("float32",),
@@ -72,6 +73,7 @@ def play(
         max_verifiers=len(verifiers),
         committee=committee,
         hold_s=hold_s,
+        commit_s=commit_s,
     )
     if propose:
         params = replace(params, challenge_s=3, extension_s=2, proposal_bond_wei=10**18, exit_s=300)

@@ -14,10 +14,9 @@ from gradmint.ports.chain import Exit
 from gradmint.ports.memory_store import MemoryStore
 from gradmint.roles.auditor import audit
 from gradmint.roles.desk import Desk
-from gradmint.roles.driver import Duty
 from gradmint.roles.planter import SECRET, Planter
 from gradmint.roles.replica import read_manifest
-from gradmint.roles.trainer import Draft, TrainerStrategy
+from gradmint.roles.trainer import TrainerStrategy
 from gradmint.roles.verifier import VerifierStrategy
 from gradmint.spec import plant
 from gradmint.spec.docket import split_bond
@@ -158,12 +157,6 @@ class Withholder(Always):
     def publish(self, round_: Round, blob: bytes) -> bytes | None:
         return None
 
-    def errand(self) -> Duty:
-        packed = self.desk.journal.get(1, "train")
-        if packed is not None and self.desk.ledger.round.record is not None:
-            self.desk.store.put(Draft.unpack(packed).blob)
-        yield from super().errand()
-
 
 def test_an_exposure_of_what_was_never_published_fails_no_audit(tmp_path: Path) -> None:
     """Its bytes are in the exposure's transaction, and were judged there; otherwise one trainer and one bought verifier
@@ -171,8 +164,7 @@ def test_an_exposure_of_what_was_never_published_fails_no_audit(tmp_path: Path) 
     stage = play(tmp_path, [Honest, Withholder], [Looks] * 3 + [Liar], rounds=1)
     assert stage.errors == [] and verdicts(stage, 1) == [Verdict.MISSING]
     assert lost(stage) == {account(Role.VERIFIER, 3): 1}
-    digest = stage.ledger.rounds[0].first_submissions[1].digest
-    del stage.store.blobs[digest]
+    assert stage.ledger.rounds[0].first_submissions[1].digest not in stage.store.blobs
     audited(stage)
 
 
@@ -184,11 +176,15 @@ def test_where_everybody_looks_nobody_loses_anything(tmp_path: Path) -> None:
     assert stage.ledger.slashed_wei == {}
 
 
-@pytest.mark.parametrize("leaves", [False, True], ids=["seated", "gone"])
-def test_a_planter_that_died_exposes_when_it_is_back(tmp_path: Path, leaves: bool) -> None:
-    """Its secret is on disk before its update is on chain; a new process needs nothing else, not even its seat."""
-    stage = play(tmp_path, [Honest, Silent], [Looks] * 3 + [RubberStamp], rounds=1)
+@pytest.mark.parametrize(
+    ("leaves", "propose"), [(False, False), (True, False), (False, True)], ids=["seated", "gone", "proposing"]
+)
+def test_a_planter_that_died_exposes_when_it_is_back(tmp_path: Path, leaves: bool, propose: bool) -> None:
+    """Its secret is on disk before its update is on chain; a new process needs nothing else, not even its seat. A round
+    of a proposing run is settled by then, and its record still there."""
+    stage = play(tmp_path, [Honest, Silent], [Looks] * 3 + [RubberStamp], rounds=1, propose=propose)
     assert stage.errors == [] and stage.ledger.exposed == []
+    assert stage.ledger.rounds[0].is_over
     chain = stage.world.as_account(account(Role.TRAINER, 1))
     if leaves:
         chain.send(Exit(run=stage.ledger.run))

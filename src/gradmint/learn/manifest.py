@@ -216,7 +216,7 @@ class Manifest:
                 f"assessment.common_samples {a.common_samples} is even and in 2..2^20",
             ),
             (1 <= a.assigned_samples <= t.shard, f"assessment.assigned_samples {a.assigned_samples} lies in 1..shard"),
-            (0 <= a.assigned_trainers <= 1 << 16, f"assessment.assigned_trainers {a.assigned_trainers} in 0..65536"),
+            (0 <= a.assigned_trainers < 1 << 16, f"assessment.assigned_trainers {a.assigned_trainers} in 0..65535"),
             (0 <= a.exact_votes <= 1 << 16, f"assessment.exact_votes {a.exact_votes} lies in 0..65536"),
             (1 <= a.probe_samples <= 1 << 16, f"assessment.probe_samples {a.probe_samples} lies in 1..65536"),
             (
@@ -252,7 +252,7 @@ class Manifest:
                 f"numerics.calibration {self.numerics.calibration!r} is 64 lower-case hex digits",
             ),
             (
-                re.fullmatch(r"\d{1,4}(\.\d{1,4}){1,3}", self.numerics.torch) is not None,
+                re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4}){1,3}", self.numerics.torch) is not None,
                 f"numerics.torch {self.numerics.torch!r} is a release such as '2.13.0'",
             ),
         )

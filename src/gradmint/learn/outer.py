@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..spec.errors import ManifestError
-from .aggregate import Sparse, aggregate
+from .aggregate import RULES, Sparse, aggregate
 from .codec import Update
 from .codec.update import Floats
 from .manifest import Manifest
@@ -46,7 +46,7 @@ def combine(manifest: Manifest, updates: Mapping[int, Update], accepted: Sequenc
     if missing:
         raise KeyError(f"accepted trainers {sorted(missing)} have no update, only {order} do")
     if not (accepted if "score-gate" in spec.pre else order):
-        return Combined(vector=None, weights={})
+        return Combined(vector=None, weights=None if RULES[spec.rule].weigh is None else {})
     chosen = set(accepted)
     rows = Sparse([updates[trainer] for trainer in order])
     found = aggregate(rows, spec, [place for place, trainer in enumerate(order) if trainer in chosen])

@@ -150,8 +150,11 @@ class Network:
 
 
 def layout_of(task: Task, manifest: Manifest) -> Layout:
-    """Layout of the task's model. Raises ManifestError as :meth:`Layout.of`."""
-    return Layout.of(task.build(manifest.task.seed))
+    """Layout of the task's model. Raises ManifestError as :meth:`Layout.of`, and where the manifest's updates cannot
+    be coded for a model of that size."""
+    layout = Layout.of(task.build(manifest.task.seed))
+    manifest.codec.table(layout.dimension)
+    return layout
 
 
 def initial_state(task: Task, manifest: Manifest) -> State:

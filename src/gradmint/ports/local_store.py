@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
-import tempfile
 import time
 from pathlib import Path
 
@@ -45,7 +45,9 @@ class LocalStore:
     def _write(self, digest: bytes, blob: bytes) -> None:
         """Readers see all of the blob or nothing, also after a crash: the rename comes after the bytes are on disk."""
         try:
-            handle, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=self.directory)
+            name = self.directory / f"{_TEMPORARY}{secrets.token_hex(8)}"
+            # Unlike tempfile's, readable as the umask says: several users may share the directory.
+            handle = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
             try:
                 with os.fdopen(handle, "wb") as file:
                     file.write(blob)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from hashlib import sha256
 
 from ..ports.chain import Expose
 from ..spec import plant
@@ -19,7 +20,7 @@ from ..spec.seeds import derive
 from .desk import Desk
 from .docket import MAX_CALLDATA
 from .driver import Duty, Send
-from .trainer import Draft, TrainerStrategy
+from .trainer import DRAFT, Draft, TrainerStrategy
 
 log = logging.getLogger(__name__)
 
@@ -72,12 +73,12 @@ class Planter(TrainerStrategy):
             self._seen.add(round_.number)
 
     def _open(self) -> Iterator[Round]:
-        """Rounds whose record the chain has and that were not looked at: a direct run keeps the latest only. Who has
-        lost its seat since, as the weakest is likely to, exposes still."""
+        """Rounds whose record the chain has and that were not looked at: a direct run keeps the latest only, others
+        all of them, settled ones too. Who has lost its seat since, as the weakest is likely to, exposes still."""
         ledger, me = self.desk.ledger, self.desk.seat.index
         recorded = [round_ for round_ in ledger.rounds if round_.record]
         exposed = {event.round for event in ledger.exposed if event.trainer == me}
-        for round_ in recorded[-1:] if ledger.is_direct else ledger.unsettled():
+        for round_ in recorded[-1:] if ledger.is_direct else recorded:
             if round_.number in self._seen | exposed or round_.number < self.desk.seat.since_round:
                 continue
             agreed = round_.settlement is not None and round_.settlement.consensus is not None
@@ -93,7 +94,7 @@ class Planter(TrainerStrategy):
         if submission is None or seat.index not in asked:
             return None
         try:
-            blob = self.desk.store.get(submission.digest, self.desk.replica.manifest.codec.max_bytes)
+            blob = self._blob(round_.number, submission.digest)
         except (BlobMissing, BlobCorrupt, Oversize) as error:
             log.warning("round %d: nothing can be exposed: %s", round_.number, error)
             return None
@@ -105,3 +106,11 @@ class Planter(TrainerStrategy):
             log.warning("round %d: the exposure has %d bytes, too much to send", round_.number, found.size())
             return None
         return found
+
+    def _blob(self, number: int, digest: bytes) -> bytes:
+        """What was submitted in round ``number``: from the journal, which forgets, or else from the store, which may
+        never have had it. Raises BlobMissing, BlobCorrupt, Oversize."""
+        packed = self.desk.journal.get(number, DRAFT)
+        if packed is not None and sha256(blob := Draft.unpack(packed).blob).digest() == digest:
+            return blob
+        return self.desk.store.get(digest, self.desk.replica.manifest.codec.max_bytes)

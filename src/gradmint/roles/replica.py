@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 FEW_ROUNDS = 3  # behind, that are rebuilt sooner than a checkpoint is found
 SEARCH_S = 30.0  # that looking for checkpoints may take: nodes search among their peers for each that is not there
 KEEP_EVERY_S = 2.0  # while many rounds are rebuilt
+NOTHING_WRONG = Finding(ratio=0.0, reason="")
 PROVEN = "proven"  # folder of cached models that no checkpoint is behind
 
 
@@ -166,18 +167,20 @@ class Replica:
         asked = {*sampled_trainers(self.manifest, round_.assessment_beacon, round_.trainers), *self.audits(round_)}
         return sorted(trainer for trainer in asked if checked[trainer].verdict is Verdict.OK)
 
-    def examine(self, ledger: Ledger, round_: Round, trainer: int) -> Finding:
+    def examine(self, ledger: Ledger, round_: Round, trainer: int, opening: bool = True) -> Finding:
         """Whether one of :meth:`examined` can prove what it says. Involves floats: where two find ratios on both sides
-        of 1, the committee's median decides. Raises BlobMissing when an opening that the committee held is gone."""
+        of 1, the committee's median decides. Raises BlobMissing when an opening that the committee held is gone;
+        without ``opening`` none is looked at, which leaves the claims.
+        """
         found = self.check_round(ledger, round_)[trainer]
         assert found.header is not None and found.update is not None
         task, manifest, beacon = self.task, self.manifest, round_.training_beacon
-        findings = []
+        findings: list[Finding] = []
         if trainer in sampled_trainers(manifest, round_.assessment_beacon, round_.trainers):
             here = proof.claims(task, manifest, self.state, found.update, beacon, trainer)
             findings.append(proof.check_claims(found.header, here, manifest))
         interval = self.audits(round_).get(trainer)
-        if interval is not None:
+        if interval is not None and (opening or interval == 0):
             try:
                 opened = self._opened(found.header.marks[interval - 1].digest, interval) if interval else None
             except (Malformed, Oversize) as error:
@@ -185,7 +188,7 @@ class Replica:
             findings.append(
                 proof.check_interval(task, manifest, self.state, beacon, trainer, found.header.marks, interval, opened)
             )
-        return max(findings, key=lambda finding: finding.ratio)
+        return max(findings, key=lambda finding: finding.ratio, default=NOTHING_WRONG)
 
     def follow(self, ledger: Ledger, until: int | None = None, seen: Callable[[], None] = lambda: None) -> None:
         """Rebuild up to the latest closed round, or to ``until``; ``seen`` is called after each. What was reached is

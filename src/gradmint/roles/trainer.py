@@ -22,6 +22,7 @@ from .driver import Duty, Once, Say, Until
 log = logging.getLogger(__name__)
 
 LOOK_S = 2.0  # between looks at who is still awaited
+DRAFT = "train"  # journal entry of the round's update
 KEPT_ROUNDS = 3  # journal entries older than this are of no use: their round is over
 
 
@@ -127,7 +128,7 @@ def trainer_duty(desk: Desk, strategy: TrainerStrategy, round_: Round) -> Duty:
     """One round of a trainer."""
     desk.catch_up()
     me = desk.seat.index
-    packed = yield Once("train", lambda: strategy.draft(round_).pack())
+    packed = yield Once(DRAFT, lambda: strategy.draft(round_).pack())
     assert isinstance(packed, bytes)
     draft = Draft.unpack(packed)
     submit = Submit(

@@ -7,6 +7,7 @@ import os
 import time
 
 from ..learn.assess import assess
+from ..learn.proof import Finding
 from ..ports.chain import Commit, Hold, Reveal
 from ..spec.docket import Outcome
 from ..spec.errors import BlobCorrupt, BlobMissing, Oversize
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 SALT_BYTES = 32
 KEPT_ROUNDS = 3
+FIRST_TURN_S = 0.1  # that each blob not there at first is waited for; doubled whenever all had their turn
 
 
 class VerifierStrategy:
@@ -36,28 +38,47 @@ class VerifierStrategy:
     def gather(self, round_: Round) -> bytes:
         """Bitmap of the trainers whose blob this verifier has, and whose opening, where the beacon asks for one.
 
-        Late ones are waited for until half of the hold phase is over.
+        Late ones are waited for until half of the hold phase is over, by turns: whoever withholds a blob has nobody
+        else overlooked.
         """
-        desk = self.desk
         bitmap = bytearray((round_.trainers + 7) // 8)
-        opened = round_.opened[Phase.HOLD]
-        last_s = opened.deadline_s - desk.follower.params.hold_s / 2
-        give_up_s = time.monotonic() + max(0.0, last_s - desk.chain.now_s())
-        for trainer, submission in round_.first_submissions.items():
-            if trainer in round_.barred:
-                continue
-            limit = desk.replica.manifest.codec.max_bytes
-            try:
-                blob = self._fetch(submission.digest, limit, give_up_s)
-                for digest, most in desk.replica.opening_blobs(round_, trainer, blob):
-                    self._fetch(digest, most, give_up_s)
-            except Oversize:
-                pass  # it is there, and too large for everyone alike: a verdict, not an absence
-            except (BlobMissing, BlobCorrupt) as error:
-                log.warning("round %d: trainer %d: %s", round_.number, trainer, error)
-                continue
-            bitmap[trainer // 8] |= 1 << trainer % 8
+        late = [trainer for trainer in round_.first_submissions if trainer not in round_.barred]
+        give_up_s, patience_s = self._half_of(round_, Phase.HOLD), 0.0
+        while late:
+            awaited, late = late, []
+            for trainer in awaited:
+                is_last = time.monotonic() >= give_up_s
+                try:
+                    self._fetch_all(round_, trainer, min(give_up_s, time.monotonic() + patience_s))
+                except Oversize:
+                    pass  # it is there, and too large for everyone alike: a verdict, not an absence
+                except BlobCorrupt as error:
+                    log.warning("round %d: trainer %d: %s", round_.number, trainer, error)
+                    continue
+                except BlobMissing as error:
+                    if is_last:
+                        log.warning("round %d: trainer %d: %s", round_.number, trainer, error)
+                    else:
+                        late.append(trainer)
+                    continue
+                bitmap[trainer // 8] |= 1 << trainer % 8
+            patience_s = 2 * patience_s or FIRST_TURN_S
         return bytes(bitmap)
+
+    def _half_of(self, round_: Round, phase: Phase) -> float:
+        """When half of a phase that is open is over, on the monotonic clock."""
+        params = self.desk.follower.params
+        lasts_s = params.hold_s if phase is Phase.HOLD else params.commit_s
+        left_s = round_.opened[phase].deadline_s - lasts_s / 2 - self.desk.chain.now_s()
+        return time.monotonic() + max(0.0, left_s)
+
+    def _fetch_all(self, round_: Round, trainer: int, give_up_s: float) -> None:
+        """Waits for a trainer's blob and whatever opening the beacon asks for. Raises BlobMissing, BlobCorrupt,
+        Oversize."""
+        replica = self.desk.replica
+        blob = self._fetch(round_.first_submissions[trainer].digest, replica.manifest.codec.max_bytes, give_up_s)
+        for digest, most in replica.opening_blobs(round_, trainer, blob):
+            self._fetch(digest, most, give_up_s)
 
     def _fetch(self, digest: bytes, most: int, give_up_s: float) -> bytes:
         """Raises BlobMissing, BlobCorrupt, Oversize."""
@@ -85,14 +106,30 @@ class VerifierStrategy:
         return assessment.report
 
     def unproven(self, round_: Round) -> list[int]:
-        """Trainers of whom the round's beacons asked for more than bytes, and who cannot prove what they say."""
+        """Trainers of whom the round's beacons asked for more than bytes, and who cannot prove what they say.
+
+        An opening that the committee held and this verifier cannot get in the first half of the commit phase is left to
+        the others, whose median decides: shown to just enough of the stake, it would cost the rest their reports.
+        """
         replica, ledger = self.desk.replica, self.desk.ledger
-        found = []
+        findings: dict[int, Finding] = {}
+        late = []
         for trainer in replica.examined(ledger, round_):
-            finding = replica.examine(ledger, round_, trainer)
-            if finding.unproven:
-                log.warning("round %d: trainer %d: %s", round_.number, trainer, finding.reason)
-                found.append(trainer)
+            try:
+                findings[trainer] = replica.examine(ledger, round_, trainer)
+            except BlobMissing:
+                late.append(trainer)
+        give_up_s = self._half_of(round_, Phase.COMMIT)
+        for trainer in late:
+            try:
+                self._fetch_all(round_, trainer, give_up_s)
+                findings[trainer] = replica.examine(ledger, round_, trainer)
+            except (BlobMissing, BlobCorrupt) as error:
+                log.warning("round %d: trainer %d: its interval is not examined: %s", round_.number, trainer, error)
+                findings[trainer] = replica.examine(ledger, round_, trainer, opening=False)
+        found = sorted(trainer for trainer, finding in findings.items() if finding.unproven)
+        for trainer in found:
+            log.warning("round %d: trainer %d: %s", round_.number, trainer, findings[trainer].reason)
         return found
 
     def vouch(self, round_: Round) -> Outcome:

@@ -91,7 +91,7 @@ class Aggregate:
 def aggregate(rows: Rows, spec: AggregationSpec, accepted: Collection[int] | None = None) -> Aggregate:
     """One vector of all rows. ``accepted`` are the indices of rows that a score gate lets through; None: all of them.
 
-    A gate that lets nothing through leaves zeros, at weights of zero.
+    A gate that lets nothing through leaves zeros, at weights of zero where the rule is a weighting.
     """
     passed = set(range(rows.count) if accepted is None else accepted)
     made = rows
@@ -100,7 +100,7 @@ def aggregate(rows: Rows, spec: AggregationSpec, accepted: Collection[int] | Non
         if step == "score-gate":
             kept = [i for i, place in enumerate(places) if place in passed]
             if not kept:
-                return Aggregate(vector=np.zeros(rows.dimension, dtype=np.float32), weights=(0.0,) * rows.count)
+                return _nothing(spec, rows.dimension, rows.count)
             made, places = Linear(made, np.eye(made.count)[kept]), [places[i] for i in kept]
         elif step == "norm-bound":
             made = Linear(made, np.diag(bounds(made.norms())))
@@ -123,10 +123,15 @@ def aggregate_matrix(matrix: Tensor, spec: AggregationSpec, accepted: Collection
     there, at weight 0. Zeros where no row is finite."""
     rows, kept = Dense.of(matrix)
     if rows is None:
-        return Aggregate(vector=np.zeros(matrix.shape[1], dtype=np.float32), weights=(0.0,) * len(matrix))
+        return _nothing(spec, matrix.shape[1], len(matrix))
     chosen = None if accepted is None else [place for place, i in enumerate(kept) if i in accepted]
     found = aggregate(rows, spec, chosen)
     if found.weights is None or len(kept) == len(matrix):
         return found
     weights = dict(zip(kept, found.weights, strict=True))
     return Aggregate(vector=found.vector, weights=tuple(weights.get(i, 0.0) for i in range(len(matrix))))
+
+
+def _nothing(spec: AggregationSpec, dimension: int, count: int) -> Aggregate:
+    weights = None if RULES[spec.rule].weigh is None else (0.0,) * count
+    return Aggregate(vector=np.zeros(dimension, dtype=np.float32), weights=weights)

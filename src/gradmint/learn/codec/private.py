@@ -17,6 +17,7 @@ import math
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,19 @@ def bound(table: Table) -> float:
     return math.ldexp(table.levels - 1, table.exponent) * BPS / (BPS + table.margin_bps)
 
 
+def chances(levels: int, retain_bps: int) -> tuple[int, ...]:
+    """Of at least 1, 2, ... up to all levels being passed over on the way to a kept one, in parts of 2^32."""
+    passed = 1 - retain_bps / BPS
+    return tuple(round(passed**t * 2.0**32) for t in range(1, levels))
+
+
+def draws_every_level(levels: int, retain_bps: int) -> bool:
+    """Whether no level that :func:`.privacy.outcomes` gives a chance has none by 32 bits: what one value never leads to
+    and another does tells them apart, whatever epsilon says."""
+    parts = (1 << 32, *chances(levels, retain_bps)[:-1])  # the last of all is never reached: there is a level above
+    return parts[-1] > 0 and all(more > less for more, less in pairwise(parts))
+
+
 def fit(vector: Floats, table: Table, entropy: Callable[[int], bytes] = secrets.token_bytes) -> PrivateUpdate:
     """``entropy`` gives so many bytes that nobody else knows; anything but the default is for tests."""
     seed = entropy(SEED_SIZE)
@@ -74,10 +88,9 @@ def _randomise(places: NDArray[np.float64], drawn: NDArray[np.uint32], table: Ta
     top = table.levels - 1
     below = np.clip(np.floor(places).astype(np.int64), 0, top - 1)
     # Levels passed over until a kept one: at least t of them with probability (1 - q)^t.
-    passed = 1 - table.retain_bps / BPS
-    chances = np.array([round(passed**t * 2.0**32) for t in range(top, 0, -1)], dtype=np.int64)  # ascending
-    low = np.maximum(below - (top - np.searchsorted(chances, drawn[0], side="right")), 0)
-    high = np.minimum(below + 1 + (top - np.searchsorted(chances, drawn[1], side="right")), top)
+    ascending = np.array(chances(table.levels, table.retain_bps)[::-1], dtype=np.int64)
+    low = np.maximum(below - (top - np.searchsorted(ascending, drawn[0], side="right")), 0)
+    high = np.minimum(below + 1 + (top - np.searchsorted(ascending, drawn[1], side="right")), top)
     up = drawn[2] < np.rint((places - low) / (high - low) * 2.0**32)
     return np.where(up, high, low)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ...spec.errors import ManifestError
 from ...spec.types import BPS
 from .kinds import KINDS
+from .private import draws_every_level
 from .projection import GREATEST_EXPONENT, LEAST_EXPONENT
 from .update import Table
 
 MAX_LEVELS = 64
+MOST_KEPT = 1 << 30  # what Rice codes count to
 SPARSE = ("topk", "clustered")
 PROJECTED = ("seeded", "private")  # kept are scalars, not values
 ROOM = 1 << 20  # bytes of a blob at least: what every store takes
@@ -30,8 +33,8 @@ class CodecSpec:
     exponent: int = 0  # levels are odd multiples of 2^exponent
 
     def table(self, dimension: int) -> Table:
-        """The shape of updates to a model of ``dimension`` values."""
-        return Table(
+        """The shape of updates to a model of ``dimension`` values. Raises ManifestError where it keeps too many."""
+        table = Table(
             dimension=dimension,
             chunk=self.chunk,
             keep=self.keep,
@@ -41,6 +44,12 @@ class CodecSpec:
             margin_bps=self.margin_bps,
             exponent=self.exponent,
         )
+        if self.kind in SPARSE and table.kept >= MOST_KEPT:
+            raise ManifestError(
+                f"codec.keep {self.keep} of {self.chunk} keeps {table.kept} of {dimension} values, fewer than "
+                f"{MOST_KEPT} can be coded: keep less, or take a kind that keeps all"
+            )
+        return table
 
     def of_kind(self, kind: str) -> CodecSpec:
         """Of another kind, with parameters that suit models of up to some million values."""
@@ -85,6 +94,11 @@ class CodecSpec:
             (
                 0 < self.retain_bps < BPS if self.levels > 2 else self.retain_bps == 0,
                 f"codec.retain_bps {self.retain_bps} lies in 1..{BPS - 1}, and is 0 for 2 levels, with no inner ones",
+            ),
+            (
+                not (2 <= self.levels <= MAX_LEVELS and 0 <= self.retain_bps < BPS)  # which the rules above refuse
+                or draws_every_level(self.levels, self.retain_bps),
+                f"codec.retain_bps {self.retain_bps} can draw every level of codec.levels {self.levels} by 32 bits",
             ),
             (1 <= self.margin_bps <= 100 * BPS, f"codec.margin_bps {self.margin_bps} lies in 1..{100 * BPS}"),
             (

@@ -255,6 +255,8 @@ def _architecture(folder: Path, options: Options, most: int) -> Architecture:
                 f"{path} has {', '.join(named)}: how a model is computed is for the run's numeric policy to say; "
                 "leave it out"
             )
+        if (adapter := folder / "adapter_config.json").exists():
+            raise ManifestError(f"{adapter}: transformers would add its weights, which no digest covers; merge them")
         return Transformers(folder, options, most)
     sizes = {item.name: config.get(item.name, getattr(SMALL, item.name)) for item in fields(Size)}
     strange = sorted(config.keys() - sizes.keys() - {"model_type"})
