@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,20 +12,12 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(ROOT / "scripts")]  # world.py; vectors.py, whose random cases the fuzz tests share
 
-from world import Chain, Contract, World, anvil, deploy, test_artifact  # noqa: E402
-
-
-def _compile_if_stale() -> None:
-    built = ROOT / ".build" / "test" / "Harness.json"
-    sources = [ROOT / "scripts" / "compile.py"]
-    sources += [path for path in (ROOT / "contracts").rglob("*.sol") if not {"forge", "proofs"} & set(path.parts)]
-    if not built.exists() or built.stat().st_mtime < max(source.stat().st_mtime for source in sources):
-        subprocess.run([sys.executable, ROOT / "scripts" / "compile.py", "--test", "--check"], check=True, timeout=300)
+from world import Chain, Contract, World, anvil, compile_if_stale, deploy, test_artifact  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def chain() -> Iterator[Chain]:
-    _compile_if_stale()
+    compile_if_stale()
     with anvil() as started:
         yield started
 

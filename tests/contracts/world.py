@@ -10,10 +10,12 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -213,8 +215,19 @@ def deploy(
     return Contract(chain, receipt["contractAddress"], artifact.abi)
 
 
+@cache
+def compile_if_stale() -> None:
+    """A compiler that shares its cores takes minutes."""
+    built = ROOT / ".build" / "test" / "Harness.json"
+    sources = [ROOT / "scripts" / "compile.py"]
+    sources += [path for path in (ROOT / "contracts").rglob("*.sol") if not {"forge", "proofs"} & set(path.parts)]
+    if not built.exists() or built.stat().st_mtime < max(source.stat().st_mtime for source in sources):
+        subprocess.run([sys.executable, ROOT / "scripts" / "compile.py", "--test", "--check"], check=True, timeout=900)
+
+
 def test_artifact(name: str) -> artifacts.Artifact:
     """A contract of contracts/test, which is compiled but not shipped."""
+    compile_if_stale()
     built = json.loads((ROOT / ".build/test" / f"{name}.json").read_text())
     return artifacts.Artifact(name, built["abi"], bytes.fromhex(built["bytecode"][2:]))
 
