@@ -23,9 +23,14 @@ def anvil(devnet: Devnet) -> Anvil:
 
 
 @pytest.fixture(params=["memory", "web3"])
-def world(request: pytest.FixtureRequest) -> World:
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
     """The conformance suite runs on both."""
-    return Memory() if request.param == "memory" else request.getfixturevalue("anvil")
+    if request.param == "memory":
+        yield Memory()
+    else:
+        anvil: Anvil = request.getfixturevalue("anvil")
+        yield anvil
+        anvil.forget_ratings()
 
 
 @pytest.fixture

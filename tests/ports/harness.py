@@ -6,7 +6,7 @@ import copy
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from eth_account import Account
@@ -132,6 +132,7 @@ class Anvil:
         self.deployment: Deployment = deploy(devnet.rpc_url, deployer, with_token=True, seeds=starts, reputation=rules)
         assert self.deployment.token is not None
         self.token = self.deployment.token
+        self._reputation: Any = None  # its code, while something else stands in its place
 
     def account(self, number: int) -> LocalAccount:
         if number not in self.accounts:
@@ -155,9 +156,19 @@ class Anvil:
     def rate(self, account: bytes, rating_q32: int) -> None:
         """In the place of Reputation: whatever is asked about an account is answered from the slot of its address."""
         node, at = Rpc(self.devnet.rpc_url), f"0x{self.deployment.reputation.hex()}"
-        node.call("anvil_setCode", at, "0x600435545f5260205ff3")
+        if self._reputation is None:
+            self._reputation = node.call("eth_getCode", at, "latest")
+            node.call("anvil_setCode", at, "0x600435545f5260205ff3")
         node.call("anvil_setStorageAt", at, f"0x{account.hex():0>64}", f"0x{rating_q32:064x}")
         node.close()
+
+    def forget_ratings(self) -> None:
+        """Reputation is itself again, if :meth:`rate` took its place: other tests have the same chain."""
+        if self._reputation is not None:
+            node = Rpc(self.devnet.rpc_url)
+            node.call("anvil_setCode", f"0x{self.deployment.reputation.hex()}", self._reputation)
+            node.close()
+            self._reputation = None
 
 
 def rows(gains: Sequence[int]) -> tuple[Row, ...]:
