@@ -267,21 +267,21 @@ def measure_hamming(chain: Chain) -> dict[str, int]:
 def measure() -> dict[str, int]:
     figures: dict[str, int] = {}
     for trainers, top in ((8, 64), (64, 64), (256, 64), (1_024, 64)):
-        with anvil() as chain:
+        with anvil(steady=True) as chain:
             figures |= measure_rounds(World.on(chain), trainers, top)
     for trainers in (8, 256, 1_024):
-        with anvil() as chain:
+        with anvil(steady=True) as chain:
             figures |= measure_proposals(World.on(chain), trainers)
-    with anvil() as chain:
+    with anvil(steady=True) as chain:
         figures |= measure_committees(World.on(chain), 8) | measure_ratings(World.on(chain), 64)
     for trainers, blob_bytes in ((8, 4_096), (64, 32_768)):
-        with anvil() as chain:
+        with anvil(steady=True) as chain:
             figures |= measure_exposures(World.on(chain), trainers, blob_bytes)
-    with anvil() as chain:
+    with anvil(steady=True) as chain:
         figures |= measure_claims(chain) | measure_hamming(chain)
-    with anvil() as chain:
+    with anvil(steady=True) as chain:
         figures |= measure_certificates(chain)
-    with anvil() as chain:
+    with anvil(steady=True) as chain:
         figures |= measure_reputation(chain)
     return figures
 

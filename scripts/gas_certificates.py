@@ -47,5 +47,5 @@ def measure_certificates(chain: Chain) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    with anvil() as started:
+    with anvil(steady=True) as started:
         print(json.dumps(measure_certificates(started), indent=2))

@@ -81,5 +81,5 @@ def measure_ratings(endorsers: Endorsers) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    with anvil() as started:
+    with anvil(steady=True) as started:
         print(json.dumps(measure_reputation(started), indent=2))

@@ -245,8 +245,9 @@ def create_address(sender: str, nonce: int) -> str:
 
 
 @contextmanager
-def anvil() -> Iterator[Chain]:
-    """Starts Anvil on a free port; gone when the context ends."""
+def anvil(*, steady: bool = False) -> Iterator[Chain]:
+    """Starts Anvil on a free port; gone when the context ends. Where it is ``steady`` a block is a second after the one
+    before, however long it took: beacons hang on the time, and gas on beacons."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -261,7 +262,10 @@ def anvil() -> Iterator[Chain]:
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        yield _connect(f"http://127.0.0.1:{port}", process)
+        chain = _connect(f"http://127.0.0.1:{port}", process)
+        if steady:
+            chain.rpc("anvil_setBlockTimestampInterval", 1)
+        yield chain
     finally:
         process.terminate()
         process.wait(10)
